@@ -1,0 +1,24 @@
+"""The performance core: sound bounds of all neurons on batches of sub-domains, in exact integer arithmetic."""
+
+from secateur.bounds.batch import LEAF, UNSPLITTABLE, ContradictoryBoundsError, Evaluation, SubDomains, evaluate, root
+from secateur.bounds.quantised import Claim, QuantisedNetwork, RootBounds, quantise, root_bounds
+from secateur.bounds.rounding import GRID_BITS
+from secateur.bounds.warm import set_threads, warmup
+
+__all__ = [
+    "GRID_BITS",
+    "LEAF",
+    "UNSPLITTABLE",
+    "Claim",
+    "ContradictoryBoundsError",
+    "Evaluation",
+    "QuantisedNetwork",
+    "RootBounds",
+    "SubDomains",
+    "evaluate",
+    "quantise",
+    "root",
+    "root_bounds",
+    "set_threads",
+    "warmup",
+]

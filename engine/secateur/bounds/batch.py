@@ -1,0 +1,116 @@
+"""The typed layer over the kernels: batches of sub-domains of one network's domain.
+
+Requires a `QuantisedNetwork`; evaluates sub-domains for a list of claims (FORMAT.md, section 6). Soundness: rounding.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from secateur.bounds.quantised import Claim, QuantisedNetwork, RootBounds
+from secateur.bounds.rounding import GRID_BITS
+
+__all__ = ["CONTRADICTION", "LEAF", "UNSPLITTABLE", "ContradictoryBoundsError", "Evaluation", "SubDomains", "evaluate", "root"]
+
+Floats = NDArray[np.float64]
+
+LEAF, UNSPLITTABLE, CONTRADICTION = -1, -2, -3
+"""What `Evaluation.split` says where it names no coordinate."""
+
+
+class ContradictoryBoundsError(RuntimeError):
+    """A lower bound exceeded an upper bound of the same value: a fault of ours or of the machine, never a verdict."""
+
+
+@dataclass(frozen=True, eq=False)
+class SubDomains:
+    """B sub-domains with what is known on each.
+
+    low, high : (B, n_0) integers 0 .. 2**24 in units of the normalised input. lower, upper : (B, neurons) float32 bounds of
+    pre-activations. open : (B, C) claims that are not proven yet.
+    """
+
+    low: Floats
+    high: Floats
+    lower: NDArray[np.float32]
+    upper: NDArray[np.float32]
+    open: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.low)
+
+    def take(self, index: NDArray[np.intp] | slice) -> SubDomains:
+        """A copy of some of the sub-domains."""
+        return SubDomains(*(np.array(a[index]) for a in self.arrays()))
+
+    def arrays(self) -> tuple[NDArray[np.generic], ...]:
+        return self.low, self.high, self.lower, self.upper, self.open
+
+    @staticmethod
+    def joined(parts: Sequence[SubDomains]) -> SubDomains:
+        """All sub-domains of the parts, in order."""
+        return SubDomains(*(np.concatenate(arrays) for arrays in zip(*(p.arrays() for p in parts), strict=True)))
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What the kernels found, one row per sub-domain.
+
+    split : coordinate to split, or LEAF or UNSPLITTABLE. hits : (B, C) claims that a float evaluation at `points` (B, n_0)
+    violates. margins : (B, C) value of the best row, as a real number; -inf where there is none. rows : (B, C, n_0) its
+    coefficients over the normalised input.
+    """
+
+    split: NDArray[np.int64]
+    hits: NDArray[np.bool_]
+    points: Floats
+    margins: Floats
+    rows: Floats
+
+
+def root(network: QuantisedNetwork, bounds: RootBounds, claims: int) -> SubDomains:
+    """The whole domain as a batch of one, with all of `claims` claims open."""
+    n = network.input_size
+    return SubDomains(
+        np.zeros((1, n)),
+        np.full((1, n), 2.0**GRID_BITS),
+        bounds.lower[None].astype(np.float32),
+        bounds.upper[None].astype(np.float32),
+        np.ones((1, claims), dtype=bool),
+    )
+
+
+def evaluate(
+    network: QuantisedNetwork, batch: SubDomains, claims: Sequence[Claim], steps: int, workers: int
+) -> Evaluation:
+    """Evaluate a batch in place: bounds tighten, boxes contract, proven claims close.
+
+    `steps` slope optimisation steps per claim; `workers` slices run side by side. Raises ContradictoryBoundsError.
+    """
+    from secateur.bounds.kernels import Work, evaluate_batch  # compiles: not before it is needed
+
+    size, n = batch.low.shape
+    count = len(claims)
+    work = Work(
+        batch.low,
+        batch.high,
+        batch.lower,
+        batch.upper,
+        batch.open,
+        np.array(claims, dtype=np.int64).reshape(count, 3),
+        steps,
+        np.zeros(size, dtype=np.int64),
+        np.zeros((size, count), dtype=bool),
+        np.zeros((size, n)),
+        np.full((size, count), -np.inf),
+        np.zeros((size, count, n)),
+    )
+    evaluate_batch(network.kernel, work, workers)
+    if (work.split == CONTRADICTION).any():
+        raise ContradictoryBoundsError("contradictory bounds on a sub-domain that is not empty")
+    units = np.ldexp(1.0, -network.kernel.grids[[c[0] for c in claims]].astype(np.int32))
+    return Evaluation(work.split, work.hits, work.hit_points, work.margins * units, work.rows)

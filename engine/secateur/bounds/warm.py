@@ -1,0 +1,30 @@
+"""Compiling the kernels ahead of time, so that nobody waits for it in the middle of a run."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+
+from secateur.bounds.batch import evaluate, root
+from secateur.bounds.quantised import quantise, root_bounds
+from secateur.network import Affine, Dense, Network, Term
+
+__all__ = ["set_threads", "warmup"]
+
+
+def warmup() -> None:
+    """Compile (or load from numba's cache) every kernel, by proving a claim about a network of one neuron."""
+    layer = Affine((Term(0, Dense(np.array([[1.0]]))),), np.array([-2.0]))
+    output = Affine((Term(1, Dense(np.array([[1.0]]))),), np.array([0.0]))
+    network = quantise(Network(1, (layer,), output), (Fraction(0),), (Fraction(1),))
+    evaluate(network, root(network, root_bounds(network.layers, {}), 1), [(1, 0, -1)], 0, 1)
+
+
+def set_threads(count: int) -> int:
+    """Let kernels use at most `count` threads; returns how many they will use."""
+    import numba
+
+    threads = min(count, int(numba.config.NUMBA_NUM_THREADS))
+    numba.set_num_threads(threads)
+    return threads

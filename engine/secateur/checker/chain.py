@@ -1,0 +1,134 @@
+"""The chain form of a network on the normalised input, and its integer matrices (section 2 of the format).
+
+Each chain layer reads only the one before it: what an earlier source still has to tell a later layer is carried by
+pass-through neurons, which stand behind the layer's own.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+
+from secateur.checker.domain import Domain
+from secateur.checker.exact import binary_exponent, round_ratio
+from secateur.checker.lowering import Affine, Network
+from secateur.checker.refusal import Refusal
+
+__all__ = ["Chain", "ChainLayer", "chain_form"]
+
+MAX_WIDTH = 8192
+MAX_COLUMN_EXPONENT = 900
+
+
+@dataclass(frozen=True)
+class ChainLayer:
+    """M = rows / denominator, bias as last column; the first `own` rows are the layer's own neurons.
+
+    `quantised` holds the integers Q, `exponents` the column exponents c, `inexact` whether the column was rounded
+    (its error delta is then 2^-(c+1)).
+    """
+
+    own: int
+    denominator: int
+    rows: list[list[int]]
+    quantised: list[list[int]]
+    exponents: list[int]
+    inexact: list[bool]
+
+
+@dataclass(frozen=True)
+class Chain:
+    """The chain layers of a network; layer k is `layers[k - 1]`."""
+
+    input_size: int
+    layers: tuple[ChainLayer, ...]
+
+    def width(self, source: int) -> int:
+        """n_h: the number of values of source h, pass-through neurons included."""
+        return self.input_size if source == 0 else len(self.layers[source - 1].rows)
+
+    def has_neuron(self, layer: int, neuron: int) -> bool:
+        return 1 <= layer <= len(self.layers) and 0 <= neuron < self.layers[layer - 1].own
+
+
+def _last_readers(network: Network) -> list[int]:
+    """For each source the last ReLU layer with a nonzero coefficient on it, 0 where there is none."""
+    last = [0] * len(network.starts)
+    for k, layer in enumerate(network.layers, 1):
+        for symbol in set().union(*layer.rows) - {0}:
+            last[network.source(symbol)] = k
+    return last
+
+
+def _quantise_column(column: list[int], denominator: int) -> tuple[list[int], int, bool]:
+    """(Q, c, inexact) of one column of M."""
+    norm = sum(map(abs, column))
+    if norm == 0:
+        return column, 0, False
+    exponent = 27 - binary_exponent(norm, denominator)
+    if abs(exponent) > MAX_COLUMN_EXPONENT:
+        raise Refusal("network", "integer matrices", f"a column exponent of {exponent} is out of range")
+    numerator, divisor = (exponent, 0) if exponent >= 0 else (0, -exponent)
+    divisor = denominator << divisor
+    quantised = [round_ratio(value << numerator, divisor) for value in column]
+    inexact = any(value << numerator != q * divisor for value, q in zip(column, quantised, strict=True))
+    return quantised, exponent, inexact
+
+
+def _chain_layer(own: int, denominator: int, rows: list[list[int]]) -> ChainLayer:
+    columns = [_quantise_column(list(column), denominator) for column in zip(*rows, strict=True)]
+    quantised = [list(row) for row in zip(*(column[0] for column in columns), strict=True)]
+    return ChainLayer(own, denominator, rows, quantised, [c[1] for c in columns], [c[2] for c in columns])
+
+
+class _Normaliser:
+    """x_j = lower_j + width_j t_j, over one common denominator."""
+
+    def __init__(self, domain: Domain) -> None:
+        widths = [high - low for low, high in zip(domain.lower, domain.upper, strict=True)]
+        self.scale = math.lcm(*(value.denominator for value in (*domain.lower, *widths)))
+        self.lower = [self._over(value) for value in domain.lower]
+        self.width = [self._over(value) for value in widths]
+
+    def _over(self, value: Fraction) -> int:
+        return value.numerator * (self.scale // value.denominator)
+
+    def rows(self, affine: Affine, place: dict[int, int], width: int) -> tuple[int, list[list[int]]]:
+        """The dense matrix of a layer over the chain's columns: (denominator, rows)."""
+        inputs = len(self.lower)
+        reads_input = any(1 <= symbol <= inputs for row in affine.rows for symbol in row)
+        scale = self.scale if reads_input else 1
+        dense = []
+        for row in affine.rows:
+            values = [0] * (width + 1)
+            for symbol, value in row.items():
+                if symbol == 0:
+                    values[width] += value * scale
+                elif symbol <= inputs:
+                    values[place[symbol]] = value * self.width[symbol - 1]
+                    values[width] += value * self.lower[symbol - 1]
+                else:
+                    values[place[symbol]] = value * scale
+            dense.append(values)
+        return affine.denominator * scale, dense
+
+
+def chain_form(network: Network, domain: Domain) -> Chain:
+    """The chain form of a network on t in [0, 1]^n; refuses networks that are too wide."""
+    normaliser, last = _Normaliser(domain), _last_readers(network)
+    place = {symbol: symbol - 1 for symbol in range(1, 1 + network.input_size)}
+    layers = []
+    for k, affine in enumerate(network.layers, 1):
+        carried = [s for s in range(k) if k < last[s]]
+        symbols = [network.starts[s] + i for s in carried for i in range(network.size(s))]
+        own, width = len(affine.rows), len(place)
+        if own + len(symbols) > MAX_WIDTH:
+            raise Refusal("network", f"layer {k}", f"wider than {MAX_WIDTH} in chain form")
+        denominator, rows = normaliser.rows(affine, place, width)
+        for symbol in symbols:
+            rows.append([denominator if column == place[symbol] else 0 for column in range(width + 1)])
+        layers.append(_chain_layer(own, denominator, rows))
+        outputs = [*range(network.starts[k], network.starts[k] + own), *symbols]
+        place = {symbol: column for column, symbol in enumerate(outputs)}
+    return Chain(network.input_size, tuple(layers))

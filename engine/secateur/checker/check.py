@@ -1,0 +1,254 @@
+"""Checks a certificate: reads the files, establishes the facts in order, and shows the final claim."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+from secateur.checker.chain import Chain, chain_form
+from secateur.checker.container import Certificate, Claim, Facts, FileReference, Tree, read_certificate, symbols
+from secateur.checker.domain import Domain, read_domain
+from secateur.checker.lowering import Network, lower
+from secateur.checker.nodes import OutOfRange
+from secateur.checker.python_arithmetic import PythonArithmetic
+from secateur.checker.refusal import CheckInputError, Refusal
+from secateur.checker.root import RootBounds, check_interval_rule
+from secateur.checker.simulation import Statement, check_agreement
+from secateur.checker.walk import walk_tree
+
+__all__ = ["Accepted", "Counts", "Refused", "check"]
+
+CERTIFICATE_NAME = "certificate.secateur"
+Progress = Callable[[str, float | None], None]
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How much was verified: neurons of the original network, and tree nodes of both."""
+
+    inactive: int
+    active: int
+    nodes: int
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """The statement that holds, in words, and the claims in it that rest on a solver's word alone."""
+
+    statement: str
+    counts: Counts
+    trusted: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Refused:
+    """The rule that was not kept, where, and why."""
+
+    rule: str
+    step: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"Refused: {self.rule}, {self.step}: {self.reason}" if self.step else f"Refused: {self.rule}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    """Everything that was read, with the hashes compared."""
+
+    certificate: Certificate
+    domain: Domain
+    networks: dict[str, Network]
+    names: dict[str, str]
+
+
+def _read(path: Path, what: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except (OSError, ValueError) as error:
+        detail = error.strerror if isinstance(error, OSError) else None
+        raise CheckInputError(f"{path}: the {what} cannot be read: {detail or error}") from None
+
+
+def _referenced(what: str, reference: FileReference, folder: Path, given: str | Path | None) -> bytes:
+    """The bytes of a file that the certificate names, or of the one given in its place; the hash must agree."""
+    if given is None and PurePosixPath(reference.file).is_absolute():
+        raise Refusal("header", f"{what}.file", "a path relative to the certificate is needed")
+    path = folder / reference.file if given is None else Path(given)
+    data = _read(path, "domain" if what == "domain" else f"{what} network")
+    if hashlib.sha256(data).hexdigest() != reference.sha256:
+        raise Refusal("hash", what, f"{path.name} is not the file that was certified")
+    return data
+
+
+def _read_inputs(path: Path, original: str | Path | None, reduced: str | Path | None) -> _Inputs:
+    path = path / CERTIFICATE_NAME if path.is_dir() else path
+    certificate = read_certificate(_read(path, "certificate"))
+    references = {"original": certificate.original, "reduced": certificate.reduced}
+    given = {"original": original, "reduced": reduced}
+    domain = read_domain(_referenced("domain", certificate.domain, path.parent, None))
+    networks = {}
+    for side, reference in references.items():
+        data = _referenced(side, reference, path.parent, given[side])
+        try:
+            networks[side] = lower(data)
+        except Refusal as refusal:
+            raise Refusal(refusal.rule, f"{side} {refusal.step}", refusal.reason) from None
+        if networks[side].input_size != len(domain.lower):
+            raise Refusal("domain", side, f"{len(domain.lower)} bounds for {networks[side].input_size} inputs")
+    names = {side: PurePosixPath(given[side] or reference.file).name for side, reference in references.items()}
+    return _Inputs(certificate, domain, networks, names)
+
+
+class _Establisher:
+    """Establishes the facts of one network, in the order of the format."""
+
+    def __init__(self, side: str, chain: Chain, facts: Facts, arithmetic: str, progress: Progress) -> None:
+        self.side, self.chain, self.facts, self.progress = side, chain, facts, progress
+        self.root = RootBounds(chain)
+        self.arithmetic = arithmetic
+
+    def run(self) -> RootBounds:
+        if len(self.facts.grid) != len(self.chain.layers):
+            reason = f"{len(self.facts.grid)} grid exponents for {len(self.chain.layers)} layers"
+            raise Refusal("header", f"facts.{self.side}.grid", reason)
+        for claim in self.facts.claims():
+            if not self.chain.has_neuron(claim.layer, claim.neuron):
+                raise Refusal("header", f"facts.{self.side}", f"the claim '{claim}' is about no neuron")
+        for number, claim in enumerate(self.facts.interval):
+            check_interval_rule(claim, self.root, f"{self.side} interval {number}")
+            self.root.add(claim)
+        for number, tree in enumerate(self.facts.trees):
+            self._tree(tree, f"{self.side} tree {number}")
+            for claim in tree.claims:
+                self.root.add(claim)
+        for fact in self.facts.solver:
+            self.root.add(fact.claim)
+        return self.root
+
+    def _tree(self, tree: Tree, step: str) -> None:
+        inputs = self.chain.input_size
+        stream = symbols(tree, inputs, step)
+        depth = max((claim.layer for claim in tree.claims), default=0)
+        bounds = [self.root.bounds(k) for k in range(1, depth + 1)]
+        parts = (tree, stream), (bounds, inputs, step, self.progress)
+        arguments = (self.chain, self.facts.grid, tree.claims, tree.steps)
+        if self.arithmetic == "fast":
+            from secateur.checker.fast_arithmetic import FastArithmetic  # noqa: PLC0415 - needs numpy and numba
+
+            try:
+                walk_tree(*parts[0], FastArithmetic(*arguments, bounds), *parts[1])
+            except OutOfRange:
+                self.progress(f"{step}: out of the range of the fast arithmetic; checking it exactly", None)
+            else:
+                return
+        walk_tree(*parts[0], PythonArithmetic(*arguments), *parts[1])
+
+
+def _available(arithmetic: str) -> str:
+    """The arithmetic that will be used: the fast one only where numpy and numba can be imported."""
+    if arithmetic == "fast":
+        try:
+            import numba  # noqa: F401, PLC0415 - only asks whether it is there
+            import numpy  # noqa: F401, ICN001, PLC0415
+        except ImportError:
+            return "exact"
+    return arithmetic
+
+
+def _phases(inputs: _Inputs) -> tuple[int, int]:
+    claims = inputs.certificate.facts["original"].claims()
+    return tuple(sum(claim.phase == phase for claim in claims) for phase in ("inactive", "active"))  # type: ignore[return-value]
+
+
+def _statement(inputs: _Inputs, counts: Counts, arithmetic: str, trusted: tuple[str, ...]) -> str:
+    certificate, names = inputs.certificate, inputs.names
+    relation = "= 0" if certificate.tolerance == 0 else f"<= {certificate.tolerance}"
+    plural = "" if len(inputs.domain.lower) == 1 else "s"
+    text = (
+        f"Verified: for all x in D, max |N(x) - N'(x)| {relation}, where "
+        f"N = {names['original']} (sha256 {certificate.original.sha256}), "
+        f"N' = {names['reduced']} (sha256 {certificate.reduced.sha256}), "
+        f"D = the box of {len(inputs.domain.lower)} input{plural} in {PurePosixPath(certificate.domain.file).name} "
+        f"(sha256 {certificate.domain.sha256}); "
+        f"{counts.inactive} neurons proven inactive, {counts.active} active; "
+        f"{counts.nodes:,} tree nodes replayed in {arithmetic} integer arithmetic."
+    )
+    if trusted:
+        text += f" Trusted, not verified: {'; '.join(trusted)}."
+    return text
+
+
+def _trusted(facts: dict[str, Facts], strict: bool) -> tuple[str, ...]:
+    words = []
+    for side, own in facts.items():
+        for number, fact in enumerate(own.solver):
+            if strict:
+                reason = f"'{fact.claim}' rests on the word of {fact.by} alone"
+                raise Refusal("solver", f"{side} solver {number}", reason)
+            words.append(f"{fact.claim} in the {side} network, by {fact.by}")
+    return tuple(words)
+
+
+def _accept(inputs: _Inputs, strict: bool, arithmetic: str, progress: Progress) -> Accepted:
+    certificate = inputs.certificate
+    trusted = _trusted(certificate.facts, strict)
+    roots = {}
+    for side, network in inputs.networks.items():
+        chain = chain_form(network, inputs.domain)
+        roots[side] = _Establisher(side, chain, certificate.facts[side], arithmetic, progress).run()
+    outputs = [len(network.output.rows) for network in inputs.networks.values()]
+    if outputs[0] != outputs[1]:
+        raise Refusal("agree", "outputs", f"{outputs[0]} outputs against {outputs[1]} in the reduced network")
+    claims = {side: frozenset(facts.claims()) for side, facts in certificate.facts.items()}
+    match = {(pair[0], pair[1]): (pair[2], pair[3]) for pair in certificate.match}
+    networks = inputs.networks
+    statement = Statement(
+        networks["original"], networks["reduced"], inputs.domain, claims["original"], claims["reduced"],
+        Fraction(certificate.tolerance), match,
+    )  # fmt: skip
+    check_agreement(statement, roots["reduced"])
+    nodes = sum(tree.nodes for facts in certificate.facts.values() for tree in facts.trees)
+    counts = Counts(*_phases(inputs), nodes)
+    return Accepted(_statement(inputs, counts, arithmetic, trusted), counts, trusted)
+
+
+def _silent(_: str, __: float | None) -> None:
+    """Progress that nobody asked for."""
+
+
+def check(
+    path: str | Path,
+    *,
+    original: str | Path | None = None,
+    reduced: str | Path | None = None,
+    strict: bool = False,
+    arithmetic: Literal["fast", "exact"] = "fast",
+    progress: Progress | None = None,
+) -> Accepted | Refused:
+    """Checks a certificate.
+
+    Parameters
+    ----------
+    path : the certificate, or the folder that contains `certificate.secateur`.
+    original, reduced : ONNX files to use in place of those that the certificate names; the hashes must agree.
+    strict : refuse claims that rest on a solver's word.
+    arithmetic : "fast" (compiled; exact integers in doubles) or "exact" (plain Python integers). Without numpy or
+        numba the exact one is used.
+    progress : called with a line of text and the share of the present tree that is done, often.
+
+    Raises
+    ------
+    CheckInputError : a file cannot be read. Everything else that is wrong is a `Refused`.
+    """
+    if arithmetic not in ("fast", "exact"):
+        raise CheckInputError(f"the arithmetic is 'fast' or 'exact', not {arithmetic!r}")
+    try:
+        inputs = _read_inputs(Path(path), original, reduced)
+        return _accept(inputs, strict, _available(arithmetic), progress or _silent)
+    except Refusal as refusal:
+        return Refused(refusal.rule, refusal.step, refusal.reason)

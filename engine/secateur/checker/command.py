@@ -1,0 +1,67 @@
+"""`secateur check` and `python -m secateur.checker`: exit 0 accepted, 1 refused, 2 bad input."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+
+from secateur.checker.check import Accepted, check
+from secateur.checker.refusal import CheckInputError
+
+__all__ = ["main"]
+
+PERIOD = 2.0  # seconds between two lines of progress
+
+
+class _Lines:
+    """Progress as plain lines on standard error, at most one every two seconds, none in the first two."""
+
+    def __init__(self) -> None:
+        self._next = time.monotonic() + PERIOD
+
+    def __call__(self, text: str, _: float | None) -> None:
+        now = time.monotonic()
+        if now >= self._next:
+            self._next = now + PERIOD
+            print(text, file=sys.stderr, flush=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="secateur check", description="Checks that a certificate proves its claim, independently of the engine."
+    )
+    parser.add_argument("path", help="the certificate, or the folder that contains certificate.secateur")
+    parser.add_argument("--original", metavar="FILE", help="the original network, if it has moved")
+    parser.add_argument("--reduced", metavar="FILE", help="the reduced network, if it has moved")
+    parser.add_argument("--strict", action="store_true", help="refuse claims that rest on a solver's word")
+    parser.add_argument(
+        "--arithmetic",
+        choices=("fast", "exact"),
+        default="fast",
+        help="fast: compiled (default); exact: plain Python integers",
+    )
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Checks what the arguments say, prints the verdict on standard output, and returns the exit code."""
+    try:
+        given = _parser().parse_args(argv)
+    except SystemExit as stop:  # argparse has said what is wrong, or printed the help
+        return stop.code if isinstance(stop.code, int) else 2
+    try:
+        verdict = check(
+            given.path,
+            original=given.original,
+            reduced=given.reduced,
+            strict=given.strict,
+            arithmetic=given.arithmetic,
+            progress=_Lines(),
+        )
+    except CheckInputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(verdict.statement if isinstance(verdict, Accepted) else verdict)
+    return 0 if isinstance(verdict, Accepted) else 1

@@ -1,0 +1,109 @@
+"""A reader for the protobuf wire format: as much of it as ONNX files use.
+
+A message becomes a dict from field number to the list of its raw values in file order: integers for varints and
+fixed-width fields, bytes for everything with a length. What the numbers mean is `onnx_model`'s business.
+"""
+
+from __future__ import annotations
+
+import struct
+
+from secateur.checker.refusal import Refusal
+
+__all__ = ["Message", "fields", "fixed", "integers", "one_bytes", "one_integer", "signed", "text"]
+
+Message = dict[int, list[int | bytes]]
+
+
+def _malformed(reason: str) -> Refusal:
+    return Refusal("onnx", "protobuf", reason)
+
+
+def _varint(data: bytes, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while shift < 70:
+        if at >= len(data):
+            raise _malformed("the file ends inside a number")
+        byte = data[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value & 0xFFFFFFFFFFFFFFFF, at
+        shift += 7
+    raise _malformed("a number has more than ten bytes")
+
+
+def _take(data: bytes, at: int, length: int) -> tuple[bytes, int]:
+    if length > len(data) - at:
+        raise _malformed("the file ends inside a field")
+    return data[at : at + length], at + length
+
+
+def fields(data: bytes) -> Message:
+    """The fields of one message; refuses truncated input and the wire types that proto3 does not have."""
+    message: Message = {}
+    at = 0
+    while at < len(data):
+        tag, at = _varint(data, at)
+        value: int | bytes
+        match tag & 7:
+            case 0:
+                value, at = _varint(data, at)
+            case 1 | 5 as wire:
+                raw, at = _take(data, at, 8 if wire == 1 else 4)
+                value = int.from_bytes(raw, "little")
+            case 2:
+                length, at = _varint(data, at)
+                value, at = _take(data, at, length)
+            case wire:
+                raise _malformed(f"wire type {wire} is not known")
+        message.setdefault(tag >> 3, []).append(value)
+    return message
+
+
+def signed(value: int) -> int:
+    """A 64-bit varint as the signed integer that it encodes."""
+    return value - (1 << 64) if value >= 1 << 63 else value
+
+
+def integers(message: Message, number: int) -> list[int]:
+    """A repeated int64 field, packed or not."""
+    values = []
+    for value in message.get(number, []):
+        if isinstance(value, int):
+            values.append(signed(value))
+            continue
+        at = 0
+        while at < len(value):
+            item, at = _varint(value, at)
+            values.append(signed(item))
+    return values
+
+
+def one_bytes(message: Message, number: int) -> bytes | None:
+    """A field with a length that occurs at most once."""
+    values = message.get(number, [])
+    if len(values) > 1 or not all(isinstance(value, bytes) for value in values):
+        raise _malformed(f"field {number} occurs more than once or has the wrong type")
+    return values[0] if values else None  # type: ignore[return-value]  # all are bytes: tested above
+
+
+def one_integer(message: Message, number: int, default: int = 0) -> int:
+    """An integer field that occurs at most once."""
+    values = message.get(number, [])
+    if len(values) > 1 or not all(isinstance(value, int) for value in values):
+        raise _malformed(f"field {number} occurs more than once or has the wrong type")
+    return signed(values[0]) if values else default  # type: ignore[arg-type]  # all are integers: tested above
+
+
+def text(message: Message, number: int) -> str:
+    """A string field that occurs at most once; empty where it is absent."""
+    try:
+        return (one_bytes(message, number) or b"").decode()
+    except UnicodeDecodeError:
+        raise _malformed(f"field {number} is not UTF-8 text") from None
+
+
+def fixed(value: int, kind: str) -> float:
+    """A fixed-width field as the float that its bits encode; `kind` is "<f" or "<d"."""
+    return float(struct.unpack(kind, value.to_bytes(struct.calcsize(kind), "little"))[0])

@@ -1,0 +1,176 @@
+"""Tensors whose elements are exact affine expressions, and the operations on them that lowering needs.
+
+An expression is a dict from symbol to integer numerator; symbol 0 stands for the constant 1. All elements of a tensor
+share one denominator. A constant tensor holds plain integers instead of dicts.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+from secateur.checker.refusal import Refusal
+
+__all__ = [
+    "Expression",
+    "Tensor",
+    "add",
+    "broadcast",
+    "concatenate",
+    "expressions",
+    "linear_combination",
+    "matrix_product",
+    "multiply",
+    "reciprocal",
+    "strides",
+    "take",
+]
+
+Expression = dict[int, int]
+MAX_CELLS = 1 << 24
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """Row-major cells over one denominator: all integers (a constant), or all expressions."""
+
+    shape: tuple[int, ...]
+    denominator: int
+    cells: Sequence[int] | Sequence[Expression]
+    constant: bool
+
+    def __post_init__(self) -> None:
+        if len(self.cells) > MAX_CELLS or len(self.cells) != math.prod(self.shape):
+            raise Refusal("onnx", "shapes", f"a tensor of shape {list(self.shape)} is too large or inconsistent")
+
+    def integers(self) -> list[int]:
+        """The values of a constant over denominator 1."""
+        if not self.constant or self.denominator != 1:
+            raise Refusal("onnx", "shapes", "a constant of integers is needed for a shape or an index")
+        return [cell for cell in self.cells if isinstance(cell, int)]
+
+
+def expressions(tensor: Tensor) -> list[Expression]:
+    """The cells as expressions, also those of a constant."""
+    return [cell if isinstance(cell, dict) else ({0: cell} if cell else {}) for cell in tensor.cells]
+
+
+def strides(shape: Sequence[int]) -> list[int]:
+    """Row-major strides, in elements."""
+    return [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
+
+
+def take(tensor: Tensor, shape: tuple[int, ...], offsets: Iterable[Sequence[int]]) -> Tensor:
+    """The tensor of the given shape whose element at (i, j, ...) is cell offsets[0][i] + offsets[1][j] + ..."""
+    if math.prod(shape) > MAX_CELLS:
+        raise Refusal("onnx", "shapes", f"a tensor of shape {list(shape)} is too large")
+    cells = [tensor.cells[sum(position)] for position in product(*offsets)]
+    return Tensor(shape, tensor.denominator, cells, tensor.constant)  # type: ignore[arg-type]  # one kind only
+
+
+def broadcast(tensor: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """The tensor stretched to `shape` by the usual rules."""
+    if tensor.shape == shape:
+        return tensor
+    own = (1,) * (len(shape) - len(tensor.shape)) + tensor.shape
+    steps = [0 if size == 1 else step for size, step in zip(own, strides(own), strict=True)]
+    return take(tensor, shape, [[step * i for i in range(n)] for step, n in zip(steps, shape, strict=True)])
+
+
+def common_shape(left: Tensor, right: Tensor) -> tuple[int, ...]:
+    """The shape to which both broadcast."""
+    rank = max(len(left.shape), len(right.shape))
+    pairs = zip(*((1,) * (rank - len(t.shape)) + t.shape for t in (left, right)), strict=True)
+    shape = []
+    for a, b in pairs:
+        if a != b and 1 not in (a, b):
+            raise Refusal("onnx", "shapes", f"{list(left.shape)} and {list(right.shape)} do not fit together")
+        shape.append(b if a == 1 else a)
+    return tuple(shape)
+
+
+def linear_combination(pairs: Iterable[tuple[int, Expression]]) -> Expression:
+    """sum of weight * expression, without zero coefficients."""
+    total: Expression = {}
+    get = total.get
+    for weight, expression in pairs:
+        if weight:
+            for symbol, value in expression.items():
+                total[symbol] = get(symbol, 0) + weight * value
+    return {symbol: value for symbol, value in total.items() if value}
+
+
+def _tensor(shape: tuple[int, ...], denominator: int, cells: list[Expression], constant: bool) -> Tensor:
+    """A tensor of expressions, or of integers where all expressions are known to be constant."""
+    values = [cell.get(0, 0) for cell in cells] if constant else cells
+    return Tensor(shape, denominator, values, constant)
+
+
+def add(left: Tensor, right: Tensor, sign: int = 1) -> Tensor:
+    """left + sign * right, with broadcasting."""
+    shape = common_shape(left, right)
+    denominator = math.lcm(left.denominator, right.denominator)
+    a, b = denominator // left.denominator, sign * (denominator // right.denominator)
+    rows = zip(expressions(broadcast(left, shape)), expressions(broadcast(right, shape)), strict=True)
+    cells = [linear_combination(((a, x), (b, y))) for x, y in rows]
+    return _tensor(shape, denominator, cells, left.constant and right.constant)
+
+
+def multiply(left: Tensor, right: Tensor) -> Tensor:
+    """left * right with broadcasting; one of them must be constant."""
+    if not right.constant:
+        left, right = right, left
+    if not right.constant:
+        raise Refusal("onnx", "products", "a product of two tensors that both depend on the input is not supported")
+    shape = common_shape(left, right)
+    factors, rows = broadcast(right, shape).cells, expressions(broadcast(left, shape))
+    cells = [linear_combination(((int(f), row),)) for f, row in zip(factors, rows, strict=True)]  # type: ignore[arg-type]
+    return _tensor(shape, left.denominator * right.denominator, cells, left.constant)
+
+
+def reciprocal(tensor: Tensor) -> Tensor:
+    """1 / tensor, elementwise, of a constant without zeros."""
+    values = [cell for cell in tensor.cells if isinstance(cell, int)]
+    if not tensor.constant or not all(values):
+        raise Refusal("onnx", "products", "division needs a constant divisor without zeros")
+    common = math.lcm(*values)
+    return Tensor(tensor.shape, common, [common // value * tensor.denominator for value in values], True)
+
+
+def matrix_product(left: Tensor, right: Tensor) -> Tensor:
+    """[m, k] x [k, n] -> [m, n]; one of them must be constant."""
+    (m, k), (k2, n) = left.shape, right.shape
+    if k != k2:
+        raise Refusal("onnx", "products", f"a {m} x {k} matrix cannot be multiplied by a {k2} x {n} matrix")
+    if right.constant:
+        weights, rows = right.cells, expressions(left)
+        pairs = [(weights[j::n], rows[i * k : (i + 1) * k]) for i in range(m) for j in range(n)]
+    elif left.constant:
+        weights, rows = left.cells, expressions(right)
+        pairs = [(weights[i * k : (i + 1) * k], rows[j::n]) for i in range(m) for j in range(n)]
+    else:
+        raise Refusal("onnx", "products", "a product of two matrices that both depend on the input is not supported")
+    cells = [linear_combination(zip(w, r, strict=True)) for w, r in pairs]  # type: ignore[arg-type]  # constants
+    return _tensor((m, n), left.denominator * right.denominator, cells, left.constant and right.constant)
+
+
+def concatenate(tensors: Sequence[Tensor], axis: int) -> Tensor:
+    """The tensors joined along `axis`; all other sizes must agree."""
+    first = tensors[0].shape
+    if any(t.shape[:axis] + t.shape[axis + 1 :] != first[:axis] + first[axis + 1 :] for t in tensors):
+        raise Refusal("onnx", "shapes", "the parts of a concatenation do not fit together")
+    denominator = math.lcm(*(t.denominator for t in tensors))
+    constant = all(t.constant for t in tensors)
+    parts = []
+    for t in tensors:
+        factor = denominator // t.denominator
+        parts.append([linear_combination(((factor, cell),)) for cell in expressions(t)])
+    sizes = [t.shape[axis] for t in tensors]
+    inner = math.prod(first[axis + 1 :])
+    cells: list[Expression] = []
+    for outer in range(math.prod(first[:axis])):
+        for part, size in zip(parts, sizes, strict=True):
+            cells += part[outer * size * inner : (outer + 1) * size * inner]
+    return _tensor((*first[:axis], sum(sizes), *first[axis + 1 :]), denominator, cells, constant)

@@ -1,0 +1,259 @@
+"""ONNX file to `Network`, exactly, or one line that says which node stands in the way.
+
+The reader trusts nothing in the file but the stored weights, the operators and the shape of the input: all
+other shapes are computed. Only what the output depends on is read, so an unsupported operator in a dead
+branch does no harm. A network with a dynamic first axis is read for a batch of one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from secateur.errors import InputError
+from secateur.network.exact import ExactArray
+from secateur.network.maps import Monomial, UnsupportedError
+from secateur.network.model import Interface, Network
+from secateur.network.operators import OPERATORS, Node, constant_tensor
+from secateur.network.symbolic import Lowering, Tensor, affine
+
+if TYPE_CHECKING:
+    import onnx
+
+__all__ = ["parse_onnx", "read_onnx"]
+
+# Below 7, broadcasting followed other rules; 23 to 25 only widened the element types of what is read here.
+_OPSETS = range(7, 26)
+_MAX_INPUTS = 2**26
+_ELEMENT_TYPES = {1: "float32", 10: "float16", 11: "float64"}
+
+
+def read_onnx(path: str | Path) -> Network:
+    """The network of an ONNX file. InputError, in one line, where it cannot be read exactly."""
+    path = Path(path)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror or error}", where=str(path)) from None
+    return parse_onnx(data, str(path), path.parent)
+
+
+def parse_onnx(data: bytes, source: str, folder: Path | None = None) -> Network:
+    """The network of the bytes of an ONNX file.
+
+    Parameters
+    ----------
+    data : the file.
+    source : its name, for messages.
+    folder : where weights stored outside the file are looked for; None if there are none.
+    """
+    model = _load(data, source, folder)
+    return _Reader(source, _opset(model, source), model.graph).network()
+
+
+def _load(data: bytes, source: str, folder: Path | None) -> onnx.ModelProto:
+    import onnx  # a third of a second: only those who read a file pay for it
+    from google.protobuf.message import DecodeError
+
+    try:
+        model = onnx.load_model_from_string(data)
+    except DecodeError:
+        raise InputError(
+            "is no ONNX model or is damaged", where=source, remedy="fetch or export it again"
+        ) from None
+    if not model.graph.node:
+        raise InputError("holds a graph without nodes", where=source, remedy="check that it is an ONNX model")
+    if any(onnx.external_data_helper.uses_external_data(t) for t in model.graph.initializer):
+        _load_outside_weights(model, source, folder)
+    return model
+
+
+def _load_outside_weights(model: onnx.ModelProto, source: str, folder: Path | None) -> None:
+    import onnx
+
+    try:
+        if folder is None:
+            raise ValueError("no folder is known")
+        onnx.external_data_helper.load_external_data_for_model(model, str(folder))
+    except (OSError, ValueError, onnx.checker.ValidationError) as error:
+        problem = f"weights stored outside the file cannot be read: {str(error).strip().splitlines()[0]}"
+        raise InputError(problem, where=source, remedy="put the data file next to it") from None
+
+
+def _opset(model: onnx.ModelProto, source: str) -> int:
+    versions = [entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")]
+    if not versions:
+        raise InputError("names no version of the ONNX operators", where=source)
+    if versions[0] not in _OPSETS:
+        raise InputError(
+            f"uses opset {versions[0]}",
+            where=source,
+            remedy=f"convert it to opset {_OPSETS[0]} to {_OPSETS[-1]} with onnx.version_converter",
+        )
+    return int(versions[0])
+
+
+@dataclass
+class _Reader:
+    """One pass over a graph; `values` grows node by node."""
+
+    source: str
+    opset: int
+    graph: onnx.GraphProto
+    values: dict[str, Tensor] = field(default_factory=dict)
+    lowering: Lowering = field(default_factory=Lowering)
+
+    def __post_init__(self) -> None:
+        self.stored = {t.name: t for t in self.graph.initializer}
+        self.sparse = {t.values.name for t in self.graph.sparse_initializer}
+
+    def network(self) -> Network:
+        given, wanted = self._ports()
+        self._check_names(given.name)
+        input_shape, element_type = self._input_type(given)
+        shape = tuple(1 if n is None else n for n in input_shape)
+        size = math.prod(shape)
+        if size > _MAX_INPUTS:
+            raise InputError(f"the input has {size} values", where=self.source, remedy="is the file damaged?")
+        self.values[given.name] = Tensor(ExactArray.full(shape), {0: Monomial.identity(size)}, element_type)
+        for node in self._needed_nodes(wanted.name):
+            self._run(node)
+        output = self._value(wanted.name, self.source)
+        if output.element_type != element_type or output.size == 0:
+            problem = f"output {wanted.name!r} is {output.element_type} of size {output.size}"
+            raise InputError(
+                problem, where=self.source, remedy=f"the input is {element_type}; make them the same type"
+            )
+        interface = Interface(
+            input_name=given.name,
+            input_shape=input_shape,
+            output_name=wanted.name,
+            output_shape=_output_shape(wanted, output.shape, dynamic=input_shape[:1] == (None,)),
+            element_type=element_type,
+            graph_name=self.graph.name or "network",
+        )
+        try:
+            return Network(size, tuple(self.lowering.layers), affine(output), interface)
+        except UnsupportedError as error:
+            raise InputError(error.problem, where=self.source, remedy=error.remedy) from None
+
+    def _ports(self) -> tuple[onnx.ValueInfoProto, onnx.ValueInfoProto]:
+        # Old files list the stored weights among the inputs.
+        inputs = [
+            port for port in self.graph.input if port.name not in self.stored and port.name not in self.sparse
+        ]
+        for ports, kind in ((inputs, "inputs"), (self.graph.output, "outputs")):
+            if len(ports) != 1:
+                names = ", ".join(port.name for port in ports) or "none"
+                raise InputError(f"has {len(ports)} {kind} ({names}), not one", where=self.source)
+        return inputs[0], self.graph.output[0]
+
+    def _check_names(self, given: str) -> None:
+        """Each value is written once; otherwise it would depend on the runtime which one counts."""
+        written = Counter([given, *(t.name for t in self.graph.initializer)])
+        written.update(name for node in self.graph.node for name in node.output if name)
+        for name, count in written.items():
+            if count > 1:
+                raise InputError(f"value {name!r} is defined {count} times", where=self.source)
+
+    def _input_type(self, port: onnx.ValueInfoProto) -> tuple[tuple[int | None, ...], str]:
+        tensor = port.type.tensor_type
+        where = f"{self.source}: input {port.name!r}"
+        if tensor.elem_type not in _ELEMENT_TYPES:
+            raise InputError(
+                f"has elements of ONNX type {tensor.elem_type}", where=where, remedy="use a float type"
+            )
+        if not tensor.HasField("shape"):
+            raise InputError(
+                "has no shape", where=where, remedy="export the network with the shape of its input"
+            )
+        shape = _declared_shape(port)
+        if None in shape[1:]:
+            remedy = "fix every axis but the first (onnx.tools.update_model_dims)"
+            raise InputError(f"axis {shape.index(None, 1)} is dynamic", where=where, remedy=remedy)
+        return shape, _ELEMENT_TYPES[tensor.elem_type]
+
+    def _needed_nodes(self, output: str) -> list[onnx.NodeProto]:
+        """The nodes the output depends on, in the order of the graph (which is topological)."""
+        needed, chosen = {output}, []
+        for node in reversed(self.graph.node):
+            if needed.intersection(node.output):
+                needed.update(name for name in node.input if name)
+                chosen.append(node)
+        return chosen[::-1]
+
+    def _run(self, proto: onnx.NodeProto) -> None:
+        where = f"{self.source}: node {proto.name or proto.output[0]!r} ({proto.op_type}, opset {self.opset})"
+        operator = OPERATORS.get(proto.op_type) if proto.domain in ("", "ai.onnx") else None
+        if operator is None:
+            known = ", ".join(sorted(OPERATORS))
+            raise InputError("operator is not supported", where=where, remedy=f"supported are {known}")
+        inputs = tuple(self._value(name, where) if name else None for name in proto.input)
+        try:
+            attributes = dict(_attributes(proto))
+            result = operator(
+                Node(proto.op_type, self.opset, inputs, attributes, len(proto.output), self.lowering)
+            )
+        except UnsupportedError as error:
+            raise InputError(error.problem, where=where, remedy=error.remedy) from None
+        except (ArithmeticError, IndexError, MemoryError, TypeError, ValueError) as error:
+            raise InputError(
+                f"the node is malformed ({error})", where=where, remedy="check the model"
+            ) from error
+        results = result if isinstance(result, tuple) else (result,)
+        self.values.update(zip(proto.output, results, strict=False))
+
+    def _value(self, name: str, where: str) -> Tensor:
+        if name not in self.values and name in self.stored:
+            self.values[name] = self._stored_value(name)
+        if name in self.values:
+            return self.values[name]
+        if name in self.sparse:
+            raise InputError(
+                f"weight {name!r} is stored as a sparse tensor", where=where, remedy="store it densely"
+            )
+        raise InputError(f"value {name!r} is no supported output of an earlier node", where=where)
+
+    def _stored_value(self, name: str) -> Tensor:
+        from onnx import numpy_helper
+
+        where = f"{self.source}: initialiser {name!r}"
+        try:
+            values = numpy_helper.to_array(self.stored[name])
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(
+                f"is damaged ({error})", where=where, remedy="export the network again"
+            ) from None
+        try:
+            return constant_tensor(values, "it")
+        except UnsupportedError as error:
+            raise InputError(error.problem, where=where, remedy=error.remedy) from None
+
+
+def _attributes(proto: onnx.NodeProto) -> Iterator[tuple[str, Any]]:
+    """Attributes as Python values, tensors as arrays."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    for attribute in proto.attribute:
+        value = helper.get_attribute_value(attribute)
+        yield attribute.name, numpy_helper.to_array(value) if isinstance(value, TensorProto) else value
+
+
+def _declared_shape(port: onnx.ValueInfoProto) -> tuple[int | None, ...]:
+    """The shape the file declares; names, gaps and numbers below 1 all mean a dynamic axis."""
+    return tuple(d.dim_value if d.dim_value > 0 else None for d in port.type.tensor_type.shape.dim)
+
+
+def _output_shape(
+    port: onnx.ValueInfoProto, actual: tuple[int, ...], *, dynamic: bool
+) -> tuple[int | None, ...]:
+    """The declared shape where it agrees with the computed one, else the computed one."""
+    declared = _declared_shape(port)
+    if len(declared) == len(actual) and all(n in (None, m) for n, m in zip(declared, actual, strict=True)):
+        # Only the batch can be dynamic: any other axis has just been computed.
+        return (*declared[:1], *actual[1:])
+    return (None, *actual[1:]) if dynamic and actual[:1] == (1,) else actual

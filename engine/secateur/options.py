@@ -1,0 +1,43 @@
+"""Options of a run: one frozen record, built at the edge and passed down."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+from secateur.errors import InputError
+
+__all__ = ["SOLVERS", "PruneOptions"]
+
+SOLVERS = ("z3", "cvc5", "both", "none")
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@dataclass(frozen=True)
+class PruneOptions:
+    """How to prune.
+
+    tolerance : largest admitted |N - N'| on the domain, exact. timeout : seconds for the search, after which what is decided is kept.
+    jobs : threads. solver : who confirms the deciding inequalities and gets the residual queries; "none" for nobody.
+    seed : of the falsifier's random points. Raises InputError for values that make no sense.
+    """
+
+    tolerance: Fraction = Fraction(0)
+    timeout: float = 300.0
+    jobs: int = field(default_factory=_cores)
+    solver: str = "z3"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.tolerance < 0:
+            raise InputError(f"tolerance {self.tolerance} is negative", where="--tolerance")
+        if not 0 < self.timeout < float("inf"):
+            raise InputError(f"time limit {self.timeout} is not a positive number of seconds", where="--timeout")
+        if self.jobs < 1:
+            raise InputError(f"{self.jobs} threads cannot work", where="--jobs", remedy="give at least 1")
+        if self.solver not in SOLVERS:
+            raise InputError(f"unknown solver {self.solver!r}", where="--solver", remedy=f"choose one of {', '.join(SOLVERS)}")

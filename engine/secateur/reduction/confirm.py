@@ -1,0 +1,97 @@
+"""A second opinion on every proven phase: an SMT solver confirms the deciding inequality in exact arithmetic.
+
+The bound propagator proves a phase by an affine lower bound of s z over the inputs of a box (s = +1 for active,
+-1 for inactive). The tightest such row of each claim, exact rationals, goes to the solver, which has to find a
+point of the box where the row is negative; it must not find one. That takes milliseconds, and checks the
+arithmetic of the core by a program that somebody else wrote. It is no part of the proof: the certificate is.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from secateur.network import Network
+from secateur.progress import Progress
+from secateur.residual import ResidualSolver, Sat, SolverChoice, Unsat
+from secateur.search import DecidingRow, PhaseEvidence, deciding_rows
+from secateur.specification import Domain
+from secateur_encodings import Interval, LinearForm, Problem, Row, available_solvers
+
+__all__ = ["Confirmation", "confirm_claims", "confirm_rows", "solver_name"]
+
+#: Seconds for one inequality (it needs milliseconds), and for all of them together.
+ROW_LIMIT, TOTAL_LIMIT = 10.0, 60.0
+
+_GRID = 2**24  # boxes are given in units of 2**-24 of the normalised input
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """How many claims the solver was asked about and confirmed; `solver` names it with its version, or is None."""
+
+    asked: int = 0
+    confirmed: int = 0
+    solver: str | None = None
+    interrupted: bool = False
+
+
+def solver_name(choice: str) -> str | None:
+    """The solvers of a choice with their versions, such as `z3 4.13.4`; None for `none`."""
+    installed = available_solvers()
+    names = [f"{name} {installed.get(name, 'not installed')}" for name in SolverChoice(choice).solvers]
+    return " and ".join(names) or None
+
+
+def confirm_claims(
+    network: Network, domain: Domain, evidence: PhaseEvidence, solver: ResidualSolver, progress: Progress
+) -> Confirmation:
+    """Put the deciding row of every proven claim to the solver.
+
+    Parameters
+    ----------
+    solver : whoever is asked; with the choice `none` nobody is, and nothing is confirmed.
+
+    Raises RuntimeError if the solver refutes a row with a point that replays: then a proof of ours is wrong.
+    """
+    name = solver_name(solver.choice)
+    if name is None or not evidence.claims:
+        return Confirmation(solver=name)
+    return confirm_rows(deciding_rows(network, domain, evidence), solver, progress)
+
+
+def confirm_rows(rows: Sequence[DecidingRow], solver: ResidualSolver, progress: Progress) -> Confirmation:
+    """Put rows to the solver; what it cannot answer in time counts as not confirmed. Errors: `confirm_claims`."""
+    name = solver_name(solver.choice)
+    end = time.monotonic() + TOTAL_LIMIT
+    confirmed = 0
+    try:
+        for done, row in enumerate(rows):
+            progress.update(f"{confirmed} of {len(rows)} claims", done / len(rows))
+            confirmed += _is_confirmed(row, solver, min(ROW_LIMIT, end - time.monotonic()))
+    except KeyboardInterrupt:
+        return Confirmation(len(rows), confirmed, name, interrupted=True)
+    return Confirmation(len(rows), confirmed, name)
+
+
+def _is_confirmed(row: DecidingRow, solver: ResidualSolver, limit: float) -> bool:
+    verdict = solver.solve(refutation(row), limit)
+    if isinstance(verdict, Sat):
+        layer, neuron, sign = row.claim
+        raise RuntimeError(
+            f"contradiction: layer {layer}, neuron {neuron} was proven {'active' if sign > 0 else 'inactive'}, but "
+            f"its deciding inequality fails at {[str(v) for v in verdict.model]} (exact); please report this"
+        )
+    return isinstance(verdict, Unsat)
+
+
+def refutation(row: DecidingRow) -> Problem:
+    """Is there a point of the row's box where the row is negative? Inputs are the normalised coordinates t."""
+    box = tuple(
+        Interval(Fraction(low, _GRID), Fraction(high, _GRID))
+        for low, high in zip(row.box_lower, row.box_upper, strict=True)
+    )
+    form = LinearForm.of(dict(enumerate(row.coefficients)), row.constant)
+    return Problem(box, (), (Row(form, Fraction(0), strict=True),))

@@ -1,0 +1,56 @@
+"""A network as it lies on disk: its bytes, their SHA-256 and their meaning, all from one reading.
+
+What is hashed is what is parsed, so that a file that changes during a run cannot end up in a certificate.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from secateur.errors import InputError
+from secateur.network import Network, parse_onnx
+
+__all__ = ["ModelFile", "read_model"]
+
+
+@dataclass(frozen=True, eq=False)
+class ModelFile:
+    """An ONNX file: where it lies, what it holds, what that means."""
+
+    path: Path
+    data: bytes
+    network: Network
+
+    @property
+    def sha256(self) -> str:
+        """Hexadecimal SHA-256 of the bytes."""
+        return hashlib.sha256(self.data).hexdigest()
+
+
+def read_model(path: str | Path) -> ModelFile:
+    """Read an ONNX file once. InputError where it cannot be read, or keeps weights in other files.
+
+    A certificate names one file by its SHA-256; weights elsewhere would not be covered by it.
+    """
+    path = Path(path)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror or error}", where=str(path)) from None
+    network = parse_onnx(data, str(path), path.parent)
+    if _has_outside_weights(data):
+        raise InputError(
+            "keeps weights in another file, which a certificate could not cover",
+            where=str(path),
+            remedy="store everything in one file: onnx.save(onnx.load(old), new)",
+        )
+    return ModelFile(path, data, network)
+
+
+def _has_outside_weights(data: bytes) -> bool:
+    import onnx
+
+    model = onnx.load_model_from_string(data)
+    return any(onnx.external_data_helper.uses_external_data(t) for t in model.graph.initializer)

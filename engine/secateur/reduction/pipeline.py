@@ -1,0 +1,192 @@
+"""From a network file and a domain to a smaller network file and its evidence, stage by stage.
+
+`analyse` decides the phases and has them confirmed; `reduce` rewrites and stores. They are separate because a
+caller may want a second `reduce` of one analysis: with another tolerance, or where a check was not passed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+
+from secateur.certificate import interval_evidence
+from secateur.errors import InputError
+from secateur.network import Network, parse_onnx, to_model_bytes
+from secateur.options import PruneOptions
+from secateur.progress import Progress
+from secateur.reduction.confirm import Confirmation, confirm_claims
+from secateur.reduction.facts import Facts, Phase
+from secateur.reduction.measure import Agreement, Latencies, measure_agreement, measure_latency
+from secateur.reduction.model_file import ModelFile
+from secateur.reduction.rewrite import Rewrite, rewrite
+from secateur.residual import ResidualSolver
+from secateur.search import PhaseEvidence, PhaseResult, Status, decide_phases
+from secateur.specification import Domain
+from secateur.version import version
+
+__all__ = ["Analysis", "Measurement", "Reduction", "analyse", "claim_in_words", "measure", "reduce"]
+
+#: Points on which original and reduced file are compared in onnxruntime.
+POINTS = 100_000
+
+_PHASES = {Status.INACTIVE: Phase.INACTIVE, Status.ACTIVE: Phase.ACTIVE}
+
+
+class Stopwatch:
+    """Seconds by stage, announced as they begin."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time the block as part of the stage `name`."""
+        self._progress.stage(name)
+        begun = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - begun
+
+
+@dataclass(frozen=True, eq=False)
+class Analysis:
+    """What is known of the neurons of one network on one domain, and who confirmed it."""
+
+    model: ModelFile
+    domain: Domain
+    options: PruneOptions
+    phases: PhaseResult
+    confirmation: Confirmation
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether Ctrl-C ended the search or the confirmation early."""
+        return self.phases.interrupted or self.confirmation.interrupted
+
+
+@dataclass(frozen=True, eq=False)
+class Reduction:
+    """A smaller network: as an object, as the bytes of a file, and with the evidence for the final claim.
+
+    network : what `data` means, read back from it. tolerance : the claim is |N - N'| <= tolerance on the domain;
+    0 for an exact rewriting. evidence : the phases of `network` that interval arithmetic proves.
+    """
+
+    analysis: Analysis
+    rewrite: Rewrite
+    tolerance: Fraction
+    network: Network
+    data: bytes
+    evidence: PhaseEvidence
+
+    @property
+    def sha256(self) -> str:
+        """Hexadecimal SHA-256 of the bytes."""
+        return hashlib.sha256(self.data).hexdigest()
+
+    @property
+    def claim(self) -> str:
+        """The statement that the certificate proves, in words."""
+        return claim_in_words(self.tolerance)
+
+    def match(self) -> tuple[tuple[int, int, int, int], ...]:
+        """Pairs (layer, neuron, layer', neuron') of corresponding neurons of N and N', for the certificate.
+
+        Empty for an exact rewriting, where correspondence shows in equal expressions.
+        """
+        if self.tolerance == 0:
+            return ()
+        return tuple(
+            (self.rewrite.layers[k] + 1, neuron.original, k + 1, i)
+            for k, layer in enumerate(self.rewrite.neurons)
+            for i, neuron in enumerate(layer)
+            if neuron.original is not None and neuron.phase is Phase.UNSTABLE
+        )
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What onnxruntime showed: agreement, and latency (original, reduced)."""
+
+    agreement: Agreement
+    latency: tuple[Latencies, Latencies]
+
+
+def claim_in_words(tolerance: Fraction) -> str:
+    """The final claim about N, N' and D."""
+    if tolerance == 0:
+        return "N and N' agree exactly on D"
+    return f"max |N - N'| <= {tolerance} on D"
+
+
+def analyse(model: ModelFile, domain: Domain, options: PruneOptions, watch: Stopwatch, progress: Progress) -> Analysis:
+    """Decide the phases of all neurons, then have the deciding inequalities confirmed.
+
+    InputError where the domain does not fit the network or the solver is not installed; both are asked first.
+    """
+    domain.require_dimension(model.network.input_size, str(model.path))
+    with ResidualSolver(options.solver) as solver:
+        phases = decide_phases(model.network, domain, options, progress)
+        effort = phases.statistics
+        watch.seconds |= {"falsify": effort.attack_seconds, "prove": effort.search_seconds}
+        if phases.interrupted:
+            return Analysis(model, domain, options, phases, Confirmation())
+        with watch.stage("confirm"):
+            confirmation = confirm_claims(model.network, domain, phases.evidence, solver, progress)
+    return Analysis(model, domain, options, phases, confirmation)
+
+
+def reduce(analysis: Analysis, tolerance: Fraction, watch: Stopwatch) -> Reduction:
+    """Rewrite the network and store it; the claim is `tolerance`, or 0 where the rewriting is exact.
+
+    InputError where the element type cannot hold the exact weights.
+    """
+    with watch.stage("rewrite"):
+        result = rewrite(analysis.model.network, facts_of(analysis), tolerance)
+        claimed = tolerance if result.error else Fraction(0)
+        data = _stored(analysis, result, claimed)
+        network = parse_onnx(data, "reduced.onnx")
+        evidence = interval_evidence(network, analysis.domain)
+    return Reduction(analysis, result, claimed, network, data, evidence)
+
+
+def facts_of(analysis: Analysis) -> Facts:
+    """The proven phases, as the rewriter takes them."""
+    phases = [[_PHASES.get(n.status, Phase.UNSTABLE) for n in layer] for layer in analysis.phases.neurons]
+    return Facts(analysis.domain.lower, analysis.domain.upper, phases)
+
+
+def _stored(analysis: Analysis, result: Rewrite, claimed: Fraction) -> bytes:
+    provenance: Mapping[str, str] = {
+        "secateur.version": version(),
+        "secateur.source_sha256": analysis.model.sha256,
+        "secateur.domain_sha256": hashlib.sha256(analysis.domain.to_json().encode()).hexdigest(),
+        "secateur.claim": claim_in_words(claimed),
+    }
+    try:
+        return to_model_bytes(result.network, provenance=provenance)
+    except ValueError as error:
+        kind = analysis.model.network.interface.element_type
+        raise InputError(
+            f"the network cannot be written exactly in {kind} ({error})",
+            where=str(analysis.model.path),
+            remedy="allow rounding, for example with --tolerance 1e-6",
+        ) from None
+
+
+def measure(reduction: Reduction, watch: Stopwatch) -> Measurement:
+    """Compare both files in onnxruntime: `POINTS` random points, and the time of a call."""
+    analysis = reduction.analysis
+    model = analysis.model
+    with watch.stage("measure"):
+        agreement = measure_agreement(
+            (model.network, model.data), (reduction.network, reduction.data), analysis.domain, POINTS, analysis.options.seed
+        )
+        latency = measure_latency(model.data, reduction.data, analysis.domain)
+    return Measurement(agreement, latency)

@@ -1,0 +1,175 @@
+"""What a run leaves behind besides the network: the certificate, the domain, the witnesses, and the summary.
+
+The keys of the summary are documented in `secateur.report`, which turns it into a page.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from secateur.certificate import FileReference, certificate_bytes
+from secateur.network import Network
+from secateur.reduction.measure import Agreement, Latencies
+from secateur.reduction.pipeline import Analysis, Measurement, Reduction
+from secateur.reduction.size import network_size
+from secateur.search import Status
+from secateur.specification.numerals import format_rational
+from secateur.version import version
+
+__all__ = ["CERTIFICATE", "DOMAIN", "REDUCED", "certificate_for", "domain_file", "summarise", "witness_file"]
+
+REDUCED, DOMAIN, CERTIFICATE = "reduced.onnx", "domain.json", "certificate.secateur"
+
+
+def domain_file(analysis: Analysis) -> bytes:
+    """`domain.json`: exact bounds, as the certificate names them."""
+    return analysis.domain.to_json().encode()
+
+
+def witness_file(analysis: Analysis) -> bytes:
+    """`witnesses.json`: exact points of the domain, and for each neuron with both phases its two points.
+
+    `points` are lists of rationals as text; `both` is [layer from 1, neuron from 0, point with z > 0, point with z < 0].
+    """
+    phases = analysis.phases
+    both = [
+        [k, i, neuron.positive, neuron.negative]
+        for k, layer in enumerate(phases.neurons, start=1)
+        for i, neuron in enumerate(layer)
+        if neuron.status is Status.BOTH
+    ]
+    points = [[str(v) for v in point] for point in phases.witnesses]
+    return (json.dumps({"points": points, "both": both}) + "\n").encode()
+
+
+def certificate_for(reduction: Reduction, folder: Path | None) -> bytes:
+    """The certificate as it lies in `folder`: it names the original file by its path from there.
+
+    Without a folder it names the file alone; the checker is then told where both networks are.
+    """
+    analysis = reduction.analysis
+    original = analysis.model.path.name if folder is None else _path_from(folder, analysis.model.path)
+    return certificate_bytes(
+        producer=f"secateur {version()}",
+        tolerance=reduction.tolerance,
+        original=FileReference(original, analysis.model.sha256),
+        reduced=FileReference(REDUCED, reduction.sha256),
+        domain=FileReference(DOMAIN, _sha256(domain_file(analysis))),
+        input_size=analysis.domain.dimension,
+        evidence=analysis.phases.evidence,
+        reduced_evidence=reduction.evidence,
+        match=reduction.match(),
+    )
+
+
+def _path_from(folder: Path, path: Path) -> str:
+    try:
+        return Path(os.path.relpath(path, folder)).as_posix()
+    except ValueError:  # another drive of Windows
+        return path.absolute().as_posix()
+
+
+def summarise(
+    reduction: Reduction, measured: Measurement | None, certificate: bytes, stages: Mapping[str, float], seconds: float
+) -> dict[str, Any]:
+    """The content of `summary.json`."""
+    analysis = reduction.analysis
+    options, model, interface = analysis.options, analysis.model, analysis.model.network.interface
+    return {
+        "secateur": version(),
+        "model": {"file": model.path.name, "sha256": model.sha256, "name": interface.graph_name},
+        "reduced_model": {"file": REDUCED, "sha256": reduction.sha256},
+        "domain": _domain(analysis),
+        **_sizes(reduction),
+        "status": {status.value: analysis.phases.count(status) for status in Status},
+        "neuron_status": _neurons(analysis),
+        "tolerance": {
+            "requested": format_rational(options.tolerance),
+            "claimed": format_rational(reduction.tolerance),
+        },
+        "claim": reduction.claim,
+        "steps": [
+            {"rule": s.rule, "layer": s.layer + 1, "removed": list(s.removed), "detail": s.detail}
+            for s in reduction.rewrite.steps
+        ],
+        **_evidence(analysis),
+        "certificate": {"file": CERTIFICATE, "sha256": _sha256(certificate), "bytes": len(certificate)},
+        "agreement": None if measured is None else _agreement(measured.agreement),
+        "latency": None if measured is None else _latency(measured.latency),
+        "stages": {name: round(taken, 3) for name, taken in stages.items()},
+        "seconds": round(seconds, 3),
+        "interrupted": analysis.interrupted,
+        "options": {
+            "timeout": options.timeout, "jobs": options.jobs, "solver": options.solver, "seed": options.seed
+        },
+    }  # fmt: skip
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _domain(analysis: Analysis) -> dict[str, Any]:
+    domain = analysis.domain
+    return {
+        "description": domain.description or "given as bounds",
+        "sha256": _sha256(domain_file(analysis)),
+        "lower": list(map(format_rational, domain.lower)),
+        "upper": list(map(format_rational, domain.upper)),
+    }
+
+
+def _sizes(reduction: Reduction) -> dict[str, dict[str, Any]]:
+    sides: dict[str, tuple[Network, bytes]] = {
+        "original": (reduction.analysis.model.network, reduction.analysis.model.data),
+        "reduced": (reduction.network, reduction.data),
+    }
+    return {
+        "neurons": {side: network.neuron_count for side, (network, _) in sides.items()},
+        "parameters": {side: network_size(network).parameters for side, (network, _) in sides.items()},
+        "bytes": {side: len(data) for side, (_, data) in sides.items()},
+        "layers": {side: list(network.sizes) for side, (network, _) in sides.items()},
+    }
+
+
+def _neurons(analysis: Analysis) -> list[list[dict[str, str | None]]]:
+    return [
+        [{"status": n.status.value, "basis": n.basis.value, "reason": n.reason or None} for n in layer]
+        for layer in analysis.phases.neurons
+    ]
+
+
+def _evidence(analysis: Analysis) -> dict[str, dict[str, Any]]:
+    evidence = analysis.phases.evidence
+    nodes = sum(tree.nodes for tree in evidence.trees)
+    return {
+        "evidence": {
+            "exact": len(evidence.interval),
+            "tree": sum(len(tree.claims) for tree in evidence.trees),
+            "solver": len(evidence.solver),
+            "confirmed_by_smt": analysis.confirmation.confirmed,
+            "solver_name": analysis.confirmation.solver,
+        },
+        # Every inner node has two children.
+        "tree": {"nodes": nodes, "leaves": (nodes + len(evidence.trees)) // 2},
+    }
+
+
+def _agreement(agreement: Agreement) -> dict[str, Any]:
+    return {
+        "points": agreement.points,
+        "max_difference": agreement.max_difference,
+        "float32_noise": agreement.noise,
+    }
+
+
+def _latency(latency: tuple[Latencies, Latencies]) -> dict[str, Any]:
+    return {
+        side: {batch: list(times) for batch, times in measured.items()}
+        for side, measured in zip(("original", "reduced"), latency, strict=True)
+    }

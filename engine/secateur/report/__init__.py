@@ -1,0 +1,23 @@
+"""The report that a person reads: one HTML page made from the summary that programs read.
+
+The summary (`summary.json`) is a JSON object:
+
+- `secateur`: version. `model`: `file`, `sha256`, `name` (of the graph, may be empty). `reduced_model`:
+  `file`, `sha256`. `certificate`: `file`, `sha256`, `bytes`.
+- `domain`: `description`, `sha256`, and `lower`, `upper`: an exact decimal or fraction per input, as text.
+- `neurons`, `parameters`, `bytes`: each `original` and `reduced`, whole numbers; `layers` likewise, each a
+  list with the neurons of every hidden layer.
+- `status`: how many neurons are `inactive`, `active`, `both`, `unknown`. `neuron_status`: per layer, per
+  neuron, `status`, `basis` (`exact`, `tree`, `solver`, `witness`, `none`) and `reason` (text, or null).
+- `tolerance`: `requested` and `claimed`, as text. `claim`: the proven statement in words, with N, N' and D.
+- `steps`: the rewrites in order, each `rule`, `layer` (from 1), `removed` (neurons, from 0), `detail`.
+- `evidence`: how many claims rest on `exact`, `tree`, `solver`; `confirmed_by_smt`; `solver_name`, or null.
+  `tree`: `nodes`, `leaves`.
+- `agreement`: `points`, `max_difference`, `float32_noise`; or null. `latency`: `original` and `reduced`, each
+  from batch size to median and 95th percentile in microseconds; or null.
+- `stages`: seconds by name. `seconds`: in all. `interrupted`. `options`: by name.
+"""
+
+from secateur.report.page import render
+
+__all__ = ["render"]

@@ -1,0 +1,162 @@
+"""The upper half of the report: what was removed, from which layers, and the status of every neuron."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from secateur.report import charts, words
+from secateur.report.blocks import folded, paragraph, section, table
+from secateur.report.markup import Markup, element, join
+
+__all__ = ["headline", "layers", "neurons"]
+
+Summary = Mapping[str, Any]
+
+
+def headline(s: Summary) -> Markup:
+    """What was removed, what is proven about it, and what was not finished."""
+    before, after = s["neurons"]["original"], s["neurons"]["reduced"]
+    removed = before - after
+    title = (
+        f"{words.count(removed)} of {words.plural(before, 'neuron')} removed"
+        if removed
+        else "Nothing removed"
+    )
+    claimed = s["tolerance"]["claimed"]
+    promise = (
+        "the two compute the same outputs, exactly."
+        if words.is_zero(claimed)
+        else f"their outputs differ by at most {claimed}."
+    )
+    lede = [
+        _name(s["model"]),
+        " became ",
+        _name(s["reduced_model"]),
+        ". On every input of the domain ",
+        promise,
+    ]
+    return join(
+        [element("h1", title), element("p", *lede, class_="lede"), _claim(s), _unfinished(s), _tiles(s)]
+    )
+
+
+def _name(file: Mapping[str, Any]) -> Markup:
+    return element("span", file["file"], class_="name")
+
+
+def _claim(s: Summary) -> Markup:
+    inputs = words.plural(len(s["domain"]["lower"]), "input")
+    meanings = [
+        ("N", _name(s["model"])),
+        ("N'", _name(s["reduced_model"])),
+        ("D", f"{s['domain']['description']} ({inputs}, listed below)"),
+    ]
+    terms = [join([element("dt", symbol), element("dd", meaning)]) for symbol, meaning in meanings]
+    said = element("p", "Proven: ", s["claim"], class_="said")
+    return element(
+        "div", said, element("dl", *terms), class_="claim", role="note", aria_label="The proven claim"
+    )
+
+
+def _unfinished(s: Summary) -> Markup:
+    parts = []
+    if s["interrupted"]:
+        parts.append("The run was stopped before its end; all that is stated here was proved before.")
+    if unknown := s["status"]["unknown"]:
+        verb = "was" if unknown == 1 else "were"
+        parts.append(f"{words.plural(unknown, 'neuron')} {verb} not decided and stayed in place.")
+    if not parts:
+        return Markup("")
+    return element("div", element("p", " ".join(parts)), class_="warn", role="note")
+
+
+def _tiles(s: Summary) -> Markup:
+    counted = (("Neurons", s["neurons"]), ("Parameters", s["parameters"]), ("Bytes on disk", s["bytes"]))
+    tiles = [_tile(name, pair["original"], pair["reduced"], words.count) for name, pair in counted]
+    if s["latency"] is not None:
+        batch = next(iter(s["latency"]["original"]))
+        before, after = (s["latency"][side][batch][0] for side in ("original", "reduced"))
+        tiles.append(_tile(f"Latency, batch {batch}", before, after, words.microseconds))
+    return element("ul", *tiles, class_="tiles")
+
+
+def _tile(name: str, before: float, after: float, shown: Callable[[Any], str]) -> Markup:
+    percent = words.change(before, after)
+    change = element("span", f"({percent})", class_="keep") if percent else ""
+    return element(
+        "li",
+        element("span", name, class_="label"),
+        element("span", shown(after), class_="value"),
+        element("span", f"before: {shown(before)} ", change, class_="was"),
+        charts.bar(after, before, max(before, after)),
+    )
+
+
+def layers(s: Summary) -> Markup:
+    """Neurons of each layer, before and after."""
+    before, after = s["layers"]["original"], s["layers"]["reduced"]
+    longest = max([*before, *after], default=0)
+    if len(before) != len(after):
+        return _layers_apart(before, after, longest)
+    rows = [
+        [f"Layer {k}", words.count(b), words.count(a), words.change(b, a), charts.bar(a, b, longest)]
+        for k, (b, a) in enumerate(zip(before, after, strict=True), 1)
+    ]
+    return section(
+        "Layer by layer", table(["", "before", "after", "change", "kept"], rows, numeric=(1, 2, 3))
+    )
+
+
+def _layers_apart(before: Sequence[int], after: Sequence[int], longest: int) -> Markup:
+    """Where whole layers were folded away, the layers of the two networks do not correspond."""
+    note = f"Whole layers were folded away: {words.plural(len(before), 'layer')} before, {len(after)} after."
+    sides = []
+    for title, sizes in (("Before", before), ("After", after)):
+        rows = [[f"Layer {k}", words.count(n), charts.bar(n, 0, longest)] for k, n in enumerate(sizes, 1)]
+        content = table(["", "neurons", ""], rows, numeric=(1,)) if rows else "No hidden layer is left."
+        sides.append(element("div", element("h3", title), content))
+    return section("Layer by layer", element("p", note), element("div", *sides, class_="pair"))
+
+
+def neurons(s: Summary) -> Markup:
+    """The map of all neurons, its legend, and the neurons that were not decided."""
+    counts = [(status, s["status"][status]) for status in charts.STATUSES]
+    across = max((charts.columns(len(layer)) for layer in s["neuron_status"]), default=0)
+    maps = [
+        element("figure", _caption(k, layer), charts.neuron_map(k, layer))
+        for k, layer in enumerate(s["neuron_status"], 1)
+    ]
+    return section(
+        "Every neuron",
+        element("p", "Each cell is a neuron, row by row from 0; point at one to see what is known of it."),
+        charts.shares([(status, number) for status, number in counts if number]),
+        element("ul", *(_legend(status, number) for status, number in counts), class_="legend"),
+        element("div", *maps, class_=f"maps by{across}"),
+        _undecided(s),
+    )
+
+
+def _legend(status: str, number: int) -> Markup:
+    said = element("span", element("b", words.count(number), " ", status), ", ", charts.STATUSES[status])
+    return element("li", charts.glyph(status), said)
+
+
+def _caption(k: int, layer: Sequence[Mapping[str, Any]]) -> Markup:
+    redundant = sum(neuron["status"] in ("inactive", "active") for neuron in layer)
+    said = element("span", f"{redundant} of {len(layer)} redundant", class_="soft")
+    return element("figcaption", element("b", f"Layer {k}"), " ", said)
+
+
+def _undecided(s: Summary) -> Markup:
+    rows = [
+        [f"Layer {k}, neuron {i}", neuron["reason"] or "no reason given"]
+        for k, layer in enumerate(s["neuron_status"], 1)
+        for i, neuron in enumerate(layer)
+        if neuron["status"] == "unknown"
+    ]
+    if not rows:
+        return paragraph("Every neuron was decided.")
+    shown = f"The {words.plural(len(rows), 'undecided neuron')} and why"
+    content = table(["not decided", "why"], rows, narrow=True)
+    return element("div", folded(shown, content, fold=len(rows) > 12), class_="after")

@@ -1,0 +1,122 @@
+"""The part of the report that says why to believe it: evidence, trust, rewrites, and how to check."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from secateur.report import words
+from secateur.report.blocks import folded, paragraph, section, table
+from secateur.report.markup import Markup, element
+
+__all__ = ["check", "evidence", "steps"]
+
+Summary = Mapping[str, Any]
+
+LONG = 16  # rewrites that are shown without unfolding
+
+
+def evidence(s: Summary) -> Markup:
+    """What each claim rests on, what is verified and what is believed."""
+    e, tree = s["evidence"], s["tree"]
+    boxes = f"{words.plural(tree['nodes'], 'box', 'boxes')}, {words.plural(tree['leaves'], 'leaf', 'leaves')}"
+    believed = "believed, not verified: the word of " + str(e["solver_name"])
+    rows = [
+        ["First layer", words.count(e["exact"]), "exact extremes of an affine function over the box"],
+        ["Split tree", words.count(e["tree"]), f"replayed box by box ({boxes})"],
+        [
+            "Solver alone",
+            words.count(e["solver"]),
+            believed if e["solver"] else "nothing rests on a solver's word",
+        ],
+    ]
+    return section(
+        "What the proof rests on",
+        table(["evidence", "claims", "what it is"], rows, numeric=(1,)),
+        paragraph(_confirmed(e)),
+        element("div", _verified(s), _trusted(s), class_="pair"),
+    )
+
+
+def _confirmed(e: Mapping[str, Any]) -> str:
+    total = e["exact"] + e["tree"] + e["solver"]
+    if not e["confirmed_by_smt"]:
+        return "No phase claim was confirmed by an SMT solver as well."
+    return (
+        f"Of the {words.plural(total, 'phase claim')}, {words.count(e['confirmed_by_smt'])} were also "
+        f"confirmed in exact arithmetic by {e['solver_name']}."
+    )
+
+
+def _verified(s: Summary) -> Markup:
+    but = ", except those that rest on a solver alone" if s["evidence"]["solver"] else ""
+    facts = [
+        "both ONNX files and the domain are the ones whose SHA-256 is listed below",
+        f"the phase of every neuron that the rewriting relied on{but}",
+        "the final claim itself, about the two files as they are stored",
+    ]
+    return _list("Verified by the checker, in exact arithmetic", facts)
+
+
+def _trusted(s: Summary) -> Markup:
+    alone, solver = s["evidence"]["solver"], s["evidence"]["solver_name"]
+    facts = [
+        "the checker: a small program that shares no code with the prover",
+        *([f"{solver}, for {words.plural(alone, 'claim')}"] if alone else []),
+        "the claim is about the real numbers that the stored weights define; a float32 runtime rounds on top",
+        "that the kept neurons are needed is no part of the claim: it is shown here, not certified",
+    ]
+    return _list("Trusted, or outside the claim", facts)
+
+
+def _list(title: str, facts: Sequence[str]) -> Markup:
+    return element("div", element("h3", title), element("ul", *(element("li", fact) for fact in facts)))
+
+
+def steps(s: Summary) -> Markup:
+    """The rewrites, in order."""
+    if not s["steps"]:
+        return section("What was rewritten", element("p", "Nothing: the network was left as it is."))
+    rows = [
+        [k, step["rule"], f"layer {step['layer']}", words.ranges(step["removed"]) or "none", step["detail"]]
+        for k, step in enumerate(s["steps"], 1)
+    ]
+    heads = ["step", "rule", "where", "neurons removed", "detail"]
+    if not any(step["detail"] for step in s["steps"]):
+        heads, rows = heads[:-1], [row[:-1] for row in rows]
+    content = folded(f"All {len(rows)} steps", table(heads, rows), fold=len(rows) > LONG)
+    requested, claimed = s["tolerance"]["requested"], s["tolerance"]["claimed"]
+    return section(
+        "What was rewritten", content, paragraph(f"Tolerance asked for: {requested}; proven: {claimed}.")
+    )
+
+
+def check(s: Summary) -> Markup:
+    """How anyone can check the claim, and the SHA-256 of everything that it speaks of."""
+    size = words.count(s["certificate"]["bytes"])
+    reads = [
+        "The checker reads ",
+        element("code", s["certificate"]["file"]),
+        f" ({size} bytes) and both networks with its own code. It ends with exit code 0 and the claim in ",
+        "words, or with exit code 1 and the step that failed. Where a network lies elsewhere, name it with ",
+        element("code", "--original"),
+        " or ",
+        element("code", "--reduced"),
+        ".",
+    ]
+    return section(
+        "Check it yourself",
+        element("p", "You need not believe this page. In the folder that holds it, run"),
+        element("pre", element("code", "secateur check .")),
+        element("p", *reads),
+        _hashes(s),
+    )
+
+
+def _hashes(s: Summary) -> Markup:
+    named = [(s[key]["file"], s[key]["sha256"]) for key in ("model", "reduced_model", "certificate")]
+    named.append(("the domain", s["domain"]["sha256"]))
+    rows = [
+        [element("span", name, class_="name"), element("span", sha, class_="hash")] for name, sha in named
+    ]
+    return table(["file", "SHA-256"], rows)
