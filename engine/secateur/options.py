@@ -21,7 +21,8 @@ def _cores() -> int:
 class PruneOptions:
     """How to prune.
 
-    tolerance : largest admitted |N - N'| on the domain, exact. timeout : seconds for the search, after which what is decided is kept.
+    tolerance : largest admitted |N - N'| on the domain, exact.
+    timeout : seconds for the search, after which what is decided is kept.
     jobs : threads. solver : who confirms the deciding inequalities and gets the residual queries; "none" for nobody.
     seed : of the falsifier's random points. Raises InputError for values that make no sense.
     """
@@ -40,4 +41,8 @@ class PruneOptions:
         if self.jobs < 1:
             raise InputError(f"{self.jobs} threads cannot work", where="--jobs", remedy="give at least 1")
         if self.solver not in SOLVERS:
-            raise InputError(f"unknown solver {self.solver!r}", where="--solver", remedy=f"choose one of {', '.join(SOLVERS)}")
+            raise InputError(
+                f"unknown solver {self.solver!r}",
+                where="--solver",
+                remedy=f"choose one of {', '.join(SOLVERS)}",
+            )

@@ -52,6 +52,7 @@ __all__ = [
     "negative",
     "normal_form",
     "positive",
+    "solver_versions",
 ]
 
 log = logging.getLogger(__name__)
@@ -365,6 +366,12 @@ def _checked_choice(choice: SolverChoice | str) -> SolverChoice:
                 f"the SMT solver {solver} is not installed", remedy=f"run: pip install {SOLVERS[solver]}"
             )
     return SolverChoice(choice)
+
+
+def solver_versions(choice: SolverChoice | str) -> str:
+    """The solvers of a choice with their versions, such as `z3 5.4.0`; empty for `none`."""
+    installed = available_solvers()
+    return " and ".join(f"{name} {installed.get(name, 'not installed')}" for name in SolverChoice(choice).solvers)
 
 
 def agreed(verdicts: dict[str, Verdict]) -> Verdict:

@@ -1,6 +1,15 @@
 """The performance core: sound bounds of all neurons on batches of sub-domains, in exact integer arithmetic."""
 
-from secateur.bounds.batch import LEAF, UNSPLITTABLE, ContradictoryBoundsError, Evaluation, SubDomains, evaluate, root
+from secateur.bounds.batch import (
+    LEAF,
+    UNSPLITTABLE,
+    ContradictoryBoundsError,
+    Evaluation,
+    SubDomains,
+    evaluate,
+    root,
+)
+from secateur.bounds.chain import ChainLayer, chain_form
 from secateur.bounds.quantised import Claim, QuantisedNetwork, RootBounds, quantise, root_bounds
 from secateur.bounds.rounding import GRID_BITS
 from secateur.bounds.warm import set_threads, warmup
@@ -9,12 +18,14 @@ __all__ = [
     "GRID_BITS",
     "LEAF",
     "UNSPLITTABLE",
+    "ChainLayer",
     "Claim",
     "ContradictoryBoundsError",
     "Evaluation",
     "QuantisedNetwork",
     "RootBounds",
     "SubDomains",
+    "chain_form",
     "evaluate",
     "quantise",
     "root",

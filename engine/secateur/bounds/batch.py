@@ -14,7 +14,16 @@ from numpy.typing import NDArray
 from secateur.bounds.quantised import Claim, QuantisedNetwork, RootBounds
 from secateur.bounds.rounding import GRID_BITS
 
-__all__ = ["CONTRADICTION", "LEAF", "UNSPLITTABLE", "ContradictoryBoundsError", "Evaluation", "SubDomains", "evaluate", "root"]
+__all__ = [
+    "CONTRADICTION",
+    "LEAF",
+    "UNSPLITTABLE",
+    "ContradictoryBoundsError",
+    "Evaluation",
+    "SubDomains",
+    "evaluate",
+    "root",
+]
 
 Floats = NDArray[np.float64]
 
@@ -84,9 +93,7 @@ def root(network: QuantisedNetwork, bounds: RootBounds, claims: int) -> SubDomai
     )
 
 
-def evaluate(
-    network: QuantisedNetwork, batch: SubDomains, claims: Sequence[Claim], steps: int, workers: int
-) -> Evaluation:
+def evaluate(network: QuantisedNetwork, batch: SubDomains, claims: Sequence[Claim], steps: int, workers: int) -> Evaluation:
     """Evaluate a batch in place: bounds tighten, boxes contract, proven claims close.
 
     `steps` slope optimisation steps per claim; `workers` slices run side by side. Raises ContradictoryBoundsError.

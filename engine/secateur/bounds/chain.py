@@ -34,9 +34,7 @@ class ChainLayer:
         return len(self.rows[0]) - 1 if self.rows else 0
 
 
-def chain_form(
-    network: Network, lower: tuple[Fraction, ...], upper: tuple[Fraction, ...]
-) -> tuple[ChainLayer, ...]:
+def chain_form(network: Network, lower: tuple[Fraction, ...], upper: tuple[Fraction, ...]) -> tuple[ChainLayer, ...]:
     """The ReLU layers of a network on the box [lower, upper], in chain form.
 
     Layers whose maps are no matrices are multiplied out; the output layer is not part of the result.
@@ -73,18 +71,22 @@ def _unit_row(column: int, width: int) -> list[Fraction]:
 
 
 def _own_rows(
-    affine: Affine, position: dict[int, int], width: int, lower: tuple[Fraction, ...], upper: tuple[Fraction, ...]
+    affine: Affine,
+    position: dict[int, int],
+    width: int,
+    lower: tuple[Fraction, ...],
+    upper: tuple[Fraction, ...],
 ) -> Rows:
     bias = list(affine.rational_bias())
     rows = [[Fraction(0)] * (width + 1) for _ in range(affine.size)]
     widths = [high - low for low, high in zip(lower, upper, strict=True)]
     for term in affine.terms:
         start = position[term.source]
-        for i, weights in enumerate(term.map.dense().rationals()):
-            row = rows[i]
+        for i, stored in enumerate(term.map.dense().rationals()):
+            row, weights = rows[i], stored
             if term.source == 0:
-                bias[i] += sum((w * low for w, low in zip(weights, lower, strict=True) if w), Fraction(0))
-                weights = [w * span if w else w for w, span in zip(weights, widths, strict=True)]
+                bias[i] += sum((w * low for w, low in zip(stored, lower, strict=True) if w), Fraction(0))
+                weights = [w * span if w else w for w, span in zip(stored, widths, strict=True)]
             for j, weight in enumerate(weights, start=start):
                 if weight:
                     row[j] += weight

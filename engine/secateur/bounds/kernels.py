@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-
 import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
@@ -225,7 +224,7 @@ def _floor_bits(value, bits):
 
 
 @njit(cache=True)
-def _reach(h, net, lower, upper, s):
+def _reach(h, net, upper, s):
     """Set S_h and D_{h+1} (FORMAT.md, section 4) from the bounds of source h; infinite where they leave the exact range."""
     size = net.sizes[h]
     start = net.neurons[h]
@@ -587,53 +586,68 @@ def _best_split(kmax, net, lower, upper, s):
 
 
 @njit(cache=True)
-def _evaluate(b, net, work, s):
-    """One node: refresh, claims, contraction, split choice (FORMAT.md, section 6)."""
-    low, high, lower, upper = work.box_low[b], work.box_high[b], work.lower[b], work.upper[b]
+def _tighten(b, net, work, s):
+    """Refresh all layers before the last that an open claim is about. Returns that layer, or -1 on contradictory bounds."""
     kmax = 0
     for c in range(len(work.claims)):
         if work.open_claims[b, c]:
             kmax = max(kmax, work.claims[c, 0])
-    n = net.sizes[0]
+    lower, upper = work.lower[b], work.upper[b]
     s.influence[: net.neurons[kmax]] = 0.0
     s.losses[: net.neurons[kmax]] = 0.0
     s.scores[:] = 0.0
     if kmax > 0:
-        _reach(0, net, lower, upper, s)
+        _reach(0, net, upper, s)
     for k in range(1, kmax):
-        if not _refresh(k, net, low, high, lower, upper, s):
-            work.split[b] = -3
-            return
+        if not _refresh(k, net, work.box_low[b], work.box_high[b], lower, upper, s):
+            return -1
         _default_slopes(net.neurons[k], net.neurons[k + 1], lower, upper, s.alphas)
-        _reach(k, net, lower, upper, s)
-    for i in range(n):
+        _reach(k, net, upper, s)
+    return kmax
+
+
+@njit(cache=True)
+def _try_claim(b, c, net, work, s):
+    """One open claim: close it, or collect what it says about contraction, splitting and violations."""
+    low, high, lower, upper = work.box_low[b], work.box_high[b], work.lower[b], work.upper[b]
+    k = work.claims[c, 0]
+    value, exponent = _bound_claim(work.claims[c], work.steps, net, low, high, lower, upper, s)
+    work.margins[b, c] = value
+    if value > -np.inf:
+        scale = _power(-exponent)
+        for i in range(net.sizes[0]):
+            work.rows[b, c, i] = s.best_row[i] * scale
+    if value >= 0.0:
+        work.open_claims[b, c] = False
+        return
+    _shrink(value, exponent, net.grids[k], net, low, high, s)
+    if value > -np.inf:
+        for i in range(net.sizes[0]):
+            s.scores[i] += 0.25 * abs(work.rows[b, c, i])
+        _collect_losses(k, net, lower, upper, s, exponent)
+        _look_for_violation(b, c, k, net, low, high, work, s)
+
+
+@njit(cache=True)
+def _evaluate(b, net, work, s):
+    """One node: refresh, claims, contraction, split choice (FORMAT.md, section 6)."""
+    kmax = _tighten(b, net, work, s)
+    if kmax < 0:
+        work.split[b] = -3
+        return
+    low, high = work.box_low[b], work.box_high[b]
+    for i in range(net.sizes[0]):
         s.new_low[i], s.new_high[i] = high[i], low[i]
     still_open = 0
     for c in range(len(work.claims)):
-        if not work.open_claims[b, c]:
-            continue
-        k = work.claims[c, 0]
-        value, exponent = _bound_claim(work.claims[c], work.steps, net, low, high, lower, upper, s)
-        work.margins[b, c] = value
-        if value > -np.inf:
-            scale = _power(-exponent)
-            for i in range(n):
-                work.rows[b, c, i] = s.best_row[i] * scale
-        if value >= 0.0:
-            work.open_claims[b, c] = False
-            continue
-        still_open += 1
-        _shrink(value, exponent, net.grids[k], net, low, high, s)
-        if value > -np.inf:
-            for i in range(n):
-                s.scores[i] += 0.25 * abs(work.rows[b, c, i])
-            _collect_losses(k, net, lower, upper, s, exponent)
-            _look_for_violation(b, c, k, net, low, high, work, s)
+        if work.open_claims[b, c]:
+            _try_claim(b, c, net, work, s)
+            still_open += work.open_claims[b, c]
     if still_open == 0:
         work.split[b] = -1
         return
-    work.split[b] = _best_split(kmax, net, lower, upper, s)
-    for i in range(n):
+    work.split[b] = _best_split(kmax, net, work.lower[b], work.upper[b], s)
+    for i in range(net.sizes[0]):
         low[i], high[i] = s.new_low[i], s.new_high[i]
 
 

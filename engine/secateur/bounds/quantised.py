@@ -116,7 +116,10 @@ def root_bounds(layers: Sequence[ChainLayer], facts: Mapping[tuple[int, int], in
         upper += u_k
         low, high = [max(zero, v) for v in l_k], [max(zero, v) for v in u_k]
     return RootBounds(
-        tuple(exact_lower), tuple(exact_upper), np.array([float(v) for v in lower]), np.array([float(v) for v in upper])
+        tuple(exact_lower),
+        tuple(exact_upper),
+        np.array([float(v) for v in lower]),
+        np.array([float(v) for v in upper]),
     )
 
 

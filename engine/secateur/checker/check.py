@@ -10,7 +10,14 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from secateur.checker.chain import Chain, chain_form
-from secateur.checker.container import Certificate, Claim, Facts, FileReference, Tree, read_certificate, symbols
+from secateur.checker.container import (
+    Certificate,
+    Facts,
+    FileReference,
+    Tree,
+    read_certificate,
+    symbols,
+)
 from secateur.checker.domain import Domain, read_domain
 from secateur.checker.lowering import Network, lower
 from secateur.checker.nodes import OutOfRange
@@ -131,30 +138,26 @@ class _Establisher:
         return self.root
 
     def _tree(self, tree: Tree, step: str) -> None:
-        inputs = self.chain.input_size
-        stream = symbols(tree, inputs, step)
+        stream = symbols(tree, self.chain.input_size, step)
         depth = max((claim.layer for claim in tree.claims), default=0)
         bounds = [self.root.bounds(k) for k in range(1, depth + 1)]
-        parts = (tree, stream), (bounds, inputs, step, self.progress)
-        arguments = (self.chain, self.facts.grid, tree.claims, tree.steps)
+        own = (self.chain, self.facts.grid, tree.claims, tree.steps)
         if self.arithmetic == "fast":
-            from secateur.checker.fast_arithmetic import FastArithmetic  # noqa: PLC0415 - needs numpy and numba
+            from secateur.checker.fast_arithmetic import FastArithmetic  # needs numpy and numba
 
             try:
-                walk_tree(*parts[0], FastArithmetic(*arguments, bounds), *parts[1])
+                return walk_tree(tree, stream, FastArithmetic(*own, bounds), bounds, step, self.progress)
             except OutOfRange:
                 self.progress(f"{step}: out of the range of the fast arithmetic; checking it exactly", None)
-            else:
-                return
-        walk_tree(*parts[0], PythonArithmetic(*arguments), *parts[1])
+        return walk_tree(tree, stream, PythonArithmetic(*own), bounds, step, self.progress)
 
 
 def _available(arithmetic: str) -> str:
     """The arithmetic that will be used: the fast one only where numpy and numba can be imported."""
     if arithmetic == "fast":
         try:
-            import numba  # noqa: F401, PLC0415 - only asks whether it is there
-            import numpy  # noqa: F401, ICN001, PLC0415
+            import numba  # noqa: F401 - only asks whether it is there
+            import numpy  # noqa: F401, ICN001
         except ImportError:
             return "exact"
     return arithmetic

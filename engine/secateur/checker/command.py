@@ -30,7 +30,8 @@ class _Lines:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="secateur check", description="Checks that a certificate proves its claim, independently of the engine."
+        prog="secateur check",
+        description="Checks that a certificate proves its claim, independently of the engine.",
     )
     parser.add_argument("path", help="the certificate, or the folder that contains certificate.secateur")
     parser.add_argument("--original", metavar="FILE", help="the original network, if it has moved")

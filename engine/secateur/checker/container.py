@@ -20,7 +20,16 @@ from secateur.checker.domain import unique_keys
 from secateur.checker.exact import parse_rational
 from secateur.checker.refusal import Refusal
 
-__all__ = ["Certificate", "Claim", "Facts", "FileReference", "SolverFact", "Tree", "read_certificate", "symbols"]
+__all__ = [
+    "Certificate",
+    "Claim",
+    "Facts",
+    "FileReference",
+    "SolverFact",
+    "Tree",
+    "read_certificate",
+    "symbols",
+]
 
 MAGIC = b"SECATEUR1\n"
 MAX_NODES = 1 << 27
@@ -75,7 +84,11 @@ class Facts:
     solver: tuple[SolverFact, ...]
 
     def claims(self) -> list[Claim]:
-        return [*self.interval, *(c for tree in self.trees for c in tree.claims), *(s.claim for s in self.solver)]
+        return [
+            *self.interval,
+            *(c for tree in self.trees for c in tree.claims),
+            *(s.claim for s in self.solver),
+        ]
 
 
 @dataclass(frozen=True)
@@ -243,9 +256,9 @@ def read_certificate(data: bytes) -> Certificate:
     streams.finish()
     for side, own in facts.items():
         _refuse_repeated(own.claims(), f"facts.{side}")
-    references = [_reference(header[key], key) for key in ("original", "reduced", "domain")]
+    original, reduced, domain = (_reference(header[key], key) for key in ("original", "reduced", "domain"))
     match = _match(header.get("match"), tolerance)
-    return Certificate(_text(header["producer"], "producer"), tolerance, *references, facts, match)
+    return Certificate(_text(header["producer"], "producer"), tolerance, original, reduced, domain, facts, match)
 
 
 def symbols(tree: Tree, input_size: int, where: str) -> Sequence[int]:

@@ -43,9 +43,7 @@ def _bound(text: object, where: str) -> Fraction:
 def read_domain(data: bytes) -> Domain:
     """The box of a domain file."""
     try:
-        found = json.loads(
-            data, object_pairs_hook=unique_keys, parse_float=str, parse_int=str, parse_constant=_no_constant
-        )
+        found = json.loads(data, object_pairs_hook=unique_keys, parse_float=str, parse_int=str, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         raise Refusal("domain", "file", f"not valid JSON: {error}") from None
     if not isinstance(found, dict) or set(found) != {"lower", "upper"}:

@@ -1,483 +1,25 @@
-"""The same rows, refresh, claims, contraction and splits as `python_arithmetic`, compiled, with integers in doubles.
-
-Why doubles are exact here. Every integer below 2^53 is a double, and sums and products of integers are exact while
-they stay below it:
-
-* |mu_j| <= |a_j| <= 2^24 and sum_i |Q_ij| <= 2^28 per column, so every partial sum of mu Q, in any order, is at most
-  2^52; w = sum |mu_j| <= 8192 * 2^24 = 2^37, and D has 16 significant bits, so w D has at most 53.
-* a p, mu l and (a - mu) u are products of 24-bit numbers; factors 2^x only move the exponent.
-* the terms of a row are tested against 2^46 before they are used (the void rule), and at most 31 layers add four of
-  them each: |const| < 2^53. Sums of terms of one sign that pass 2^53 stay above it after rounding, so the test is exact;
-  the sum of step 3 has both signs, and is given up (`OUT`) if the magnitudes add up to 2^53.
-* exponents are confined (see `_fits` and `MAX_EXPONENT`), so nothing overflows or becomes subnormal.
-
-Where a tree leaves this range, `OutOfRange` is raised and the plain arithmetic takes over. No fastmath, ever.
-Matrices are flat arrays of rows; source h occupies `width[h]` places from `start[h]` in every per-source array, of
-which the first n_h are neurons, the next is the bias column, and the rest is zero.
-"""
+"""The compiled arithmetic: lays networks and nodes out for `fast_kernels` and visits nodes in batches on all cores."""
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
-from numba import njit
-from numpy.typing import NDArray
 
 from secateur.checker.chain import Chain, ChainLayer
 from secateur.checker.container import Claim
-from secateur.checker.nodes import (
-    CONTRADICTION,
-    FULL,
-    LEAF_OPEN,
-    LIMIT,
-    SPLIT_CLOSED,
-    TOO_NARROW,
-    VOID,
-    Outcome,
-    OutOfRange,
-)
+from secateur.checker.fast_kernels import OUT, ROWS, Floats, Integers, Pool, System, Work, prepare_error, visit_all
+from secateur.checker.nodes import FULL, Outcome, OutOfRange
 
 __all__ = ["FastArithmetic"]
 
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
-Function = TypeVar("Function", bound=Callable[..., Any])
-
-OUT = 9  # the status of a node whose numbers leave the exact range
-MAX_EXPONENT = 400  # of a row
 MAX_COLUMN_EXPONENT = 250
 MAX_BOUND_EXPONENT = 300
 MAX_LAYERS = 31
-ROWS = 64  # rows propagated together; even
 BATCH = 256
-_VOID, _LIMIT = float(VOID), float(LIMIT)
-_REACH = 1000
-_POWERS = np.ldexp(1.0, np.arange(-_REACH, _REACH + 1))
-
-
-def _kernel(function: Function) -> Function:
-    return njit(cache=True, nogil=True, error_model="numpy")(function)  # type: ignore[no-any-return]
-
-
-class _System(NamedTuple):
-    """One network and the claims of one tree, as arrays."""
-
-    size: Integers  # [h] n_h
-    width: Integers  # [h] padded size of source h
-    start: Integers  # [h] first place of source h
-    grid: Integers  # [h] G_h, G_0 = 0
-    rows: Floats  # Q, row i of layer k at row_start[k] + i * width[k-1]; row n_k is zero
-    row_start: Integers
-    columns: Floats  # Q, column j of layer k at column_start[k] + j * width[k]; column n_{k-1} is the bias
-    column_start: Integers
-    scale: Floats  # per source: 2^-c of the columns of the layer above; 0 at the bias
-    bias_exponent: Integers  # [k] c of the bias column of layer k
-    delta: Floats  # per source: delta_j 2^(G+24) of the layer above
-    bias_delta: Floats  # [k] ceil(delta_bias 2^(G_k+24))
-    claim_layer: Integers
-    claim_neuron: Integers
-    claim_sign: Floats
-    steps: int
-
-
-class _Pool(NamedTuple):
-    """The states of waiting nodes; a node is a row."""
-
-    low: Floats
-    high: Floats
-    lower: Floats  # [node, place - width[0]]
-    upper: Floats
-    open: NDArray[np.uint8]
-
-
-class _Work(NamedTuple):
-    """Scratch of one thread, overwritten by every node."""
-
-    p: Floats  # [row, place] P of step 1
-    a: Floats  # [place] a of step 2, then scratch
-    term: Floats
-    mu: Floats  # [row, place]
-    value: Floats  # [row] const
-    exponent: Integers
-    weight: Floats
-    void: NDArray[np.uint8]
-    neuron: Integers
-    rise: Floats  # per source: the factor of mu where a >= 0, with default slopes
-    fall: Floats  # per source: the factor where a < 0
-    lower: Floats  # per source: l of unstable neurons, else 0
-    upper: Floats
-    slopes: Floats  # per source: as `rise`, while a claim improves them
-    kept: Floats  # per source: the a of the last row that was asked to keep them
-    active: Integers  # per source: the neurons with u > 0, filled up to a multiple of four with n_h
-    actives: Integers
-    total: Floats  # [h] S_h
-    error: Floats  # [k] D_k
-    point: Floats  # per source: values of the relaxed row's least point
-    best: Floats  # [claim, coordinate] a of the best row
-    best_value: Floats
-    best_exponent: Integers
-    has_row: NDArray[np.uint8]
-
-
-@_kernel
-def _power(x: int) -> float:
-    return _POWERS[x + _REACH]  # type: ignore[no-any-return]
-
-
-@_kernel
-def _prepare_error(system: _System, work: _Work, h: int, reach: Floats) -> None:
-    """D_{h+1}, from rbar of source h."""
-    k, s = h + 1, system.start[h]
-    d = system.bias_delta[k]
-    for j in range(system.size[h]):
-        d += np.ceil(system.delta[s + j] * reach[j])
-    if 0.0 < d < _LIMIT:
-        surplus = max(math.frexp(d)[1] - 16, 0)
-        d = np.ceil(d * _power(-surplus)) * _power(surplus)
-    work.error[k] = d
-
-
-@_kernel
-def _prepare_source(system: _System, work: _Work, h: int, lower: Floats, upper: Floats, last: int) -> None:
-    """Everything that rows need of source h >= 1, from the bounds of a node (arrays of n_h)."""
-    s, n = system.start[h], system.size[h]
-    scale, total, count = _power(system.grid[h]), 0.0, 0
-    for j in range(n):
-        below, above = lower[j], upper[j]
-        work.rise[s + j] = work.fall[s + j] = work.lower[s + j] = work.upper[s + j] = 0.0
-        work.term[j] = 0.0
-        if above > 0.0:
-            work.active[s + count] = j
-            count += 1
-            work.term[j] = above
-            total += np.ceil(above * scale)
-            if below >= 0.0:
-                work.rise[s + j] = work.fall[s + j] = 1.0
-            else:
-                work.rise[s + j] = 1.0 if above > -below else 0.0
-                work.fall[s + j] = above / (above - below)
-                work.lower[s + j], work.upper[s + j] = below, above
-    while count % 4:
-        work.active[s + count] = n
-        count += 1
-    work.actives[h], work.total[h] = count, total
-    if h < last:
-        _prepare_error(system, work, h, work.term)
-
-
-@_kernel
-def _relax(system: _System, work: _Work, r: int, h: int, slopes: Floats, shift: int) -> float:
-    """Step 4 for row r: fills mu and weight; the sum that is added to the constant."""
-    s, width, scale = system.start[h], system.width[h], _power(shift)
-    a, term, mu = work.a, work.term, work.mu[r]
-    for j in range(width):
-        x = a[j]
-        m = np.rint(x * (slopes[s + j] if x >= 0.0 else work.fall[s + j]))
-        low, high = -m * work.lower[s + j], (x - m) * work.upper[s + j]
-        least = low if low < high else high
-        term[j] = np.floor((least if least < 0.0 else 0.0) * scale)
-        mu[j] = m
-    t0 = t1 = t2 = t3 = w0 = w1 = w2 = w3 = 0.0
-    for j in range(0, width, 4):
-        t0 += term[j]
-        t1 += term[j + 1]
-        t2 += term[j + 2]
-        t3 += term[j + 3]
-        w0 += abs(mu[j])
-        w1 += abs(mu[j + 1])
-        w2 += abs(mu[j + 2])
-        w3 += abs(mu[j + 3])
-    work.weight[r] = (w0 + w1) + (w2 + w3)
-    return (t0 + t1) + (t2 + t3)
-
-
-@_kernel
-def _corner(a: Floats, n: int, low: Floats, high: Floats, scale: float) -> tuple[float, float]:
-    """Step 3: the sum, and the sum of magnitudes."""
-    total = magnitude = 0.0
-    for j in range(n):
-        term = np.floor(a[j] * (low[j] if a[j] > 0.0 else high[j]) * scale)
-        total += term
-        magnitude += abs(term)
-    return total, magnitude
-
-
-@_kernel
-def _largest(p: Floats, scale: Floats, start: int, width: int, out: Floats) -> float:
-    """out = v of step 2; the largest |v|."""
-    for j in range(width):
-        out[j] = p[j] * scale[start + j]
-    m0 = m1 = m2 = m3 = 0.0
-    for j in range(0, width, 4):
-        m0 = max(m0, abs(out[j]))
-        m1 = max(m1, abs(out[j + 1]))
-        m2 = max(m2, abs(out[j + 2]))
-        m3 = max(m3, abs(out[j + 3]))
-    return max(max(m0, m1), max(m2, m3))
-
-
-@_kernel
-def _step(
-    system: _System, work: _Work, k: int, h: int, r: int, slopes: Floats, low: Floats, high: Floats, keep: bool
-) -> int:
-    """Steps 1 to 4 of one row of layer k at source h; the row may become void. Returns 0, or OUT."""
-    s, n, width = system.start[h], system.size[h], system.width[h]
-    p, a, grid, e = work.p[r], work.a, system.grid[k], work.exponent[r]
-    work.void[r] = 1  # until every term has been tested
-    if work.error[h + 1] >= _LIMIT:
-        return 0
-    bias = np.floor(p[n] * _power(grid - e - system.bias_exponent[h + 1]))
-    error = np.ceil(work.weight[r] * work.error[h + 1] * _power(grid - e - system.grid[h + 1] - 24))
-    largest, charge = _largest(p, system.scale, s, width, a), 0.0
-    if largest > 0.0:
-        shift = 24 - math.frexp(largest)[1]
-        e += shift
-        if work.total[h] >= _LIMIT:
-            return 0
-        if abs(e) > MAX_EXPONENT:
-            return OUT
-        factor = _power(shift)
-        for j in range(width):
-            a[j] = np.rint(a[j] * factor)
-        charge = np.ceil(work.total[h] * _power(grid - e - 1 - system.grid[h]))
-    if keep:
-        work.kept[s : s + width] = a[:width]
-    if h == 0:
-        total, magnitude = _corner(a, n, low, high, _power(grid - e - 24))
-        if magnitude >= _LIMIT:
-            return OUT
-    else:
-        total = _relax(system, work, r, h, slopes, grid - e)
-    if abs(bias) < _VOID and error < _VOID and charge < _VOID and abs(total) < _VOID:
-        work.void[r] = 0
-        work.value[r] += bias - error - charge + total
-        work.exponent[r] = e
-    return 0
-
-
-@_kernel
-def _multiply(system: _System, work: _Work, h: int, count: int) -> None:
-    """P = mu Q^h for rows 0 to count - 1 (rounded up to an even number), inactive neurons left out."""
-    width, base, s = system.width[h - 1], system.row_start[h], system.start[h]
-    q = system.rows
-    for r in range(0, count, 2):
-        p0, p1, m0, m1 = work.p[r], work.p[r + 1], work.mu[r], work.mu[r + 1]
-        p0[:width] = 0.0
-        p1[:width] = 0.0
-        for t in range(s, s + work.actives[h], 4):
-            j0, j1, j2, j3 = work.active[t], work.active[t + 1], work.active[t + 2], work.active[t + 3]
-            q0 = q[base + j0 * width : base + (j0 + 1) * width]
-            q1 = q[base + j1 * width : base + (j1 + 1) * width]
-            q2 = q[base + j2 * width : base + (j2 + 1) * width]
-            q3 = q[base + j3 * width : base + (j3 + 1) * width]
-            a0, a1, a2, a3 = m0[j0], m0[j1], m0[j2], m0[j3]
-            b0, b1, b2, b3 = m1[j0], m1[j1], m1[j2], m1[j3]
-            for c in range(width):
-                p0[c] += (a0 * q0[c] + a1 * q1[c]) + (a2 * q2[c] + a3 * q3[c])
-                p1[c] += (b0 * q0[c] + b1 * q1[c]) + (b2 * q2[c] + b3 * q3[c])
-
-
-@_kernel
-def _rows(
-    system: _System, work: _Work, k: int, count: int, slopes: Floats, low: Floats, high: Floats, keep: bool
-) -> int:
-    """Section 4 for `count` rows of layer k whose P is set (an odd count: one more row is scratch).
-
-    Sets value, exponent and void of each; `work.a` ends as the a of the input for a single row. Returns 0, or OUT.
-    """
-    for r in range(count):
-        work.value[r], work.exponent[r], work.weight[r], work.void[r] = 0.0, 0, 1.0, 0
-    for h in range(k - 1, -1, -1):
-        for r in range(count):
-            if not work.void[r] and _step(system, work, k, h, r, slopes, low, high, keep):
-                return OUT
-        if h > 0:
-            _multiply(system, work, h, count)
-    return 0
-
-
-@_kernel
-def _set_row(system: _System, work: _Work, r: int, k: int, i: int, sign: float) -> None:
-    width = system.width[k - 1]
-    first = system.row_start[k] + i * width
-    for j in range(width):
-        work.p[r, j] = sign * system.rows[first + j]
-
-
-@_kernel
-def _down24(x: float) -> float:
-    """The greatest number of at most 24 significant bits that is <= x; exact for |x| < 2^53 2^200."""
-    if x == 0.0:
-        return 0.0
-    exponent = math.frexp(x)[1]
-    return np.floor(x * _power(24 - exponent)) * _power(exponent - 24)  # type: ignore[no-any-return]
-
-
-@_kernel
-def _refresh(system: _System, work: _Work, pool: _Pool, slot: int, last: int) -> int:
-    """Section 6, step 1. Returns 0, CONTRADICTION or OUT."""
-    low, high = pool.low[slot], pool.high[slot]
-    for k in range(1, last):
-        first, n = system.start[k] - system.width[0], system.size[k]
-        lower, upper = pool.lower[slot, first : first + n], pool.upper[slot, first : first + n]
-        scale, i = _power(-system.grid[k]), 0
-        while i < n:
-            count = 0
-            while i < n and count < ROWS:
-                if lower[i] < 0.0 < upper[i]:
-                    work.neuron[count] = i
-                    _set_row(system, work, count, k, i, 1.0)
-                    _set_row(system, work, count + 1, k, i, -1.0)
-                    count += 2
-                i += 1
-            if _rows(system, work, k, count, work.rise, low, high, False):
-                return OUT
-            for r in range(0, count, 2):
-                j = work.neuron[r]
-                if not work.void[r]:
-                    lower[j] = max(lower[j], _down24(work.value[r] * scale))
-                if not work.void[r + 1]:
-                    upper[j] = min(upper[j], -_down24(work.value[r + 1] * scale))
-                if lower[j] > upper[j]:
-                    return CONTRADICTION
-        _prepare_source(system, work, k, lower, upper, last)
-    return 0
-
-
-@_kernel
-def _pre_activations(system: _System, work: _Work, h: int) -> None:
-    """z of layer h at the point, in the order of section 5."""
-    s, below, n, width = system.start[h], system.start[h - 1], system.size[h], system.width[h]
-    z, base = work.point[s : s + n], system.column_start[h]
-    bias = base + system.size[h - 1] * width
-    scale = _power(-system.bias_exponent[h])
-    for i in range(n):
-        z[i] = system.columns[bias + i] * scale
-    for j in range(system.size[h - 1]):
-        value = work.point[below + j]
-        if value != 0.0:
-            scaled, column = value * system.scale[below + j], system.columns[base + j * width :]
-            for i in range(n):
-                z[i] = z[i] + column[i] * scaled
-
-
-@_kernel
-def _improve(system: _System, work: _Work, k: int, low: Floats, high: Floats, gain: float) -> None:
-    """New slopes from the least point of the kept row (section 5)."""
-    for j in range(system.size[0]):
-        work.point[j] = (low[j] if work.kept[j] > 0.0 else high[j]) * 2.0**-24
-    for h in range(1, k):
-        _pre_activations(system, work, h)
-        for j in range(system.start[h], system.start[h] + system.size[h]):
-            z, below, above, a = work.point[j], work.lower[j], work.upper[j], work.kept[j]
-            if above > 0.0:  # unstable
-                work.point[j] = work.slopes[j] * z if a >= 0.0 else work.fall[j] * (z - below)
-                if a > 0.0:
-                    slope = work.slopes[j] + gain * (z / (above - below))
-                    work.slopes[j] = 1.0 if slope > 1.0 else slope if slope > 0.0 else 0.0
-            elif work.fall[j] == 0.0:  # inactive
-                work.point[j] = 0.0
-
-
-@_kernel
-def _claim(system: _System, work: _Work, c: int, low: Floats, high: Floats) -> int:
-    """Section 5: keeps the best row of claim c. Returns 0, or OUT."""
-    k, n = system.claim_layer[c], system.size[0]
-    work.slopes[:] = work.rise
-    work.has_row[c] = 0
-    gain = 4.0
-    for it in range(system.steps + 1):
-        _set_row(system, work, 0, k, system.claim_neuron[c], system.claim_sign[c])
-        if _rows(system, work, k, 1, work.slopes, low, high, True):
-            return OUT
-        if work.void[0]:
-            return 0
-        if not work.has_row[c] or work.value[0] > work.best_value[c]:
-            work.has_row[c] = 1
-            work.best_value[c], work.best_exponent[c] = work.value[0], work.exponent[0]
-            work.best[c, :n] = work.a[:n]
-        if work.best_value[c] >= 0.0 or it == system.steps:
-            return 0
-        _improve(system, work, k, low, high, gain)
-        gain *= 0.75
-    return 0
-
-
-@_kernel
-def _contract(system: _System, work: _Work, claims: Any, low: Floats, high: Floats) -> None:
-    """Section 6, step 4: shrinks the box in place; `claims` marks the open ones."""
-    for i in range(system.size[0]):
-        width, least, most = high[i] - low[i], high[i], low[i]
-        for c in range(len(claims)):
-            if not claims[c]:
-                continue
-            left, right = low[i], high[i]
-            if work.has_row[c]:
-                a = abs(work.best[c, i])
-                shift = 24 + work.best_exponent[c] - system.grid[system.claim_layer[c]]
-                need = np.ceil(-work.best_value[c] * _power(shift))
-                if a != 0.0 and need < width * a:  # both sides are integers below 2^48
-                    d = float(int(need) // int(a) + 1)
-                    if d < width and work.best[c, i] > 0.0:
-                        right = left + d
-                    elif d < width:
-                        left = right - d
-            least, most = min(least, left), max(most, right)
-        low[i], high[i] = least, most
-
-
-@_kernel
-def _split(pool: _Pool, slot: int, spare: int, coordinate: int) -> int:
-    """Section 6, step 5: the first child replaces the node, the second fills `spare`."""
-    left, right = pool.low[slot, coordinate], pool.high[slot, coordinate]
-    if right - left < 2.0:
-        return TOO_NARROW
-    pool.low[spare], pool.high[spare] = pool.low[slot], pool.high[slot]
-    pool.lower[spare], pool.upper[spare], pool.open[spare] = pool.lower[slot], pool.upper[slot], pool.open[slot]
-    pool.high[slot, coordinate] = pool.low[spare, coordinate] = np.floor((left + right) * 0.5)
-    return 0
-
-
-@_kernel
-def _visit(system: _System, work: _Work, pool: _Pool, slot: int, spare: int, symbol: int) -> tuple[int, int]:
-    """One node: (status, first open claim)."""
-    claims, low, high = pool.open[slot], pool.low[slot], pool.high[slot]
-    last = 0
-    for c in range(len(claims)):
-        if claims[c]:
-            last = max(last, system.claim_layer[c])
-    status = _refresh(system, work, pool, slot, last)
-    if status:
-        return status, 0
-    first = -1
-    for c in range(len(claims)):
-        if claims[c]:
-            if _claim(system, work, c, low, high):
-                return OUT, 0
-            if work.has_row[c] and work.best_value[c] >= 0.0:
-                claims[c] = 0
-            elif first < 0:
-                first = c
-    if symbol == 0:
-        return (LEAF_OPEN, first) if first >= 0 else (0, 0)
-    if first < 0:
-        return SPLIT_CLOSED, 0
-    _contract(system, work, claims, low, high)
-    return _split(pool, slot, spare, symbol - 1), 0
-
-
-@_kernel
-def _visit_all(
-    system: _System, work: _Work, pool: _Pool, jobs: Integers, results: Integers, begin: int, step: int
-) -> None:
-    """Jobs (slot, spare, symbol) number begin, begin + step, ...; results are (status, claim)."""
-    for job in range(begin, len(jobs), step):
-        results[job, 0], results[job, 1] = _visit(system, work, pool, jobs[job, 0], jobs[job, 1], jobs[job, 2])
 
 
 def _padded(n: int) -> int:
@@ -500,7 +42,7 @@ def _matrices(layers: Sequence[ChainLayer], width: Integers, by_rows: bool) -> t
     return np.concatenate([*parts, np.zeros(1)]), np.array(starts)
 
 
-def _system(chain: Chain, grid: Sequence[int], claims: Sequence[Claim], steps: int) -> _System:
+def _system(chain: Chain, grid: Sequence[int], claims: Sequence[Claim], steps: int) -> System:
     layers, count = chain.layers, len(chain.layers)
     size = np.array([chain.width(h) for h in range(count + 1)])
     width = np.array([_padded(n) for n in size])
@@ -514,7 +56,7 @@ def _system(chain: Chain, grid: Sequence[int], claims: Sequence[Claim], steps: i
         delta[place], bias_delta[k] = deltas[:-1], np.ceil(deltas[-1])
     rows, row_start = _matrices(layers, width, by_rows=True)
     columns, column_start = _matrices(layers, width, by_rows=False)
-    return _System(
+    return System(
         size, width, start, np.array([0, *grid]), rows, row_start, columns, column_start, scale,
         np.array([0, *(layer.exponents[-1] for layer in layers)]), delta, bias_delta,
         np.array([c.layer for c in claims], dtype=np.int64), np.array([c.neuron for c in claims], dtype=np.int64),
@@ -522,29 +64,33 @@ def _system(chain: Chain, grid: Sequence[int], claims: Sequence[Claim], steps: i
     )  # fmt: skip
 
 
-def _work(system: _System, claims: int) -> _Work:
+def _work(system: System, claims: int) -> Work:
     wide, places, sources = int(system.width.max()), int(system.width.sum()), len(system.size)
 
     def per_source() -> Floats:
         return np.zeros(places)
 
-    work = _Work(
+    work = Work(
         np.zeros((ROWS, wide)), np.zeros(wide), np.zeros(wide), np.zeros((ROWS, wide)), np.zeros(ROWS),
-        np.zeros(ROWS, np.int64), np.zeros(ROWS), np.zeros(ROWS, np.uint8), np.zeros(ROWS, np.int64),
+        np.zeros(ROWS, np.int64), np.zeros(ROWS), np.zeros(ROWS, np.uint8), np.zeros(max(ROWS, wide), np.int64),
         per_source(), per_source(), per_source(), per_source(), per_source(), per_source(),
         np.zeros(places + 4, np.int64), np.zeros(sources, np.int64), np.zeros(sources), np.zeros(sources),
         per_source(), np.zeros((claims, int(system.size[0]))), np.zeros(claims), np.zeros(claims, np.int64),
         np.zeros(claims, np.uint8),
     )  # fmt: skip
     work.total[0] = system.size[0]
-    _prepare_error(system, work, 0, np.ones(int(system.size[0])))
+    prepare_error(system, work, 0, np.ones(int(system.size[0])))
     return work
 
 
-def _pool(nodes: int, inputs: int, places: int, claims: int) -> _Pool:
+def _pool(nodes: int, inputs: int, places: int, claims: int) -> Pool:
     boxes, bounds = (nodes, inputs), (nodes, places)
-    return _Pool(
-        np.zeros(boxes), np.zeros(boxes), np.zeros(bounds), np.zeros(bounds), np.zeros((nodes, claims), np.uint8)
+    return Pool(
+        np.zeros(boxes),
+        np.zeros(boxes),
+        np.zeros(bounds),
+        np.zeros(bounds),
+        np.zeros((nodes, claims), np.uint8),
     )
 
 
@@ -562,7 +108,6 @@ def _fits(chain: Chain, bounds: Sequence[tuple[list[float], list[float]]]) -> bo
 class FastArithmetic:
     """Visits the nodes of one tree, a batch at a time on all cores. See `walk` for the protocol; a node is a slot."""
 
-    name = "fast"
     batch = BATCH
 
     def __init__(
@@ -575,6 +120,7 @@ class FastArithmetic:
     ) -> None:
         if not claims or not _fits(chain, bounds):
             raise OutOfRange
+        self.input_size = chain.input_size
         self._deepest = max(claim.layer for claim in claims)
         part = Chain(chain.input_size, chain.layers[: self._deepest])  # later layers play no part
         self._system = _system(part, grid[: self._deepest], claims, steps)
@@ -591,8 +137,8 @@ class FastArithmetic:
         if not self._free:
             old, size = self.pool, len(self.pool.low)
             self.pool = _pool(max(64, 2 * size), *self._shape)
-            for own, before in zip(self.pool, old, strict=True):
-                own[:size] = before
+            for name in Pool._fields:
+                getattr(self.pool, name)[:size] = getattr(old, name)
             self._free = list(range(len(self.pool.low) - 1, size - 1, -1))
         return self._free.pop()
 
@@ -612,7 +158,7 @@ class FastArithmetic:
         results = np.zeros((len(batch), 2), dtype=np.int64)
         step = min(len(self._works), len(batch))
         calls = [
-            self._threads.submit(_visit_all, self._system, work, self.pool, jobs, results, begin, step)
+            self._threads.submit(visit_all, self._system, work, self.pool, jobs, results, begin, step)
             for begin, work in enumerate(self._works[:step])
         ]
         for call in calls:

@@ -45,18 +45,10 @@ class Affine:
 class Network:
     """ReLU layers and outputs. `starts[s]` is the first symbol of source s (0: the input, k: layer k)."""
 
+    input_size: int
     starts: tuple[int, ...]
     layers: tuple[Affine, ...]
     output: Affine
-
-    @property
-    def input_size(self) -> int:
-        return (self.starts[1] if len(self.starts) > 1 else self.end) - self.starts[0]
-
-    @property
-    def end(self) -> int:
-        """The first number that is no symbol of this network."""
-        return self.starts[-1] + len(self.layers[-1].rows) if self.layers else self.starts[-1]
 
     def size(self, source: int) -> int:
         return self.input_size if source == 0 else len(self.layers[source - 1].rows)
@@ -367,6 +359,16 @@ def _run(builder: _Builder, node: Node) -> None:
         builder.values[name] = result
 
 
+def _needed(graph: Graph) -> list[Node]:
+    """The nodes that the output depends on, in the order of the file."""
+    wanted, nodes = {graph.output.name}, []
+    for node in reversed(graph.nodes):
+        if wanted.intersection(node.outputs):
+            wanted.update(node.inputs)
+            nodes.append(node)
+    return nodes[::-1]
+
+
 def lower(data: bytes) -> Network:
     """The layered exact form of the network in the bytes of an ONNX file; a batch of open size is one sample."""
     graph = read_model(data)
@@ -379,11 +381,12 @@ def lower(data: bytes) -> Network:
     builder = _Builder(graph, [1], 1 + size, {name: _constant(t) for name, t in graph.constants.items()})
     builder.values[graph.input.name] = _symbols(shape, 1)
     try:
-        for node in graph.nodes:
+        for node in _needed(graph):
             _run(builder, node)
     except (ValueError, IndexError) as error:  # a shape that no rule above foresaw
         raise Refusal("onnx", "graph", f"malformed operator: {error}") from None
     output = builder.values.get(graph.output.name)
     if output is None:
         raise Refusal("onnx", "graph", f"the output {graph.output.name!r} is never computed")
-    return Network(tuple(builder.starts), tuple(builder.layers), Affine(output.denominator, expressions(output)))
+    last = Affine(output.denominator, expressions(output))
+    return Network(size, tuple(builder.starts), tuple(builder.layers), last)

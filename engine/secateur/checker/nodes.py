@@ -14,8 +14,8 @@ __all__ = [
     "SPLIT_CLOSED",
     "TOO_NARROW",
     "VOID",
-    "Outcome",
     "OutOfRange",
+    "Outcome",
 ]
 
 FULL = 1 << 24  # t = 1 in the integers of the boxes

@@ -101,18 +101,17 @@ def split_interval(low: int, high: int) -> int | None:
 class PythonArithmetic:
     """Visits the nodes of one tree. See `walk` for the protocol."""
 
-    name = "exact"
     batch = 1
 
     def __init__(self, chain: Chain, grid: Sequence[int], claims: Sequence[Claim], steps: int) -> None:
         self._layers = chain.layers
         self._grid = (0, *grid)  # G_0 = 0
         self._claims, self._steps = claims, steps
-        self._input_size = chain.input_size
+        self.input_size = chain.input_size
 
     def root(self, bounds: Sequence[tuple[list[float], list[float]]]) -> PyNode:
         """The node of the whole domain, from the root bounds of layers 1, 2, ..."""
-        n = self._input_size
+        n = self.input_size
         lower, upper = [list(pair[0]) for pair in bounds], [list(pair[1]) for pair in bounds]
         return PyNode([0] * n, [FULL] * n, lower, upper, tuple(range(len(self._claims))))
 
@@ -138,7 +137,7 @@ class PythonArithmetic:
         """Source h with the present bounds of the node."""
         grid = self._grid[h]
         if h == 0:
-            lower, upper = [0.0] * self._input_size, [1.0] * self._input_size
+            lower, upper = [0.0] * self.input_size, [1.0] * self.input_size
         else:
             lower, upper = node.lower[h - 1], node.upper[h - 1]
         reach = [max(0.0, u) for u in upper]
@@ -158,9 +157,7 @@ class PythonArithmetic:
         error = sum(_scaled_ceil(r, grid + 24 - (c + 1)) for r, c, inexact in terms if inexact)
         return None if error >= LIMIT else round_up_16(error)
 
-    def row(
-        self, node: PyNode, sources: list[Source], neuron: tuple[int, int, int], slopes: list[list[float]]
-    ) -> Row | None:
+    def row(self, node: PyNode, sources: list[Source], neuron: tuple[int, int, int], slopes: list[list[float]]) -> Row | None:
         """A lower bound of s z_{k,i}, for neuron = (k, i, s); None where the row is void."""
         k, i, sign = neuron
         grid = self._grid[k]
@@ -250,15 +247,10 @@ class PythonArithmetic:
             gain *= 0.75
         return best
 
-    def _improve(
-        self, node: PyNode, sources: list[Source], row: Row, slopes: list[list[float]], gain: float
-    ) -> None:
+    def _improve(self, node: PyNode, sources: list[Source], row: Row, slopes: list[list[float]], gain: float) -> None:
         """New slopes, in place, from the point where the relaxed row is least (IEEE doubles, fixed order)."""
         a = row.coefficients
-        values = [
-            float(lo if x > 0 else hi) * 2.0**-24
-            for x, lo, hi in zip(a[0], node.low, node.high, strict=True)
-        ]
+        values = [float(lo if x > 0 else hi) * 2.0**-24 for x, lo, hi in zip(a[0], node.low, node.high, strict=True)]
         for h in range(1, len(a)):
             source = sources[h]
             pre = self._pre_activations(h, values)
@@ -318,9 +310,7 @@ def _on_grid(value: int, grid: int) -> float:
 def _relax(a: list[int], source: Source, slopes: list[float], shift: int) -> tuple[list[int], int]:
     """Step 4: the multipliers mu, and the sum that is added to the constant."""
     multipliers, total = [], 0
-    for x, below, above, slope, chord in zip(
-        a, source.lower, source.upper, slopes, source.chords, strict=True
-    ):
+    for x, below, above, slope, chord in zip(a, source.lower, source.upper, slopes, source.chords, strict=True):
         if above <= 0.0:
             mu = 0
         elif below >= 0.0:

@@ -1,8 +1,9 @@
 """From facts about neurons to the statement about both networks (section 7 of the format).
 
-N' is evaluated symbolically: each neuron that is neither stable nor constant becomes a symbol, remembered under the
-exact expression of its pre-activation. N is then evaluated in the same symbols. What N and N' have in common meets in
-the same symbols, so their outputs must end as the same expressions (or, with a tolerance, as close ones).
+N' is evaluated symbolically: each neuron that is neither stable nor constant becomes a symbol, and every output is remembered
+under the exact expression of its pre-activation. N is then evaluated in the same symbols. Equal pre-activations have equal
+outputs, so what N and N' have in common meets in the same expressions, and their outputs must be the same (or, with a tolerance,
+close).
 """
 
 from __future__ import annotations
@@ -76,11 +77,11 @@ def _difference(left: Value, right: Value) -> Value:
 
 @dataclass
 class _Symbols:
-    """The symbols of N' and the inputs: exact bounds, expressions, and the neuron that each belongs to."""
+    """What is known of N': exact bounds of the symbols and inputs, pre-activations, and which output has which expression."""
 
     next: int
     bounds: dict[int, tuple[Fraction, Fraction]]
-    remembered: dict[Key, int] = field(default_factory=dict)
+    remembered: dict[Key, Value] = field(default_factory=dict)
     pre_activation: dict[int, Value] = field(default_factory=dict)
     of_neuron: dict[Neuron, int] = field(default_factory=dict)
 
@@ -117,40 +118,35 @@ def _neurons(network: Network) -> Iterable[tuple[Neuron, int, Affine]]:
             yield (k, i), network.starts[k] + i, affine
 
 
-def _stable(value: Value, neuron: Neuron, facts: frozenset[Claim]) -> Value | None:
-    """The output of a neuron that is inactive, active or constant; None of any other."""
-    if Claim(*neuron, "inactive") in facts:
-        return ZERO
-    if Claim(*neuron, "active") in facts:
-        return value
-    return value.positive_part() if value.constant() else None
-
-
-def _run_reduced(network: Network, facts: frozenset[Claim], root: RootBounds, domain: Domain) -> tuple[_Symbols, list[Value]]:  # fmt: skip
+def _run_reduced(network: Network, facts: frozenset[Claim], root: RootBounds, domain: Domain) -> tuple[_Symbols, list[Value]]:
     """Step 1: the symbols of N', and its outputs."""
     values = _start(network)
     ends = zip(domain.lower, domain.upper, strict=True)
     symbols = _Symbols(1 + network.input_size, {0: (Fraction(1), Fraction(1)), **dict(enumerate(ends, 1))})
     for neuron, own, affine in _neurons(network):
         z = _evaluate(affine, affine.rows[neuron[1]], values)
-        output = _stable(z, neuron, facts)
+        output = symbols.remembered.get(z.key)
         if output is None:
-            output = _symbol(_remember(symbols, neuron, z, root))
+            output = symbols.remembered[z.key] = _reduced_output(symbols, neuron, z, facts, root)
+        (only, *others) = output.terms or (0,)
+        if not others and only in symbols.pre_activation and symbols.pre_activation[only] == z:
+            symbols.of_neuron[neuron] = only
         values[own] = output
     return symbols, [_evaluate(network.output, row, values) for row in network.output.rows]
 
 
-def _remember(symbols: _Symbols, neuron: Neuron, z: Value, root: RootBounds) -> int:
-    """The symbol of a neuron of N'; neurons with the same pre-activation have the same output, and share one."""
-    known = symbols.remembered.get(z.key)
-    if known is None:
-        known = symbols.remembered[z.key] = symbols.fresh()
-        interval, i = root.interval(neuron[0]), neuron[1]
-        low, high = (Fraction(max(0, side[i]), interval.denominator) for side in (interval.lower, interval.upper))
-        symbols.bounds[known] = (low, high)
-        symbols.pre_activation[known] = z
-    symbols.of_neuron[neuron] = known
-    return known
+def _reduced_output(symbols: _Symbols, neuron: Neuron, z: Value, facts: frozenset[Claim], root: RootBounds) -> Value:
+    """The output of a neuron of N' whose expression is new: 0, z', a constant, or a symbol with its bounds."""
+    if Claim(*neuron, "inactive") in facts:
+        return ZERO
+    if Claim(*neuron, "active") in facts:
+        return z
+    if z.constant():
+        return z.positive_part()
+    symbol, interval, i = symbols.fresh(), root.interval(neuron[0]), neuron[1]
+    low, high = (Fraction(max(0, side[i]), interval.denominator) for side in (interval.lower, interval.upper))
+    symbols.bounds[symbol], symbols.pre_activation[symbol] = (low, high), z
+    return _symbol(symbol)
 
 
 def _run_original(statement: Statement, symbols: _Symbols) -> list[Value]:
@@ -159,26 +155,38 @@ def _run_original(statement: Statement, symbols: _Symbols) -> list[Value]:
     values = _start(network)
     for neuron, own, affine in _neurons(network):
         z = _evaluate(affine, affine.rows[neuron[1]], values)
-        output = _stable(z, neuron, statement.original_facts)
-        if output is None:
-            known = symbols.remembered.get(z.key)
-            output = _symbol(known, z.error) if known is not None else _matched(statement, symbols, neuron, z)
-        values[own] = output
+        values[own] = _original_output(statement, symbols, neuron, z)
     return [_evaluate(network.output, row, values) for row in network.output.rows]
 
 
-def _matched(statement: Statement, symbols: _Symbols, neuron: Neuron, z: Value) -> Value:
-    """The symbol that the header matches to a neuron of N, with the error of doing so; else a fresh symbol."""
-    partner = statement.match.get(neuron)
-    if partner is None:
-        return _symbol(symbols.fresh())
-    if partner not in symbols.of_neuron:
-        reason = f"neuron {partner[1]} of layer {partner[0]} of the reduced network is no symbol"
-        raise Refusal("agree", f"match of neuron {neuron[1]} of layer {neuron[0]}", reason)
-    symbol = symbols.of_neuron[partner]
+def _original_output(statement: Statement, symbols: _Symbols, neuron: Neuron, z: Value) -> Value:
+    """The output of a neuron of N: the first rule that applies, in the order of the format."""
+    known = symbols.remembered.get(z.key)
+    if known is not None:
+        return Value(known.denominator, known.terms, z.error)
+    if Claim(*neuron, "inactive") in statement.original_facts:
+        return ZERO
+    matched = _matched(symbols, statement.match.get(neuron), z)
+    if matched is not None:
+        return matched
+    if Claim(*neuron, "active") in statement.original_facts:
+        return z
+    if z.constant():
+        return z.positive_part()
+    output = _symbol(symbols.fresh())
+    if not z.error:  # equal neurons of N have equal outputs, which may cancel
+        symbols.remembered[z.key] = output
+    return output
+
+
+def _matched(symbols: _Symbols, partner: Neuron | None, z: Value) -> Value | None:
+    """The symbol of a neuron of N' for a neuron of N with about the same pre-activation, with the error of doing so."""
+    symbol = symbols.of_neuron.get(partner) if partner else None
+    if symbol is None:
+        return None
     difference = _difference(z, symbols.pre_activation[symbol])
     if not difference.terms.keys() <= symbols.bounds.keys():
-        return _symbol(symbols.fresh())  # it depends on something that N' does not have
+        return None  # it depends on something that N' does not have
     spread = sum((abs(c) * symbols.magnitude(s) for s, c in difference.terms.items()), Fraction(0))
     return _symbol(symbol, z.error + spread / difference.denominator)
 
@@ -194,9 +202,7 @@ def _largest(difference: Value, symbols: _Symbols) -> Fraction:
 
 def check_agreement(statement: Statement, reduced_root: RootBounds) -> None:
     """Step 3: every output of N stays within the tolerance of the same output of N'."""
-    symbols, expected = _run_reduced(
-        statement.reduced, statement.reduced_facts, reduced_root, statement.domain
-    )
+    symbols, expected = _run_reduced(statement.reduced, statement.reduced_facts, reduced_root, statement.domain)
     for index, (found, wanted) in enumerate(zip(_run_original(statement, symbols), expected, strict=True)):
         difference = _difference(found, wanted)
         if not difference.terms.keys() <= symbols.bounds.keys():

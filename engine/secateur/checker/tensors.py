@@ -125,8 +125,8 @@ def multiply(left: Tensor, right: Tensor) -> Tensor:
     if not right.constant:
         raise Refusal("onnx", "products", "a product of two tensors that both depend on the input is not supported")
     shape = common_shape(left, right)
-    factors, rows = broadcast(right, shape).cells, expressions(broadcast(left, shape))
-    cells = [linear_combination(((int(f), row),)) for f, row in zip(factors, rows, strict=True)]  # type: ignore[arg-type]
+    pairs = zip(broadcast(right, shape).cells, expressions(broadcast(left, shape)), strict=True)
+    cells = [linear_combination((pair,)) for pair in pairs]  # type: ignore[arg-type]  # a constant holds integers
     return _tensor(shape, left.denominator * right.denominator, cells, left.constant)
 
 

@@ -1,6 +1,6 @@
 """The walk over one tree, the same for both arithmetics (section 6 of the format).
 
-An arithmetic has `name`, `batch`, `root(bounds) -> node` and `visit([(node, symbol), ...]) -> [Outcome, ...]`; what a
+An arithmetic has `batch`, `input_size`, `root(bounds) -> node` and `visit([(node, symbol), ...]) -> [Outcome, ...]`; what a
 node is, is its own affair. Nodes are independent of each other, so several may be visited at once; the walk goes
 depth first, which keeps the number of waiting nodes small.
 """
@@ -26,6 +26,9 @@ class Arithmetic(Protocol[Node]):
 
     @property
     def batch(self) -> int: ...
+
+    @property
+    def input_size(self) -> int: ...
 
     def root(self, bounds: Sequence[tuple[list[float], list[float]]]) -> Node: ...
 
@@ -55,12 +58,11 @@ def walk_tree(
     symbols: Sequence[int],
     arithmetic: Arithmetic[Node],
     bounds: Sequence[tuple[list[float], list[float]]],
-    input_size: int,
     step: str,
     progress: Progress,
 ) -> None:
     """Visits every node; refuses with the fault that comes first in preorder."""
-    second = second_children(symbols, input_size, step)
+    second = second_children(symbols, arithmetic.input_size, step)
     pending: list[tuple[int, Node]] = [(0, arithmetic.root(bounds))]
     failed, fault, done = len(symbols), Outcome[Node](), 0
     while pending:

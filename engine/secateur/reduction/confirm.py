@@ -13,19 +13,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+from secateur.bounds import GRID_BITS
 from secateur.network import Network
 from secateur.progress import Progress
-from secateur.residual import ResidualSolver, Sat, SolverChoice, Unsat
+from secateur.residual import ResidualSolver, Sat, Unsat, solver_versions
 from secateur.search import DecidingRow, PhaseEvidence, deciding_rows
 from secateur.specification import Domain
-from secateur_encodings import Interval, LinearForm, Problem, Row, available_solvers
+from secateur_encodings import Interval, LinearForm, Problem, Row
 
-__all__ = ["Confirmation", "confirm_claims", "confirm_rows", "solver_name"]
+__all__ = ["Confirmation", "confirm_claims", "confirm_rows", "refutation"]
 
 #: Seconds for one inequality (it needs milliseconds), and for all of them together.
 ROW_LIMIT, TOTAL_LIMIT = 10.0, 60.0
 
-_GRID = 2**24  # boxes are given in units of 2**-24 of the normalised input
+_UNIT = 1 << GRID_BITS  # boxes are given in units of 1 / _UNIT of the normalised input
 
 
 @dataclass(frozen=True)
@@ -36,13 +37,6 @@ class Confirmation:
     confirmed: int = 0
     solver: str | None = None
     interrupted: bool = False
-
-
-def solver_name(choice: str) -> str | None:
-    """The solvers of a choice with their versions, such as `z3 4.13.4`; None for `none`."""
-    installed = available_solvers()
-    names = [f"{name} {installed.get(name, 'not installed')}" for name in SolverChoice(choice).solvers]
-    return " and ".join(names) or None
 
 
 def confirm_claims(
@@ -56,7 +50,7 @@ def confirm_claims(
 
     Raises RuntimeError if the solver refutes a row with a point that replays: then a proof of ours is wrong.
     """
-    name = solver_name(solver.choice)
+    name = solver_versions(solver.choice) or None
     if name is None or not evidence.claims:
         return Confirmation(solver=name)
     return confirm_rows(deciding_rows(network, domain, evidence), solver, progress)
@@ -64,7 +58,7 @@ def confirm_claims(
 
 def confirm_rows(rows: Sequence[DecidingRow], solver: ResidualSolver, progress: Progress) -> Confirmation:
     """Put rows to the solver; what it cannot answer in time counts as not confirmed. Errors: `confirm_claims`."""
-    name = solver_name(solver.choice)
+    name = solver_versions(solver.choice) or None
     end = time.monotonic() + TOTAL_LIMIT
     confirmed = 0
     try:
@@ -79,7 +73,7 @@ def confirm_rows(rows: Sequence[DecidingRow], solver: ResidualSolver, progress: 
 def _is_confirmed(row: DecidingRow, solver: ResidualSolver, limit: float) -> bool:
     verdict = solver.solve(refutation(row), limit)
     if isinstance(verdict, Sat):
-        layer, neuron, sign = row.claim
+        layer, neuron, sign = row[0]
         raise RuntimeError(
             f"contradiction: layer {layer}, neuron {neuron} was proven {'active' if sign > 0 else 'inactive'}, but "
             f"its deciding inequality fails at {[str(v) for v in verdict.model]} (exact); please report this"
@@ -88,10 +82,9 @@ def _is_confirmed(row: DecidingRow, solver: ResidualSolver, limit: float) -> boo
 
 
 def refutation(row: DecidingRow) -> Problem:
-    """Is there a point of the row's box where the row is negative? Inputs are the normalised coordinates t."""
-    box = tuple(
-        Interval(Fraction(low, _GRID), Fraction(high, _GRID))
-        for low, high in zip(row.box_lower, row.box_upper, strict=True)
-    )
-    form = LinearForm.of(dict(enumerate(row.coefficients)), row.constant)
+    """Is there a point of the row's box where the row is negative? Its inputs are the normalised t."""
+    _, coefficients, constant, low, high = row
+    ends = zip(low, high, strict=True)
+    box = tuple(Interval(Fraction(first, _UNIT), Fraction(last, _UNIT)) for first, last in ends)
+    form = LinearForm.of(dict(enumerate(coefficients)), constant)
     return Problem(box, (), (Row(form, Fraction(0), strict=True),))

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from secateur.errors import InputError
 from secateur.network import Network, Replay
 from secateur.specification import Domain
 
@@ -125,7 +124,7 @@ def _call(data: bytes, domain: Domain, batch: int) -> Callable[[], object] | Non
     return call
 
 
-def _take_turns(first: Callable[[], object], second: Callable[[], object]) -> tuple[Any, Any]:
+def _take_turns(first: Callable[[], object], second: Callable[[], object]) -> list[tuple[float, float]]:
     times: tuple[list[float], list[float]] = ([], [])
     end = time.perf_counter() + _LATENCY_SECONDS
     for turn in range(_ROUNDS):
@@ -136,4 +135,4 @@ def _take_turns(first: Callable[[], object], second: Callable[[], object]) -> tu
                 begun = time.perf_counter()
                 call()
                 taken.append((time.perf_counter() - begun) * 1e6)
-    return tuple((round(float(np.median(t)), 3), round(float(np.quantile(t, 0.95)), 3)) for t in times)
+    return [(round(float(np.median(t)), 3), round(float(np.quantile(t, 0.95)), 3)) for t in times]

@@ -26,6 +26,7 @@ from secateur.reduction.rewrite import Rewrite, rewrite
 from secateur.residual import ResidualSolver
 from secateur.search import PhaseEvidence, PhaseResult, Status, decide_phases
 from secateur.specification import Domain
+from secateur.specification.numerals import format_rational
 from secateur.version import version
 
 __all__ = ["Analysis", "Measurement", "Reduction", "analyse", "claim_in_words", "measure", "reduce"]
@@ -102,11 +103,12 @@ class Reduction:
         """
         if self.tolerance == 0:
             return ()
+        settled = {claim[:2] for claim in self.evidence.claims}  # linear in N': the checker composes these away
         return tuple(
             (self.rewrite.layers[k] + 1, neuron.original, k + 1, i)
             for k, layer in enumerate(self.rewrite.neurons)
             for i, neuron in enumerate(layer)
-            if neuron.original is not None and neuron.phase is Phase.UNSTABLE
+            if neuron.original is not None and (k + 1, i) not in settled
         )
 
 
@@ -176,8 +178,14 @@ def _stored(analysis: Analysis, result: Rewrite, claimed: Fraction) -> bytes:
         raise InputError(
             f"the network cannot be written exactly in {kind} ({error})",
             where=str(analysis.model.path),
-            remedy="allow rounding, for example with --tolerance 1e-6",
+            remedy=_more_tolerance(analysis.options.tolerance),
         ) from None
+
+
+def _more_tolerance(given: Fraction) -> str:
+    if given == 0:
+        return "allow rounding, for example with --tolerance 1e-6"
+    return f"rounding is not provably within {format_rational(given)}; give a larger --tolerance"
 
 
 def measure(reduction: Reduction, watch: Stopwatch) -> Measurement:
@@ -186,7 +194,11 @@ def measure(reduction: Reduction, watch: Stopwatch) -> Measurement:
     model = analysis.model
     with watch.stage("measure"):
         agreement = measure_agreement(
-            (model.network, model.data), (reduction.network, reduction.data), analysis.domain, POINTS, analysis.options.seed
+            (model.network, model.data),
+            (reduction.network, reduction.data),
+            analysis.domain,
+            POINTS,
+            analysis.options.seed,
         )
         latency = measure_latency(model.data, reduction.data, analysis.domain)
     return Measurement(agreement, latency)

@@ -86,5 +86,7 @@ def _require_folder(path: Path, target: Path) -> None:
 
 def _unwritable(folder: Path, error: OSError) -> InputError:
     return InputError(
-        f"cannot be written: {error.strerror or error}", where=f"output folder {folder}", remedy="choose another --out"
+        f"cannot be written: {error.strerror or error}",
+        where=f"output folder {folder}",
+        remedy="choose another --out",
     )

@@ -2,8 +2,8 @@
 
 With tolerance 0 every rule may introduce only numbers of the element type, so the reduced network equals the
 original on the domain exactly. With a tolerance, the same rules run on with exact rationals, the result is
-rounded, and the rounding error is bounded; if the bound exceeds the tolerance, or nothing more was saved, the
-exact reduction stands.
+rounded, and the rounding error is bounded; if the bound exceeds the tolerance, or nothing more was saved
+although the exact weights can be stored, the exact reduction stands.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from secateur.network.model import Network
 from secateur.reduction.exact import Arithmetic
 from secateur.reduction.facts import Facts, Phase
 from secateur.reduction.representatives import replace_active
-from secateur.reduction.rounding import round_weights, rounding_error
+from secateur.reduction.rounding import is_storable, round_weights, rounding_error
 from secateur.reduction.rules import (
     Rule,
     drop_inactive,
@@ -76,7 +76,7 @@ def rewrite(network: Network, facts: Facts, tolerance: Fraction = Fraction(0)) -
     if tolerance > 0:
         relaxed = rewrite_exact(exact, exact_only=False)
         rounded = round_weights(relaxed.network)
-        if network_size(rounded) < network_size(exact.network):
+        if network_size(rounded) < network_size(exact.network) or not is_storable(exact.network):
             ranges = [[neuron.range for neuron in layer] for layer in relaxed.neurons]
             error = rounding_error(relaxed.network, rounded, relaxed.box, ranges)
             if error is not None and error <= tolerance:

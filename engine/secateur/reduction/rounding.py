@@ -35,7 +35,7 @@ from secateur.reduction.exact import affine_from_rationals, dense_from_rationals
 from secateur.reduction.facts import Range, affine_ranges, relu_range
 from secateur.reduction.state import affines_of, replace_affines
 
-__all__ = ["round_weights", "rounding_error"]
+__all__ = ["is_storable", "round_weights", "rounding_error"]
 
 Floats = NDArray[np.float64]
 
@@ -49,8 +49,17 @@ def round_weights(network: Network) -> Network:
     before. Convolutions stay as they are: no rewrite makes a new one.
     """
     affines = affines_of(network)
-    return replace_affines(
-        network, {k: _rounded(a, network.interface.element_type) for k, a in enumerate(affines)}
+    return replace_affines(network, {k: _rounded(a, network.interface.element_type) for k, a in enumerate(affines)})
+
+
+def is_storable(network: Network) -> bool:
+    """Whether the element type holds every weight and bias, so that there is nothing to round."""
+    pairs = zip(affines_of(network), affines_of(round_weights(network)), strict=True)
+    return all(
+        before.exact_bias is None
+        and np.array_equal(before.bias, after.bias)
+        and all(old.map is new.map for old, new in zip(before.terms, after.terms, strict=True))
+        for before, after in pairs
     )
 
 
@@ -87,9 +96,7 @@ class _Coefficients:
         """Pushed back through a ReLU layer: s a with s in [0, 1] differs from c / 2 by <= |c| / 2 + d."""
         open_radius = _raised(np.abs(self.centre) / 2 + self.radius)
         centre = np.where(slopes.one, self.centre, np.where(slopes.zero, 0.0, self.centre / 2))
-        return _Coefficients(
-            centre, np.where(slopes.one, self.radius, np.where(slopes.zero, 0.0, open_radius))
-        )
+        return _Coefficients(centre, np.where(slopes.one, self.radius, np.where(slopes.zero, 0.0, open_radius)))
 
     def times(self, weight: Floats) -> _Coefficients:
         """Pushed back through a matrix of exact floats."""
@@ -128,9 +135,7 @@ def _product(left: Floats, right: Floats) -> Floats:
     return np.asarray((left @ right) * (1 + _growth(left.shape[-1])) + _TINY)
 
 
-def rounding_error(
-    exact: Network, rounded: Network, box: Sequence[Range], layers: Sequence[Sequence[Range]]
-) -> Fraction | None:
+def rounding_error(exact: Network, rounded: Network, box: Sequence[Range], layers: Sequence[Sequence[Range]]) -> Fraction | None:
     """An upper bound of |exact - rounded| over all outputs and all points of the domain.
 
     rounded : the network `round_weights` made of `exact`. box : ranges of the inputs. layers : proven ranges
@@ -200,9 +205,7 @@ def _crossing(bound: Range, difference: Fraction) -> float:
     return 0.0
 
 
-def _difference(
-    rounded: Network, position: int, own: Sequence[Floats], slopes: Sequence[_Slopes]
-) -> Floats | None:
+def _difference(rounded: Network, position: int, own: Sequence[Floats], slopes: Sequence[_Slopes]) -> Floats | None:
     """Bounds of |z' - z| at one affine function; None if a difference would have to pass a convolution."""
     affine = affines_of(rounded)[position]
     total = own[position]
@@ -232,9 +235,7 @@ def _changed_sources(rounded: Network, own: Sequence[Floats]) -> set[int]:
     return changed
 
 
-def _push_back(
-    affine: Affine, behind: _Coefficients | None, changed: set[int], pending: dict[int, _Coefficients]
-) -> bool:
+def _push_back(affine: Affine, behind: _Coefficients | None, changed: set[int], pending: dict[int, _Coefficients]) -> bool:
     """Add the coefficients of an affine function's changed sources to `pending`; False at a convolution."""
     for term in affine.terms:
         if term.source not in changed:

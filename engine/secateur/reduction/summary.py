@@ -75,7 +75,11 @@ def _path_from(folder: Path, path: Path) -> str:
 
 
 def summarise(
-    reduction: Reduction, measured: Measurement | None, certificate: bytes, stages: Mapping[str, float], seconds: float
+    reduction: Reduction,
+    measured: Measurement | None,
+    certificate: bytes,
+    stages: Mapping[str, float],
+    seconds: float,
 ) -> dict[str, Any]:
     """The content of `summary.json`."""
     analysis = reduction.analysis

@@ -1,5 +1,6 @@
 """The solver core: what holds on the whole domain, decided by splitting it."""
 
+from secateur.search.deciding import DecidingRow, deciding_rows
 from secateur.search.phases import decide_phases
 from secateur.search.result import (
     Basis,
@@ -10,10 +11,12 @@ from secateur.search.result import (
     ProvenTree,
     SolverClaim,
     Status,
+    Tightest,
 )
 
 __all__ = [
     "Basis",
+    "DecidingRow",
     "NeuronStatus",
     "PhaseEvidence",
     "PhaseResult",
@@ -21,5 +24,7 @@ __all__ = [
     "ProvenTree",
     "SolverClaim",
     "Status",
+    "Tightest",
     "decide_phases",
+    "deciding_rows",
 ]

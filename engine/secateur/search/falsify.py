@@ -38,7 +38,8 @@ _CLEAR = 1e-9
 class Falsifier:
     """Exact witnesses for the signs of pre-activations, collected over a run.
 
-    points : exact points in the order found. positive, negative : for (layer from 1, neuron) the index of a point where z > 0, z < 0.
+    points : exact points in the order found.
+    positive, negative : for (layer from 1, neuron) the index of a point where z > 0, z < 0.
     """
 
     network: Network
@@ -71,10 +72,17 @@ class Falsifier:
 
     def replay(self, grid_point: Sequence[int]) -> ExactTrace:
         """Evaluate one grid point exactly and keep every sign it shows that was not known."""
-        point = tuple(
-            low + width * Fraction(int(q), _UNIT)
-            for low, width, q in zip(self.domain.lower, self.domain.widths(), grid_point, strict=True)
+        return self.replay_point(
+            tuple(
+                low + width * Fraction(int(q), _UNIT)
+                for low, width, q in zip(self.domain.lower, self.domain.widths(), grid_point, strict=True)
+            )
         )
+
+    def replay_point(self, point: tuple[Fraction, ...]) -> ExactTrace:
+        """The same for any rational point of the domain; ValueError for a point outside."""
+        if not self.domain.contains(point):
+            raise ValueError("a witness must lie in the domain")
         trace = self.network.exact(point)
         fresh = False
         for k, layer in enumerate(trace.pre_activations, start=1):
@@ -89,6 +97,8 @@ class Falsifier:
 
     def attack(self) -> None:
         """Sample, then ascend again and again as long as that refutes claims."""
+        if not self.network.neuron_count:
+            return
         self.sample()
         claims = self.open_claims()
         for _ in range(_MOST_ATTACKS):
@@ -152,9 +162,7 @@ class Falsifier:
             gradient = self._gradient(layer, neurons[target], signs[target], best, leaky=bool(turn % 2))
             current = np.clip(best + self._steps(gradient, turn), 0.0, 1.0)
 
-    def _keep_refuting(
-        self, claims: Sequence[Claim], target: NDArray[np.intp], best: Floats, reached: Floats
-    ) -> bool:
+    def _keep_refuting(self, claims: Sequence[Claim], target: NDArray[np.intp], best: Floats, reached: Floats) -> bool:
         """Replay new violations; whether some claim still stands."""
         for c, claim in enumerate(claims):
             if self.is_refuted(claim):
@@ -167,11 +175,13 @@ class Falsifier:
 
     def _steps(self, gradient: Floats, turn: int) -> Floats:
         """Signed steps of random length, and every third time along the gradient itself."""
-        size = self._rng.choice([0.1, 0.03, 0.01, 0.001], (len(gradient), 1))
+        size: Floats = self._rng.choice([0.1, 0.03, 0.01, 0.001], (len(gradient), 1))
         if turn % 3:
-            return np.sign(gradient) * self._rng.uniform(0.0, 1.0, (len(gradient), 1)) * size
-        largest = np.abs(gradient).max(axis=1, keepdims=True)
-        return gradient / np.where(largest > 0, largest, 1.0) * size
+            direction: Floats = np.sign(gradient) * self._rng.uniform(0.0, 1.0, (len(gradient), 1))
+        else:
+            largest = np.abs(gradient).max(axis=1, keepdims=True)
+            direction = gradient / np.where(largest > 0, largest, 1.0)
+        return direction * size
 
     def _gradient(self, layer: int, neurons: NDArray[np.int64], signs: Floats, points: Floats, *, leaky: bool) -> Floats:
         """Gradient of sign * z at normalised points, one target neuron per point."""

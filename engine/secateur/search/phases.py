@@ -18,6 +18,7 @@ from secateur.bounds import Claim, QuantisedNetwork, quantise, root, root_bounds
 from secateur.network import Network
 from secateur.options import PruneOptions
 from secateur.progress import Progress
+from secateur.residual import ResidualSolver, solver_versions
 from secateur.search.falsify import Falsifier
 from secateur.search.result import (
     Basis,
@@ -26,8 +27,10 @@ from secateur.search.result import (
     PhaseResult,
     PhaseStatistics,
     ProvenTree,
+    SolverClaim,
     Status,
 )
+from secateur.search.settle import settle
 from secateur.search.tree import SplitTree
 from secateur.specification import Domain
 
@@ -37,10 +40,16 @@ _STEPS = 3
 """Slope optimisation steps: 3 save a third of the nodes of plain bounds, more save little."""
 _SLICE = 20_000
 """Nodes between two looks at the clock, the replayed hits and the progress line."""
+_FIRST_LOOK = 5_000
+"""Nodes of a layer's shared tree before the solver is asked about what is left."""
+_SOLVER_SECONDS = 10.0
+"""Limit of one residual query; those that are small enough to be asked need less."""
 _FALSE_ALARMS = 50
 """Exact replays that a claim may cost without being refuted before its float hits are ignored."""
-_FIRST_SHARE = 0.4
+_FIRST_SHARE = 0.7
 """Share of the remaining time that the shared tree of a layer gets at first."""
+_WORTH_KEEPING = 0.4
+"""Proven share from which an unfinished shared tree goes on; below it, each claim gets a tree of its own."""
 
 
 @dataclass(eq=False)
@@ -49,11 +58,14 @@ class _Run:
 
     network: Network
     quantised: QuantisedNetwork
+    domain: Domain
     falsifier: Falsifier
+    solver: ResidualSolver
     progress: Progress
     deadline: float
     interval: list[Claim] = field(default_factory=list)
     trees: list[ProvenTree] = field(default_factory=list)
+    solved: list[SolverClaim] = field(default_factory=list)
     reasons: dict[tuple[int, int], str] = field(default_factory=dict)
     alarms: dict[Claim, int] = field(default_factory=dict)
     ties: list[Claim] = field(default_factory=list)
@@ -63,6 +75,12 @@ class _Run:
 
     @property
     def facts(self) -> dict[tuple[int, int], int]:
+        claims = [*self.interval, *(c for t in self.trees for c in t.claims), *(s.claim for s in self.solved)]
+        return {(layer, neuron): sign for layer, neuron, sign in claims}
+
+    @property
+    def replayable_facts(self) -> dict[tuple[int, int], int]:
+        """Facts that a tree may build on: a certificate lists what solvers say last."""
         claims = [*self.interval, *(c for t in self.trees for c in t.claims)]
         return {(layer, neuron): sign for layer, neuron, sign in claims}
 
@@ -71,13 +89,12 @@ class _Run:
         return [c for c in self.falsifier.open_claims() if c[:2] not in proven]
 
 
-def decide_phases(
-    network: Network, domain: Domain, options: PruneOptions, progress: Progress
-) -> PhaseResult:
+def decide_phases(network: Network, domain: Domain, options: PruneOptions, progress: Progress) -> PhaseResult:
     """Prove or refute the phase of every ReLU neuron of `network` on `domain`.
 
-    Works until all is decided, `options.timeout` seconds have passed or Ctrl-C; what is decided is kept. Raises InputError where the
-    network cannot be brought into the integer form, ContradictoryBoundsError on a fault of the arithmetic.
+    Works until all is decided, `options.timeout` seconds have passed or Ctrl-C; what is decided is kept.
+    Raises InputError where the network cannot be brought into the integer form, ContradictoryBoundsError on a fault of
+    the arithmetic.
     """
     started = time.monotonic()
     deadline = started + options.timeout
@@ -86,7 +103,13 @@ def decide_phases(
     warmup()
     progress.stage("falsify")
     quantised = quantise(network, domain.lower, domain.upper)
-    run = _Run(network, quantised, Falsifier(network, domain, options.seed), progress, deadline)
+    with ResidualSolver(options.solver) as solver:
+        falsifier = Falsifier(network, domain, options.seed)
+        run = _Run(network, quantised, domain, falsifier, solver, progress, deadline)
+        return _decide(run, started)
+
+
+def _decide(run: _Run, started: float) -> PhaseResult:
     attacked = time.monotonic()
     try:
         run.falsifier.attack()
@@ -98,7 +121,7 @@ def decide_phases(
         run.interrupted = True
     seconds = time.monotonic()
     statistics = PhaseStatistics(run.nodes, attacked - started, seconds - attacked)
-    evidence = PhaseEvidence(quantised.grids, tuple(run.interval), tuple(run.trees))
+    evidence = PhaseEvidence(run.quantised.grids, tuple(run.interval), tuple(run.trees), tuple(run.solved))
     return PhaseResult(_statuses(run), tuple(run.falsifier.points), evidence, statistics, run.interrupted)
 
 
@@ -117,50 +140,83 @@ def _prove_by_trees(run: _Run) -> None:
     for layer in range(1, len(run.network.sizes) + 1):
         claims = [c for c in run.open_claims() if c[0] == layer]
         if claims:
-            shared = _work(run, claims, _FIRST_SHARE)
+            tree = _new_tree(run, claims)
+            shared = _advance(run, tree, run.deadline, _FIRST_LOOK)
             if shared is not None:
-                waiting += _single_trees(run, shared)
-    waiting += [_new_tree(run, [c]) for c in run.ties if not run.falsifier.is_refuted(c)]
+                _ask_solver(run, [*shared.claims, *run.ties])
+                shared = _without_decided(run, shared)
+            if shared is not None:
+                now = time.monotonic()
+                shared = _advance(run, shared, now + _FIRST_SHARE * (run.deadline - now))
+            if shared is not None:
+                waiting += _next_trees(run, shared)
+    waiting += [_new_tree(run, [c]) for c in run.ties if _is_open(run, c)]
     _take_turns(run, waiting)
 
 
-def _single_trees(run: _Run, shared: SplitTree) -> list[SplitTree]:
-    """Trees for the claims that a shared tree could not finish, those first that it brought furthest."""
-    if len(shared.claims) == 1:
+def _is_open(run: _Run, claim: Claim) -> bool:
+    return claim[:2] not in run.facts and not run.falsifier.is_refuted(claim)
+
+
+def _without_decided(run: _Run, tree: SplitTree) -> SplitTree | None:
+    """The tree itself if all its claims are open, otherwise a new one for those that are."""
+    standing = [c for c in tree.claims if _is_open(run, c)]
+    if len(standing) == len(tree.claims):
+        return tree
+    return _new_tree(run, standing) if standing else None
+
+
+def _ask_solver(run: _Run, claims: Sequence[Claim]) -> None:
+    """What few nodes did not decide may be a tie, or a network too wide to split: the solver decides it if it is small enough."""
+    named = solver_versions(run.solver.choice)
+    if not named:
+        return
+    bounds = root_bounds(run.quantised.layers, run.replayable_facts)
+    for claim in claims:
+        limit = min(_SOLVER_SECONDS, run.deadline - time.monotonic())
+        if limit <= 0 or not _is_open(run, claim):
+            continue
+        answer = settle(run.network, run.domain, run.quantised, bounds, claim, run.solver, limit)
+        if answer.holds is False:
+            run.falsifier.replay_point(answer.point)
+        elif answer.holds:
+            run.solved.append(SolverClaim(claim, named))
+
+
+def _next_trees(run: _Run, shared: SplitTree) -> list[SplitTree]:
+    """The shared tree if it is far enough; otherwise a tree for each of its claims, those first that it brought furthest."""
+    if len(shared.claims) == 1 or float(shared.proven_share.mean()) >= _WORTH_KEEPING:
         return [shared]
     order = np.argsort(-shared.proven_share)
     return [_new_tree(run, [shared.claims[c]]) for c in order]
 
 
 def _take_turns(run: _Run, trees: Sequence[SplitTree]) -> None:
-    """Spend what time is left on the unfinished trees, an equal share each, until it is used up."""
+    """Spend what time is left on the unfinished trees: all of it on the first that can finish, else an equal share each."""
     pending = list(trees)
     while pending and time.monotonic() < run.deadline:
+        left = run.deadline - time.monotonic()
+        pending.sort(key=lambda tree: tree.expected_seconds)
         tree = pending.pop(0)
-        share = (run.deadline - time.monotonic()) / (len(pending) + 1)
-        left = _advance(run, tree, time.monotonic() + share)
-        if left is not None and not left.stuck and pending:
-            pending.append(left)
-        for claim in left.claims if left is not None else ():
-            run.reasons[claim[:2]] = "cannot be split further" if left is not None and left.stuck else "deadline"
+        share = left if tree.expected_seconds < left else left / (len(pending) + 1)
+        unfinished = _advance(run, tree, time.monotonic() + share)
+        if unfinished is not None and unfinished.stuck:
+            run.reasons |= {c[:2]: "as good as 0 on a sub-domain that cannot be split further" for c in unfinished.claims}
+        elif unfinished is not None and pending:
+            pending.append(unfinished)
 
 
 def _new_tree(run: _Run, claims: Sequence[Claim]) -> SplitTree:
-    bounds = root_bounds(run.quantised.layers, run.facts)
+    bounds = root_bounds(run.quantised.layers, run.replayable_facts)
     return SplitTree(run.quantised, root(run.quantised, bounds, len(claims)), claims, _STEPS)
 
 
-def _work(run: _Run, claims: Sequence[Claim], share: float) -> SplitTree | None:
-    """A shared tree for the claims, for a share of the remaining time; None once everything is decided."""
-    now = time.monotonic()
-    return _advance(run, _new_tree(run, claims), now + share * (run.deadline - now))
-
-
-def _advance(run: _Run, tree: SplitTree, until: float) -> SplitTree | None:
+def _advance(run: _Run, tree: SplitTree, until: float, most_nodes: int | None = None) -> SplitTree | None:
     """Drive a tree until `until`; returns it while unfinished (perhaps without refuted claims), None once decided."""
-    while not tree.finished and not tree.stuck and time.monotonic() < until:
+    last = None if most_nodes is None else run.nodes + most_nodes
+    while not tree.finished and not tree.stuck and time.monotonic() < until and (last is None or run.nodes < last):
         before = tree.nodes
-        hits = tree.advance(until, _SLICE)
+        hits = tree.advance(until, _SLICE if most_nodes is None else most_nodes)
         run.nodes += tree.nodes - before
         run.progress.update(_describe(run, tree), float(tree.proven_share.mean()))
         for hit in (*hits, *tree.stuck):
@@ -190,16 +246,18 @@ def _statuses(run: _Run) -> tuple[tuple[NeuronStatus, ...], ...]:
     by_interval = {c[:2] for c in run.interval}
     facts = run.facts
     return tuple(
-        tuple(_status(run, (k, i), facts, by_interval) for i in range(size))
-        for k, size in enumerate(run.network.sizes, start=1)
+        tuple(_status(run, (k, i), facts, by_interval) for i in range(size)) for k, size in enumerate(run.network.sizes, start=1)
     )
 
 
-def _status(run: _Run, neuron: tuple[int, int], facts: dict[tuple[int, int], int], by_interval: set[tuple[int, int]]) -> NeuronStatus:
+def _status(
+    run: _Run, neuron: tuple[int, int], facts: dict[tuple[int, int], int], by_interval: set[tuple[int, int]]
+) -> NeuronStatus:
     positive, negative = run.falsifier.positive.get(neuron), run.falsifier.negative.get(neuron)
     if neuron in facts:
         status = Status.INACTIVE if facts[neuron] < 0 else Status.ACTIVE
-        basis = Basis.INTERVAL if neuron in by_interval else Basis.TREE
+        by_solver = any(s.claim[:2] == neuron for s in run.solved)
+        basis = Basis.INTERVAL if neuron in by_interval else Basis.SOLVER if by_solver else Basis.TREE
         return NeuronStatus(status, basis, positive=positive, negative=negative)
     if positive is not None and negative is not None:
         return NeuronStatus(Status.BOTH, Basis.WITNESS, positive=positive, negative=negative)

@@ -15,7 +15,17 @@ from numpy.typing import NDArray
 
 from secateur.bounds import Claim
 
-__all__ = ["Basis", "NeuronStatus", "PhaseEvidence", "PhaseResult", "PhaseStatistics", "ProvenTree", "SolverClaim", "Status"]
+__all__ = [
+    "Basis",
+    "NeuronStatus",
+    "PhaseEvidence",
+    "PhaseResult",
+    "PhaseStatistics",
+    "ProvenTree",
+    "SolverClaim",
+    "Status",
+    "Tightest",
+]
 
 
 class Status(Enum):
@@ -57,17 +67,31 @@ class NeuronStatus:
     negative: int | None = None
 
 
+@dataclass(frozen=True)
+class Tightest:
+    """The sub-domain on which a claim on a neuron (sign s) holds by the smallest margin, and the row that decides it there.
+
+    low, high : corners in units of 2**-24 of the normalised input t. row : coefficients a over t, exact.
+    margin : s z >= margin there; it follows from s z >= margin + sum_j (a_j t_j - its minimum over the box).
+    """
+
+    margin: float = float("inf")
+    low: tuple[int, ...] = ()
+    high: tuple[int, ...] = ()
+    row: tuple[float, ...] = ()
+
+
 @dataclass(frozen=True, eq=False)
 class ProvenTree:
     """A complete split tree: every claim holds on every leaf. `symbols` in preorder, 0 leaf, 1 + i split of coordinate i.
 
-    tightest : for each claim, the box (lower, upper corner, units of 2**-24 of the normalised input) on which it holds by the smallest margin.
+    tightest : for each claim, where it holds by the smallest margin.
     """
 
     claims: tuple[Claim, ...]
     steps: int
     symbols: NDArray[np.uint16]
-    tightest: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]
+    tightest: tuple[Tightest, ...]
 
     @property
     def nodes(self) -> int:

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secateur.bounds import LEAF, UNSPLITTABLE, Claim, QuantisedNetwork, SubDomains, evaluate
-from secateur.search.result import ProvenTree
+from secateur.search.result import ProvenTree, Tightest
 
-__all__ = ["Hit", "SplitTree", "Tightest"]
+__all__ = ["Hit", "SplitTree"]
 
 _BATCH = 256
 _WORKERS = 8
@@ -32,16 +32,6 @@ class Hit:
     point: tuple[int, ...]
 
 
-@dataclass(eq=False)
-class Tightest:
-    """The sub-domain on which a claim holds by the smallest margin, with the row that proves it there."""
-
-    margin: float = np.inf
-    low: tuple[int, ...] = ()
-    high: tuple[int, ...] = ()
-    row: tuple[float, ...] = ()
-
-
 class SplitTree:
     """A proof in progress that every claim of a list holds on the whole domain."""
 
@@ -49,16 +39,18 @@ class SplitTree:
         self.network, self.claims, self.steps = network, tuple(claims), steps
         self.tightest = [Tightest() for _ in self.claims]
         self.nodes = 0
+        self.seconds = 0.0
         self.stuck: tuple[Hit, ...] = ()
-        """Claims that stay open on sub-domains which can be split no further, each with a corner of one: they need other means."""
+        """Claims that stay open on sub-domains which can be split no further, each with a corner of one."""
         self._stack: list[tuple[SubDomains, NDArray[np.int64]]] = [(start, np.zeros(1, dtype=np.int64))]
         self._split: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]] = []
         self._size = 1
+        self._unsettled = False
 
     @property
     def finished(self) -> bool:
         """Whether every claim is proven."""
-        return not self._stack
+        return not self._stack and not self._unsettled
 
     @property
     def proven_share(self) -> NDArray[np.float64]:
@@ -67,19 +59,28 @@ class SplitTree:
 
     def advance(self, deadline: float, most_nodes: int | None = None) -> list[Hit]:
         """Work until finished, stuck, a hit, the deadline (`time.monotonic`) or a number of nodes."""
+        started = time.monotonic()
         stop = None if most_nodes is None else self.nodes + most_nodes
         while self._stack and not self.stuck and time.monotonic() < deadline and (stop is None or self.nodes < stop):
             hits = self._step()
             if hits:
-                return hits
-        return []
+                break
+        else:
+            hits = []
+        self.seconds += time.monotonic() - started
+        return hits
+
+    @property
+    def expected_seconds(self) -> float:
+        """A guess of the time to the end, from the share proven so far; infinite before the first node."""
+        share = float(self.proven_share.mean())
+        return self.seconds * (1.0 - share) / share if share > 0 else float("inf")
 
     def proof(self) -> ProvenTree:
         """The finished tree. Raises ValueError while claims are open."""
         if not self.finished:
             raise ValueError("the tree is not finished")
-        boxes = tuple((t.low, t.high) for t in self.tightest)
-        return ProvenTree(self.claims, self.steps, self._preorder(), boxes)
+        return ProvenTree(self.claims, self.steps, self._preorder(), tuple(self.tightest))
 
     def _pop(self) -> tuple[SubDomains, NDArray[np.int64]]:
         parts = [self._stack.pop()]
@@ -94,6 +95,7 @@ class SplitTree:
         return batch, numbers
 
     def _step(self) -> list[Hit]:
+        self._unsettled = True  # an exception from here on would lose sub-domains: such a tree never counts as finished
         batch, numbers = self._pop()
         before = batch.open.copy()
         found = evaluate(self.network, batch, self.claims, self.steps, _WORKERS)
@@ -106,14 +108,13 @@ class SplitTree:
             self._stack.append((batch.take(parents), numbers[parents]))
         elif len(parents):
             self._split_nodes(batch.take(parents), numbers[parents], found.split[parents])
+        self._unsettled = False
         return self._hits(found.hits, found.points)
 
     def _hits(self, which: NDArray[np.bool_], points: NDArray[np.float64]) -> list[Hit]:
         return [Hit(self.claims[c], tuple(int(q) for q in points[b])) for b, c in zip(*np.nonzero(which), strict=True)]
 
-    def _split_nodes(
-        self, batch: SubDomains, numbers: NDArray[np.int64], coordinate: NDArray[np.int64]
-    ) -> None:
+    def _split_nodes(self, batch: SubDomains, numbers: NDArray[np.int64], coordinate: NDArray[np.int64]) -> None:
         count = len(numbers)
         rows = np.arange(count)
         middle = np.floor((batch.low[rows, coordinate] + batch.high[rows, coordinate]) / 2)
@@ -126,7 +127,11 @@ class SplitTree:
         self._stack.append((SubDomains.joined([second, first]), np.concatenate([first_numbers + 1, first_numbers])))
 
     def _note_tightest(
-        self, batch: SubDomains, closed: NDArray[np.bool_], margins: NDArray[np.float64], rows: NDArray[np.float64]
+        self,
+        batch: SubDomains,
+        closed: NDArray[np.bool_],
+        margins: NDArray[np.float64],
+        rows: NDArray[np.float64],
     ) -> None:
         values = np.where(closed, margins, np.inf)
         for c, b in enumerate(values.argmin(axis=0)):

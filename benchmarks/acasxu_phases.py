@@ -1,0 +1,139 @@
+"""The main job on the 45 ACAS Xu networks: phases proven, witnessed and unknown, with certificates checked.
+
+    python benchmarks/acasxu_phases.py [--timeout 120] [--networks 5_9 1_1] [--data ../shared/data] [--work acasxu-out]
+
+Prunes each network on the full ACAS Xu domain, checks the certificate in a process of its own, prints a table and writes it
+to benchmarks/RESULTS.md (only when all networks were asked for). A network whose folder is complete is not run again, so an
+interrupted campaign goes on where it stopped. Peers: the published MILP log for 5_9 (Lahav and Katz, FMCAD 2021) proves 13
+neurons in 2 h 03 min.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import secateur
+from secateur.files import write_atomically
+from secateur.progress import ConsoleProgress
+
+ALL = [f"{a}_{b}" for a in range(1, 6) for b in range(1, 10)]
+HERE = Path(__file__).resolve().parent
+MARK = "## Phases of all ACAS Xu neurons"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One network's outcome; seconds of the whole prune and of the check, certificate size in bytes."""
+
+    name: str
+    inactive: int
+    active: int
+    both: int
+    unknown: int
+    seconds: float
+    check_seconds: float
+    certificate_bytes: int
+    nodes: int
+    difference: float
+    reduced: int
+
+    @property
+    def proven(self) -> int:
+        return self.inactive + self.active
+
+
+def outcome(name: str, model: Path, domain: Path, folder: Path, timeout: float) -> Row:
+    """Prune and check one network, unless its folder says that both were done."""
+    record = folder / "check.json"
+    if not record.is_file():
+        with ConsoleProgress() as progress:
+            progress.note(name)
+            secateur.prune(model, domain, out=folder, timeout=timeout, progress=progress)
+        begun = time.monotonic()
+        command = [sys.executable, "-m", "secateur.checker", str(folder), "--original", str(model), "--strict"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+        if done.returncode:
+            raise SystemExit(f"{name}: {done.stdout}{done.stderr}")
+        check = {"seconds": time.monotonic() - begun, "statement": done.stdout.strip()}
+        write_atomically(record, json.dumps(check, indent=1).encode())
+    return row(name, json.loads((folder / "summary.json").read_text()), json.loads(record.read_text()))
+
+
+def row(name: str, summary: dict[str, Any], check: dict[str, Any]) -> Row:
+    """A row of the table from a result folder's summary and the record of its check."""
+    status = summary["status"]
+    return Row(
+        name,
+        *(status[key] for key in ("inactive", "active", "both", "unknown")),
+        seconds=summary["seconds"],
+        check_seconds=check["seconds"],
+        certificate_bytes=summary["certificate"]["bytes"],
+        nodes=summary["tree"]["nodes"],
+        difference=summary["agreement"]["max_difference"],
+        reduced=summary["neurons"]["reduced"],
+    )
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Markdown: one line a network, then mean and worst."""
+    lines = [
+        "| network | inactive | active | both | unknown | neurons left | s | check s | certificate kB | replayed nodes | max difference in onnxruntime |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {r.name} | {r.inactive} | {r.active} | {r.both} | {r.unknown} | {r.reduced} | {r.seconds:.1f} | {r.check_seconds:.1f} "
+        f"| {r.certificate_bytes / 1000:.1f} | {r.nodes:,} | {r.difference:.1e} |"
+        for r in rows
+    ]
+    for label, pick in (("mean", statistics.fmean), ("worst", max)):
+        lines.append(
+            f"| **{label}** | {pick([r.inactive for r in rows]):.1f} | {pick([r.active for r in rows]):.1f} | "
+            f"{pick([r.both for r in rows]):.1f} | {pick([r.unknown for r in rows]):.2f} | {pick([r.reduced for r in rows]):.1f} | "
+            f"{pick([r.seconds for r in rows]):.1f} | {pick([r.check_seconds for r in rows]):.1f} | "
+            f"{pick([r.certificate_bytes for r in rows]) / 1000:.1f} | {pick([r.nodes for r in rows]):,.0f} | "
+            f"{pick([r.difference for r in rows]):.1e} |"
+        )
+    return "\n".join(lines)
+
+
+def write_results(text: str, timeout: float) -> None:
+    """Replace this benchmark's section of RESULTS.md, leaving the others."""
+    path = HERE / "RESULTS.md"
+    before, _, rest = (path.read_text() if path.is_file() else "# Results\n\n").partition(MARK)
+    after = rest[rest.index("\n## ") + 1 :] if "\n## " in rest else ""
+    section = f"{MARK}\n\n`python benchmarks/acasxu_phases.py --timeout {timeout:g}`, full domain, two cores. Published for 5_9: 13 proven in 2 h 03 min.\n\n"
+    write_atomically(path, f"{before}{section}{text}\n{after and chr(10) + after}".encode())
+
+
+def main() -> None:
+    """Run the campaign."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--timeout", type=float, default=120.0, help="seconds of search per network")
+    parser.add_argument("--networks", nargs="*", default=ALL, help="such as 5_9; all 45 by default")
+    parser.add_argument("--data", type=Path, default=Path(os.environ.get("SECATEUR_DATA", HERE.parent / ".." / "shared" / "data")))
+    parser.add_argument("--work", type=Path, default=Path("acasxu-out"), help="folder of results; a complete one is not run again")
+    options = parser.parse_args()
+    rows = []
+    for name in options.networks:
+        model = options.data / "vnncomp" / "acasxu" / "onnx" / f"ACASXU_run2a_{name}_batch_2000.onnx"
+        domain = options.data / "domains" / "acasxu.json"
+        options.work.mkdir(parents=True, exist_ok=True)
+        rows.append(outcome(name, model, domain, options.work / name, options.timeout))
+    text = table(rows)
+    print(text)
+    if list(options.networks) == ALL:
+        write_results(text, options.timeout)
+
+
+if __name__ == "__main__":
+    main()

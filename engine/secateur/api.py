@@ -1,0 +1,255 @@
+"""The Python interface: `prune` a network, look at the result, save it.
+
+    result = secateur.prune("net.onnx", "domain.json", out="pruned")
+    result.summary["neurons"]          # {'original': 300, 'reduced': 279}
+    secateur.check("pruned")           # Accepted(statement='Verified: for all x in D, ...')
+
+The command line does nothing that these functions do not do.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from secateur.checker import Accepted, check
+from secateur.errors import InputError
+from secateur.network import Network
+from secateur.options import PruneOptions
+from secateur.progress import Progress, SilentProgress
+from secateur.reduction.model_file import ModelFile, read_model
+from secateur.reduction.pipeline import Measurement, Reduction, Stopwatch, analyse, measure, reduce
+from secateur.reduction.publish import publish, require_writable
+from secateur.reduction.summary import (
+    CERTIFICATE,
+    DOMAIN,
+    REDUCED,
+    certificate_for,
+    domain_file,
+    summarise,
+    witness_file,
+)
+from secateur.report import render
+from secateur.search import PhaseResult
+from secateur.specification import Domain, read_domain
+from secateur.specification.numerals import parse_rational
+
+__all__ = ["ModelFile", "PruneResult", "check", "prune", "read_model"]
+
+Number = Fraction | int | float | str
+Bounds = Sequence[Number] | NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class PruneResult:
+    """The outcome of `prune`, as objects.
+
+    reduction : how it came about, with all evidence. measurement : what onnxruntime showed; None after Ctrl-C.
+    stages : seconds by name. seconds : in all. folder : where the files lie, or None if they were not written.
+    """
+
+    reduction: Reduction
+    measurement: Measurement | None
+    stages: Mapping[str, float]
+    seconds: float
+    folder: Path | None = None
+
+    @property
+    def original(self) -> Network:
+        """N: the network as it was read."""
+        return self.reduction.analysis.model.network
+
+    @property
+    def network(self) -> Network:
+        """N': the reduced network, read back from its bytes."""
+        return self.reduction.network
+
+    @property
+    def data(self) -> bytes:
+        """The reduced network as an ONNX file."""
+        return self.reduction.data
+
+    @property
+    def domain(self) -> Domain:
+        """D: the box on which the claim holds."""
+        return self.reduction.analysis.domain
+
+    @property
+    def phases(self) -> PhaseResult:
+        """The status of every neuron, with witnesses and proofs."""
+        return self.reduction.analysis.phases
+
+    @property
+    def tolerance(self) -> Fraction:
+        """The claimed bound on |N - N'|; 0 for exact equality."""
+        return self.reduction.tolerance
+
+    @property
+    def claim(self) -> str:
+        """The statement that the certificate proves, in words."""
+        return self.reduction.claim
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether Ctrl-C ended the run early; what had been decided is kept."""
+        return self.reduction.analysis.interrupted or self.measurement is None
+
+    @cached_property
+    def certificate(self) -> bytes:
+        """The certificate, as it lies in `folder`."""
+        return certificate_for(self.reduction, self.folder)
+
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        """The content of `summary.json`; its keys are documented in `secateur.report`."""
+        return self._summary(self.certificate)
+
+    def files(self, folder: str | Path | None = None) -> dict[str, bytes]:
+        """All files by name, as they belong into `folder` (the certificate names the original by its path)."""
+        certificate = certificate_for(self.reduction, None if folder is None else Path(folder))
+        summary = self._summary(certificate)
+        return {
+            REDUCED: self.data,
+            DOMAIN: domain_file(self.reduction.analysis),
+            "witnesses.json": witness_file(self.reduction.analysis),
+            CERTIFICATE: certificate,
+            "report.html": render(summary).encode(),
+            "summary.json": (json.dumps(summary, indent=1) + "\n").encode(),
+        }
+
+    def save(self, folder: str | Path) -> None:
+        """Write all files into a folder, made where it is missing; InputError where that is not possible."""
+        _require_foreign(self.reduction.analysis.model, folder)
+        publish(folder, self.files(folder))
+
+    def _summary(self, certificate: bytes) -> dict[str, Any]:
+        summary = summarise(self.reduction, self.measurement, certificate, self.stages, self.seconds)
+        return summary | {"interrupted": self.interrupted}
+
+
+def prune(
+    model: str | Path | ModelFile,
+    domain: Domain | str | Path | tuple[Bounds, Bounds],
+    *,
+    out: str | Path | None = None,
+    tolerance: Number = 0,
+    timeout: float = 300.0,
+    jobs: int | None = None,
+    solver: str = "z3",
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> PruneResult:
+    """Prove which neurons a network does not need on a domain, and remove them.
+
+    Parameters
+    ----------
+    model : an ONNX file. domain : a `Domain`, a file that `read_domain` reads, or (lower, upper), whose floats
+    count as the rationals they are and whose strings are read exactly. out : a folder for reduced.onnx,
+    certificate.secateur, domain.json, witnesses.json, report.html and summary.json; None writes nothing.
+    tolerance : largest admitted |N - N'| on the domain; with 0 only rewrites that are exact with the stored weights are
+    made. timeout : seconds for the search. jobs : threads; all cores by default. solver : `z3`, `cvc5`,
+    `both` or `none`, who confirms the deciding inequalities. seed : of random points.
+
+    Returns
+    -------
+    The result; Ctrl-C ends the search early, and the result then holds what was decided (`interrupted`).
+
+    Raises InputError for anything that the caller can mend; nothing is then written.
+    """
+    begun = time.monotonic()
+    progress = SilentProgress() if progress is None else progress
+    options = _options(tolerance, timeout, jobs, solver, seed)
+    watch = Stopwatch(progress)
+    with watch.stage("read"):
+        source = model if isinstance(model, ModelFile) else read_model(model)
+        box = _domain(domain)
+        if out is not None:
+            _require_foreign(source, out)
+            require_writable(out)
+    analysis = analyse(source, box, options, watch, progress)
+    reduction = reduce(analysis, Fraction(0) if analysis.interrupted else options.tolerance, watch)
+    if reduction.tolerance > 0:
+        with watch.stage("check"):
+            refusal = _refusal(reduction)
+        if refusal:
+            progress.note(f"not provable with tolerance {reduction.tolerance} ({refusal}); falling back to exact rewriting")
+            reduction = reduce(analysis, Fraction(0), watch)
+    measurement = None if analysis.interrupted else _measured(reduction, watch)
+    progress.stage("write")
+    folder = None if out is None else Path(out)
+    result = PruneResult(reduction, measurement, watch.seconds, time.monotonic() - begun, folder)
+    if folder is not None:
+        result.save(folder)
+    return result
+
+
+def _measured(reduction: Reduction, watch: Stopwatch) -> Measurement | None:
+    try:
+        return measure(reduction, watch)
+    except KeyboardInterrupt:  # all proofs are done: they are worth saving
+        return None
+
+
+def _refusal(reduction: Reduction) -> str:
+    """Why the checker would refuse the certificate; empty if it accepts.
+
+    With a tolerance the claim depends on the checker's own bound of the difference, so only it can tell.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        source = folder / "original.onnx"
+        source.write_bytes(reduction.analysis.model.data)
+        (folder / REDUCED).write_bytes(reduction.data)
+        (folder / DOMAIN).write_bytes(domain_file(reduction.analysis))
+        (folder / CERTIFICATE).write_bytes(certificate_for(reduction, None))
+        verdict = check(folder, original=source)
+    return "" if isinstance(verdict, Accepted) else verdict.reason
+
+
+def _options(tolerance: Number, timeout: float, jobs: int | None, solver: str, seed: int) -> PruneOptions:
+    exact = _exact(tolerance, "tolerance")
+    if jobs is None:
+        return PruneOptions(tolerance=exact, timeout=timeout, solver=solver, seed=seed)
+    return PruneOptions(tolerance=exact, timeout=timeout, jobs=jobs, solver=solver, seed=seed)
+
+
+def _domain(domain: Domain | str | Path | tuple[Bounds, Bounds]) -> Domain:
+    if isinstance(domain, Domain):
+        return domain
+    if isinstance(domain, str | Path):
+        return read_domain(domain)
+    lower, upper = (
+        tuple(_exact(value, f"domain, {side} bound {i}") for i, value in enumerate(values))
+        for side, values in zip(("lower", "upper"), domain, strict=True)
+    )
+    return Domain(lower, upper, "given as bounds")
+
+
+def _exact(value: Any, where: str) -> Fraction:
+    """The rational that a number or a text is."""
+    if isinstance(value, str):
+        return parse_rational(value, where)
+    try:
+        # numpy's scalars are no Python numbers; `item` makes them such, exactly.
+        return Fraction(value.item() if hasattr(value, "item") else value)
+    except (TypeError, ValueError, OverflowError):
+        raise InputError(f"{value!r} is not a finite number", where=where) from None
+
+
+def _require_foreign(model: ModelFile, folder: str | Path) -> None:
+    """InputError if saving to the folder would overwrite the original, of which the certificate speaks."""
+    if (Path(folder) / REDUCED).absolute() == model.path.absolute():
+        raise InputError(
+            f"the output folder {folder} would overwrite the network itself",
+            where=str(model.path),
+            remedy="choose another --out",
+        )

@@ -1,0 +1,44 @@
+"""Exact twins that the tests of bounds and search share: slow, transparent, rational."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+import numpy as np
+from hypothesis import strategies as st
+
+from secateur.bounds.chain import ChainLayer
+from secateur.network import Affine, Dense, Network, Term
+
+UNIT = 1 << 24
+
+
+def chain_values(layers: Sequence[ChainLayer], t: Sequence[Fraction]) -> list[list[Fraction]]:
+    """Pre-activations of a chain form at a normalised point, exactly."""
+    values, result = list(t), []
+    for layer in layers:
+        z = [row[-1] + sum((w * v for w, v in zip(row, values, strict=False)), Fraction(0)) for row in layer.rows]
+        result.append(z)
+        values = [max(Fraction(0), v) for v in z]
+    return result
+
+
+def boxes(size: int) -> st.SearchStrategy[tuple[tuple[Fraction, ...], tuple[Fraction, ...]]]:
+    """Rational boxes in [-2, 2]^size: some thin, some degenerate, most corners no floats."""
+    coordinate = st.fractions(min_value=-2, max_value=2, max_denominator=700)
+    side = st.tuples(coordinate, coordinate).map(sorted)
+    return st.lists(side, min_size=size, max_size=size).map(
+        lambda sides: (tuple(s[0] for s in sides), tuple(s[1] for s in sides))
+    )
+
+
+def random_network(sizes: Sequence[int], seed: int, shift: float = 0.0) -> Network:
+    """A dense network with float32 weights; `shift` moves the biases, which makes neurons stable."""
+    rng = np.random.default_rng(seed)
+    affines = []
+    for k in range(1, len(sizes)):
+        weight = rng.normal(size=(sizes[k], sizes[k - 1])).astype(np.float32) / np.float32(np.sqrt(sizes[k - 1]))
+        bias = (rng.normal(size=sizes[k]) * 0.5 + shift).astype(np.float32)
+        affines.append(Affine((Term(k - 1, Dense(weight.astype(np.float64))),), bias.astype(np.float64)))
+    return Network(sizes[0], tuple(affines[:-1]), affines[-1])

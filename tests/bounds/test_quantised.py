@@ -1,0 +1,87 @@
+"""The integer form of a network: exact chain form, exact quantisation, exact root intervals."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from secateur.bounds import chain_form, quantise, root_bounds
+from secateur.errors import InputError
+from secateur.network import Affine, Dense, Network, Term
+from tests.bounds.support import boxes, chain_values
+from tests.strategies import networks, skip_networks
+
+quiet = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+
+
+@quiet
+@given(st.one_of(networks(), skip_networks()), st.data())
+def test_chain_form_has_the_values_of_the_network(network: Network, data: st.DataObject) -> None:
+    lower, upper = data.draw(boxes(network.input_size))
+    t = [data.draw(st.fractions(0, 1, max_denominator=99)) for _ in lower]
+    x = [low + (high - low) * s for low, high, s in zip(lower, upper, t, strict=True)]
+    layers = chain_form(network, lower, upper)
+    expected = network.exact(x).pre_activations
+    for layer, values, own in zip(layers, chain_values(layers, t), expected, strict=True):
+        assert tuple(values[: layer.own]) == own
+        assert all(v >= 0 for v in values[layer.own :])
+
+
+@quiet
+@given(networks(), st.data())
+def test_quantisation_errors_are_charged(network: Network, data: st.DataObject) -> None:
+    lower, upper = data.draw(boxes(network.input_size))
+    quantised = quantise(network, lower, upper)
+    net = quantised.kernel
+    for k, layer in enumerate(quantised.layers, start=1):
+        columns = layer.in_size + 1
+        q = net.weights[net.offsets[k] : net.offsets[k] + layer.size * columns].reshape(layer.size, columns)
+        turned = net.transposed[net.offsets[k] : net.offsets[k] + layer.size * columns].reshape(columns, layer.size)
+        assert (q == turned.T).all()
+        assert (np.abs(q).sum(axis=0) <= 2**28).all()
+        for j in range(columns):
+            scale = Fraction(net.scales[net.columns[k] + j])
+            delta = Fraction(net.deltas[net.columns[k] + j])
+            for i in range(layer.size):
+                assert abs(layer.rows[i][j] - Fraction(q[i, j]) * scale) <= delta
+
+
+@quiet
+@given(st.one_of(networks(), skip_networks()), st.data())
+def test_root_bounds_enclose_exact_values(network: Network, data: st.DataObject) -> None:
+    lower, upper = data.draw(boxes(network.input_size))
+    layers = chain_form(network, lower, upper)
+    bounds = root_bounds(layers, {})
+    t = [data.draw(st.fractions(0, 1, max_denominator=9)) for _ in lower]
+    flat = [z for layer in chain_values(layers, t) for z in layer]
+    assert all(Fraction(float(low)) <= z <= Fraction(float(high)) for low, z, high in zip(bounds.lower, flat, bounds.upper, strict=True))
+    assert (bounds.lower == bounds.lower.astype(np.float32)).all()
+    assert (bounds.upper == bounds.upper.astype(np.float32)).all()
+
+
+def test_interval_rule_is_exact_on_the_first_layer() -> None:
+    """z = x0 - x1 - 1 on [0, 1]^2 reaches 0 in a corner: inactive, and by no margin at all."""
+    tie = Network(
+        2,
+        (Affine((Term(0, Dense(np.array([[1.0, -1.0]]))),), np.array([-1.0])),),
+        Affine((Term(1, Dense(np.array([[1.0]]))),), np.array([0.0])),
+    )
+    box = ((Fraction(0), Fraction(0)), (Fraction(1), Fraction(1)))
+    assert root_bounds(chain_form(tie, *box), {}).decides((1, 0, -1))
+    assert not root_bounds(chain_form(tie, *box), {}).decides((1, 0, 1))
+    wider = ((Fraction(0), Fraction(0)), (Fraction(1) + Fraction(1, 10**30), Fraction(1)))
+    assert not root_bounds(chain_form(tie, *wider), {}).decides((1, 0, -1))
+
+
+def test_absurd_weights_are_refused() -> None:
+    huge = Network(
+        1,
+        (Affine((Term(0, Dense(np.array([[2.0**1000]]))),), np.array([0.0])),),
+        Affine((Term(1, Dense(np.array([[1.0]]))),), np.array([0.0])),
+    )
+    with pytest.raises(InputError, match=r"weights of magnitude 2\*\*1001 are outside the supported range"):
+        quantise(huge, (Fraction(0),), (Fraction(1),))

@@ -1,0 +1,117 @@
+"""Deciding rows: they mean what they say, solvers confirm true ones, and a false one is never passed over."""
+
+from __future__ import annotations
+
+import random
+from fractions import Fraction
+from typing import Any
+
+import pytest
+from tests.reduction.runs import BUNDLED, EXPECTED
+
+from secateur.network import Network, read_onnx
+from secateur.options import PruneOptions
+from secateur.progress import SilentProgress
+from secateur.reduction.confirm import Confirmation, confirm_claims, confirm_rows, refutation
+from secateur.residual import ResidualSolver, Sat, Unsat, solver_versions
+from secateur.search import DecidingRow, PhaseEvidence, PhaseResult, decide_phases, deciding_rows
+from secateur.specification import Domain, read_domain
+from secateur_encodings import available_solvers
+
+UNIT = 2**24
+HALF = ((0, 0), (UNIT // 2, UNIT))
+ROW = ((1, 0, -1), (Fraction(-1), Fraction(1, 3)))
+TRUE: DecidingRow = (*ROW, Fraction(1, 2), *HALF)
+"""1/2 - t0 + t1 / 3 >= 0 for t0 <= 1/2: with equality at one corner."""
+FALSE: DecidingRow = (*ROW, Fraction(1, 2) - Fraction(1, 10**30), *HALF)
+
+
+@pytest.fixture(scope="module", params=sorted(EXPECTED))
+def analysed(request: pytest.FixtureRequest) -> tuple[Network, Domain, PhaseResult]:
+    network = read_onnx(BUNDLED / f"{request.param}.onnx")
+    domain = read_domain(BUNDLED / f"{request.param}.domain.json")
+    return network, domain, decide_phases(network, domain, PruneOptions(solver="none"), SilentProgress())
+
+
+@pytest.mark.parametrize("choice", ["z3", "cvc5", "both"])
+def test_true_rows_are_confirmed(choice: str) -> None:
+    with ResidualSolver(choice) as solver:
+        found = confirm_rows([TRUE, TRUE], solver, SilentProgress())
+    assert found == Confirmation(2, 2, solver_versions(choice))
+
+
+@pytest.mark.parametrize("choice", ["z3", "cvc5", "both"])
+def test_a_false_row_raises_with_the_point(choice: str) -> None:
+    with (
+        ResidualSolver(choice) as solver,
+        pytest.raises(RuntimeError, match=r"layer 1, neuron 0 was proven inactive, but .* \(exact\)"),
+    ):
+        confirm_rows([TRUE, FALSE], solver, SilentProgress())
+
+
+def test_the_question_is_exact_at_the_boundary() -> None:
+    corner = (Fraction(1, 2), Fraction(0))
+    assert not refutation(TRUE).satisfied(corner)
+    assert refutation(FALSE).satisfied(corner)
+    assert not refutation(FALSE).satisfied((Fraction(1, 2) + Fraction(1, UNIT), Fraction(0)))
+
+
+def test_without_a_solver_nothing_is_confirmed() -> None:
+    with ResidualSolver("none") as solver:
+        assert confirm_rows([TRUE], solver, SilentProgress()) == Confirmation(1, 0, None)
+
+
+def test_an_undecided_row_is_not_confirmed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("secateur.reduction.confirm.TOTAL_LIMIT", 0.0)
+    with ResidualSolver("z3") as solver:
+        assert confirm_rows([TRUE], solver, SilentProgress()) == Confirmation(1, 0, solver_versions("z3"))
+
+
+def test_solvers_are_named_with_their_versions() -> None:
+    versions = available_solvers()
+    assert solver_versions("z3") == f"z3 {versions['z3']}"
+    assert solver_versions("both") == f"z3 {versions['z3']} and cvc5 {versions['cvc5']}"
+    assert solver_versions("none") == ""
+
+
+def test_there_is_one_row_for_every_claim(analysed: Any) -> None:
+    network, domain, phases = analysed
+    rows = deciding_rows(network, domain, phases.evidence)
+    assert sorted(row[0] for row in rows) == sorted(phases.evidence.claims)
+    for _, coefficients, constant, low, high in rows:
+        assert all(0 <= lo <= hi <= UNIT for lo, hi in zip(low, high, strict=True))
+        ends = zip(coefficients, low, high, strict=True)
+        assert constant + sum(a * Fraction(lo if a > 0 else hi, UNIT) for a, lo, hi in ends) >= 0
+
+
+def test_rows_bound_the_pre_activation_exactly(analysed: Any) -> None:
+    network, domain, phases = analysed
+    source = random.Random(5)
+    for row in deciding_rows(network, domain, phases.evidence):
+        (layer, neuron, sign), coefficients, constant, low, high = row
+        t = [Fraction(source.randint(a, b), UNIT) for a, b in zip(low, high, strict=True)]
+        point = [lo + width * s for lo, width, s in zip(domain.lower, domain.widths(), t, strict=True)]
+        z = network.exact(point).pre_activations[layer - 1][neuron]
+        assert sign * z >= constant + sum(a * s for a, s in zip(coefficients, t, strict=True))
+
+
+def test_every_claim_of_the_bundled_networks_is_confirmed(analysed: Any) -> None:
+    network, domain, phases = analysed
+    with ResidualSolver("z3") as solver:
+        found = confirm_claims(network, domain, phases.evidence, solver, SilentProgress())
+    assert found == Confirmation(len(phases.evidence.claims), len(phases.evidence.claims), solver_versions("z3"))
+    assert found.confirmed in {31, 8}
+
+
+def test_no_claims_no_questions(analysed: Any) -> None:
+    network, domain, _ = analysed
+    with ResidualSolver("z3") as solver:
+        found = confirm_claims(network, domain, PhaseEvidence(()), solver, SilentProgress())
+        assert solver._children["z3"].process_id is None
+    assert (found.asked, found.confirmed) == (0, 0)
+
+
+@pytest.mark.parametrize(("row", "kind"), [(TRUE, Unsat), (FALSE, Sat)])
+def test_solvers_and_refutation_agree(row: DecidingRow, kind: type) -> None:
+    with ResidualSolver("both") as solver:
+        assert isinstance(solver.solve(refutation(row), 20.0), kind)

@@ -1,0 +1,93 @@
+"""Agreement and latency: differences are found, noise is told from them, points stay in the domain."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.reduction.support import chain
+
+from secateur.network import Interface, Network, to_model_bytes
+from secateur.network.model import Affine
+from secateur.reduction import measure
+from secateur.reduction.measure import measure_agreement, measure_latency
+from secateur.specification import Domain
+
+BOX = Domain((Fraction(-1), Fraction("0.1")), (Fraction(2), Fraction("0.7")))
+
+
+def example(shift: float = 0.0, shape: tuple[int | None, int] = (None, 2)) -> Network:
+    """Two inputs, three neurons, weights that float32 rounds when it sums."""
+    network = chain(
+        ([[1 / 3, -1 / 7], [0.3, 0.9], [-0.77, 0.11]], [0.1, -0.2, 0.3]),
+        ([[1.1, -0.7, 0.9], [0.2, 0.4, 0.6]], [0.5, 0.25]),
+    )
+    rounded = [
+        Affine(
+            tuple(replace(t, map=replace(t.map, weight=np.float32(t.map.dense().weight).astype(float))) for t in a.terms),
+            np.float32(a.bias).astype(float),
+        )
+        for a in (*network.layers, network.output)
+    ]  # fmt: skip
+    output = replace(rounded[-1], bias=rounded[-1].bias + np.array([shift, 0.0]))
+    ports = Interface(input_shape=shape, output_shape=(shape[0], 2))
+    return Network(2, tuple(rounded[:-1]), output, ports)
+
+
+def file(network: Network) -> tuple[Network, bytes]:
+    return network, to_model_bytes(network)
+
+
+def test_a_network_agrees_with_itself_up_to_noise() -> None:
+    found = measure_agreement(file(example()), file(example()), BOX, 3_000, 1)
+    assert found.points == 3_000
+    assert found.max_difference == 0.0
+    assert 1e-9 < found.noise < 1e-5
+
+
+def test_a_difference_stands_out_of_the_noise() -> None:
+    found = measure_agreement(file(example()), file(example(0.25)), BOX, 500, 1)
+    assert found.max_difference == pytest.approx(0.25, rel=1e-5)
+    assert found.noise < 1e-5
+
+
+def test_a_difference_at_a_corner_only_is_found() -> None:
+    step = chain(([[1.0, 0.0]], [-1.999]), ([[1000.0]], [0.0]))
+    flat = chain(([[1.0, 0.0]], [-2.0]), ([[1000.0]], [0.0]))
+    ports = Interface(input_shape=(None, 2), output_shape=(None, 1))
+    sides = []
+    for network in (step, flat):
+        bias = np.float32(network.layers[0].bias).astype(float)
+        layer = replace(network.layers[0], bias=bias)
+        sides.append(file(replace(network, layers=(layer,), interface=ports)))
+    assert measure_agreement(sides[0], sides[1], BOX, 1_000, 0).max_difference == pytest.approx(1.0, rel=1e-2)
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    st.fractions(min_value=-100, max_value=100, max_denominator=10**6),
+    st.fractions(min_value=0, max_value=1, max_denominator=10**9),
+)
+def test_points_are_numbers_of_the_type_inside_the_domain(low: Fraction, width: Fraction) -> None:
+    domain = Domain((low,), (low + width,))
+    first, last = measure._representable_box(domain, "float32")
+    assert float(np.float32(first[0])) == first[0]
+    assert float(np.float32(last[0])) == last[0]
+    if first[0] != last[0] and width > Fraction(1, 1000):
+        assert low <= first[0] <= last[0] <= low + width
+    gap = 2 * float(np.spacing(np.float32(max(abs(low), abs(low + width), Fraction(1)))))
+    assert abs(float(low) - first[0]) <= gap
+    assert abs(float(low + width) - last[0]) <= gap
+
+
+def test_latency_of_the_batches_that_both_files_take() -> None:
+    dynamic, fixed = (to_model_bytes(example(shape=(n, 2))) for n in (None, 1))
+    before, after = measure_latency(dynamic, dynamic, BOX)
+    assert list(before) == list(after) == ["1", "64"]
+    assert all(0 < median <= p95 for times in (before, after) for median, p95 in times.values())
+    before, after = measure_latency(dynamic, fixed, BOX)
+    assert list(before) == list(after) == ["1"]

@@ -1,0 +1,137 @@
+"""The Python interface: everything as objects, saving later, every way to give a domain, every way to be wrong."""
+
+from __future__ import annotations
+
+import json
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.reduction.runs import BUNDLED
+
+import secateur
+from secateur import Accepted, Domain, InputError, PruneResult, Refused, prune
+from secateur.api import read_model
+
+IRIS, BOX = BUNDLED / "iris.onnx", BUNDLED / "iris.domain.json"
+
+
+@pytest.fixture(scope="module")
+def result() -> PruneResult:
+    return prune(IRIS, BOX, solver="none", jobs=1)
+
+
+def test_nothing_is_written_unless_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = prune(IRIS, BOX, solver="none")
+    assert list(tmp_path.iterdir()) == []
+    assert result.folder is None
+    assert result.summary["neurons"] == {"original": 32, "reduced": 24}
+
+
+def test_result_as_objects(result: PruneResult) -> None:
+    assert result.original.sizes == (16, 16)
+    assert result.network.sizes == (11, 13)
+    assert result.domain == secateur.read_domain(BOX)
+    assert result.claim == "N and N' agree exactly on D"
+    assert (result.tolerance, result.interrupted) == (0, False)
+    assert result.certificate.startswith(b"SECATEUR1\n")
+    assert result.data == result.files()["reduced.onnx"]
+    assert json.loads(result.files()["summary.json"]) == result.summary
+
+
+def test_saved_later_and_elsewhere(result: PruneResult, tmp_path: Path) -> None:
+    folder = tmp_path / "deep" / "out"
+    result.save(folder)
+    assert isinstance(secateur.check(folder), Accepted)
+    moved = tmp_path / "moved"
+    folder.rename(moved)  # the path to the original no longer holds
+    assert isinstance(secateur.check(moved, original=IRIS), Accepted)
+
+
+def test_certificate_without_a_folder_names_the_file(result: PruneResult, tmp_path: Path) -> None:
+    for name, data in result.files().items():
+        (tmp_path / name).write_bytes(data)
+    assert isinstance(secateur.check(tmp_path, original=IRIS), Accepted)
+
+
+def test_a_changed_file_is_refused(result: PruneResult, tmp_path: Path) -> None:
+    result.save(tmp_path)
+    data = bytearray((tmp_path / "reduced.onnx").read_bytes())
+    data[-1] ^= 1
+    (tmp_path / "reduced.onnx").write_bytes(data)
+    assert isinstance(secateur.check(tmp_path), Refused)
+
+
+def test_saving_twice_gives_the_same_files(result: PruneResult, tmp_path: Path) -> None:
+    for _ in range(2):
+        result.save(tmp_path / "out")
+    assert {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir()} == result.files(tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    "bounds",
+    [
+        (["4.120", "1.879", "0.704", "-0.020"], ["8.081", "4.521", "7.196", "2.620"]),
+        ([Fraction(412, 100), "1.879", "0.704", "-1/50"], ["8.081", "4.521", "7.196", "2.62"]),
+    ],
+)
+def test_domains_given_as_bounds(bounds: Any) -> None:
+    assert prune(IRIS, bounds, solver="none").domain == secateur.read_domain(BOX)
+
+
+def test_arrays_count_as_the_rationals_they_are() -> None:
+    lower, upper = np.float32([4.1, 1.9, 0.7, 0]), np.array([8, 4, 7, 2])
+    domain = prune(IRIS, (lower, upper), solver="none").domain
+    assert domain.lower == tuple(map(Fraction, lower.tolist()))
+    assert domain.upper == (8, 4, 7, 2)
+    assert domain.description == "given as bounds"
+
+
+def test_a_model_that_was_read_before() -> None:
+    domain = Domain((Fraction(5),) * 4, (Fraction(5),) * 4)
+    result = prune(read_model(IRIS), domain, solver="none")
+    assert result.phases.count(secateur.Status.BOTH) == 0
+    assert result.phases.count(secateur.Status.UNKNOWN) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"tolerance": -1}, "--tolerance: tolerance -1 is negative"),
+        ({"tolerance": float("nan")}, "tolerance: nan is not a finite number"),
+        ({"tolerance": float("inf")}, "tolerance: inf is not a finite number"),
+        ({"tolerance": "1e"}, "tolerance: '1e' is not a finite number"),
+        ({"tolerance": None}, "tolerance: None is not a finite number"),
+        ({"timeout": 0}, "--timeout: time limit 0 is not a positive number of seconds"),
+        ({"jobs": 0}, "--jobs: 0 threads cannot work; give at least 1"),
+        ({"solver": "yices"}, "--solver: unknown solver 'yices'; choose one of z3, cvc5, both, none"),
+        ({"domain": ([0] * 4, [1, 1, np.nan, 1])}, "domain, upper bound 2: nan is not a finite number"),
+        ({"domain": ([0] * 4, [1, 1, -1, 1])}, "given as bounds: coordinate 2: lower bound 0 is above upper bound -1"),
+        ({"domain": ([0], [1])}, f"{IRIS}: the domain has 1 coordinates but the network has 4 inputs; "
+         "give a domain of dimension 4"),
+        ({"model": "missing.onnx"}, "missing.onnx: cannot be read: No such file or directory"),
+    ],
+)  # fmt: skip
+def test_bad_input_in_one_line(arguments: dict[str, Any], message: str, tmp_path: Path) -> None:
+    given = {"model": IRIS, "domain": BOX, "out": tmp_path / "out"} | arguments
+    with pytest.raises(InputError) as caught:
+        prune(**given)
+    assert str(caught.value) == message
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_original_is_never_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "reduced.onnx").write_bytes(IRIS.read_bytes())
+    with pytest.raises(InputError, match="would overwrite the network itself; choose another --out"):
+        prune(tmp_path / "reduced.onnx", BOX, out=tmp_path, solver="none")
+    assert [p.name for p in tmp_path.iterdir()] == ["reduced.onnx"]
+
+
+def test_pruning_twice_changes_nothing_more(result: PruneResult, tmp_path: Path) -> None:
+    result.save(tmp_path / "once")
+    again = prune(tmp_path / "once" / "reduced.onnx", BOX, out=tmp_path / "twice", solver="none")
+    assert again.network.sizes == result.network.sizes
+    assert isinstance(secateur.check(tmp_path / "twice"), Accepted)

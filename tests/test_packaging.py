@@ -1,0 +1,135 @@
+"""The package from outside: its names, a light start, and interpreters that live beside a folder `encodings`."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+import secateur
+
+ROOT = Path(__file__).resolve().parent.parent
+SOURCES = os.pathsep.join(str(ROOT / name) for name in ("engine", "encodings"))
+HEAVY = ("numpy", "numba", "onnx", "onnxruntime", "pysmt", "rich", "z3", "cvc5")
+
+
+def python(*arguments: str, path: str = SOURCES, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments],
+        env={**os.environ, "PYTHONPATH": path},
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def modules_after(statement: str) -> list[str]:
+    done = python("-c", f"{statement}\nimport json, sys\nprint(json.dumps(sorted(sys.modules)))")
+    assert done.returncode == 0, done.stderr
+    names: list[str] = json.loads(done.stdout.splitlines()[-1])
+    return names
+
+
+def test_public_names_are_the_meant_ones() -> None:
+    assert secateur.__all__ == [
+        "Accepted", "Basis", "Domain", "InputError", "Network", "NeuronStatus", "PhaseResult", "PruneResult",
+        "Refused", "Status", "__version__", "check", "prune", "read_domain", "read_onnx",
+    ]  # fmt: skip
+    assert set(secateur.__all__) <= set(dir(secateur))
+
+
+def test_every_public_name_is_there_and_says_what_it_is() -> None:
+    for name in secateur.__all__:
+        value = getattr(secateur, name)
+        assert isinstance(value, str) or value.__doc__, name
+
+
+def test_other_names_are_not() -> None:
+    with pytest.raises(AttributeError, match="module 'secateur' has no attribute 'prun'"):
+        _ = secateur.prun  # type: ignore[attr-defined]
+
+
+def test_version_is_the_installed_one() -> None:
+    try:
+        assert secateur.__version__ == metadata.version("secateur")
+    except metadata.PackageNotFoundError:
+        assert secateur.__version__ == "0+source"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import secateur",
+        "import secateur; dir(secateur)",
+        "import secateur.cli",
+        "from secateur import InputError",
+        "try:\n    __import__('secateur.cli').cli.main(['--help'])\nexcept SystemExit:\n    pass",
+    ],
+)
+def test_light_starts_import_nothing_heavy(statement: str) -> None:
+    assert not set(HEAVY) & set(modules_after(statement))
+
+
+def test_the_checker_runs_where_nothing_is_installed(tmp_path: Path) -> None:
+    blocker = "import sys\n" + "".join(f"sys.modules[{name!r}] = None\n" for name in HEAVY)
+    program = blocker + "import runpy\nsys.argv = ['checker', '--help']\nrunpy.run_module('secateur.checker')"
+    (tmp_path / "program.py").write_text(program)
+    done = python(str(tmp_path / "program.py"))
+    assert done.returncode == 0, done.stderr
+    done = python("-c", blocker + "import secateur.checker; print(secateur.checker.check.__name__)")
+    assert done.stdout == "check\n", done.stderr
+
+
+@pytest.mark.parametrize("path", [".", "", os.pathsep, str(ROOT)])
+def test_interpreter_starts_with_the_checkout_on_its_path(path: str) -> None:
+    # A package `encodings` at the root would hide the standard library's, and kill every interpreter.
+    done = python("-c", "import encodings; print(encodings.__name__, 'utf' in dir(encodings))", path=path, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("encodings")
+
+
+@pytest.mark.parametrize("module", ["secateur", "secateur.checker"])
+def test_packages_can_be_run(module: str) -> None:
+    done = python("-m", module, "--help")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("usage: secateur")
+
+
+def test_the_wheel_ships_what_is_needed() -> None:
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    packages = project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+    assert packages == ["engine/secateur", "encodings/secateur_encodings"]
+    for package in packages:
+        assert (ROOT / package / "__init__.py").is_file()
+        assert (ROOT / package / "py.typed").is_file()
+    assert project["project"]["scripts"] == {"secateur": "secateur.cli:main"}
+
+
+def test_readme_and_ci_run_the_same_test_command() -> None:
+    readme, script = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", ".ci/run"))
+    for command in ('-e ".[dev]"', "python -m pytest"):
+        assert command in readme
+        assert command in script
+    assert '. .venv/bin/activate && pip install -e ".[dev]" && python -m pytest\n' in readme
+    assert "\npython -m pytest\n" in script
+
+
+def test_the_example_of_the_readme_runs(tmp_path: Path) -> None:
+    import shutil
+
+    example = (ROOT / "README.md").read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
+    shutil.copytree(ROOT / "benchmarks" / "networks", tmp_path / "benchmarks" / "networks")
+    done = python("-c", example, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[:3] == ["N and N' agree exactly on D", "{'original': 72, 'reduced': 41}", "Status.BOTH"]
+    assert lines[3].startswith("Verified: for all x in D, max |N(x) - N'(x)| = 0, where N = wine.onnx")
