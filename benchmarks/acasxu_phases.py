@@ -61,7 +61,7 @@ def outcome(name: str, model: Path, domain: Path, folder: Path, timeout: float) 
             secateur.prune(model, domain, out=folder, timeout=timeout, progress=progress)
         begun = time.monotonic()
         command = [sys.executable, "-m", "secateur.checker", str(folder), "--original", str(model), "--strict"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise SystemExit(f"{name}: {done.stdout}{done.stderr}")
         check = {"seconds": time.monotonic() - begun, "statement": done.stdout.strip()}
@@ -86,24 +86,36 @@ def row(name: str, summary: dict[str, Any], check: dict[str, Any]) -> Row:
 
 def table(rows: Sequence[Row]) -> str:
     """Markdown: one line a network, then mean and worst."""
-    lines = [
-        "| network | inactive | active | both | unknown | neurons left | s | check s | certificate kB | replayed nodes | max difference in onnxruntime |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
+    heads = [
+        "network",
+        "inactive",
+        "active",
+        "both",
+        "unknown",
+        "neurons left",
+        "s",
+        "check s",
+        "certificate kB",
+        "replayed nodes",
     ]
-    lines += [
-        f"| {r.name} | {r.inactive} | {r.active} | {r.both} | {r.unknown} | {r.reduced} | {r.seconds:.1f} | {r.check_seconds:.1f} "
-        f"| {r.certificate_bytes / 1000:.1f} | {r.nodes:,} | {r.difference:.1e} |"
-        for r in rows
-    ]
-    for label, pick in (("mean", statistics.fmean), ("worst", max)):
-        lines.append(
-            f"| **{label}** | {pick([r.inactive for r in rows]):.1f} | {pick([r.active for r in rows]):.1f} | "
-            f"{pick([r.both for r in rows]):.1f} | {pick([r.unknown for r in rows]):.2f} | {pick([r.reduced for r in rows]):.1f} | "
-            f"{pick([r.seconds for r in rows]):.1f} | {pick([r.check_seconds for r in rows]):.1f} | "
-            f"{pick([r.certificate_bytes for r in rows]) / 1000:.1f} | {pick([r.nodes for r in rows]):,.0f} | "
-            f"{pick([r.difference for r in rows]):.1e} |"
-        )
+    lines = ["| " + " | ".join([*heads, "max difference in onnxruntime"]) + " |", "|---" * (len(heads) + 1) + "|"]
+    lines += [line(r.name, cells(r)) for r in rows]
+    columns = list(zip(*map(cells, rows), strict=True))
+    lines.append(line("**mean**", [statistics.fmean(c) for c in columns]))
+    lines.append(line("**worst**", [max(c) for c in columns]))
     return "\n".join(lines)
+
+
+def cells(r: Row) -> list[float]:
+    """The numbers of a row, in the order of the table."""
+    counts = [r.inactive, r.active, r.both, r.unknown, r.reduced]
+    return [*map(float, counts), r.seconds, r.check_seconds, r.certificate_bytes / 1000, float(r.nodes), r.difference]
+
+
+def line(name: str, values: Sequence[float]) -> str:
+    """One line of the table."""
+    *numbers, difference = values
+    return "| " + " | ".join([name, *(f"{v:,.1f}".removesuffix(".0") for v in numbers), f"{difference:.1e}"]) + " |"
 
 
 def write_results(text: str, timeout: float) -> None:
@@ -111,7 +123,8 @@ def write_results(text: str, timeout: float) -> None:
     path = HERE / "RESULTS.md"
     before, _, rest = (path.read_text() if path.is_file() else "# Results\n\n").partition(MARK)
     after = rest[rest.index("\n## ") + 1 :] if "\n## " in rest else ""
-    section = f"{MARK}\n\n`python benchmarks/acasxu_phases.py --timeout {timeout:g}`, full domain, two cores. Published for 5_9: 13 proven in 2 h 03 min.\n\n"
+    command = f"`python benchmarks/acasxu_phases.py --timeout {timeout:g}`"
+    section = f"{MARK}\n\n{command}, full domain, two cores. Published for 5_9: 13 proven in 2 h 03 min.\n\n"
     write_atomically(path, f"{before}{section}{text}\n{after and chr(10) + after}".encode())
 
 
@@ -120,8 +133,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--timeout", type=float, default=120.0, help="seconds of search per network")
     parser.add_argument("--networks", nargs="*", default=ALL, help="such as 5_9; all 45 by default")
-    parser.add_argument("--data", type=Path, default=Path(os.environ.get("SECATEUR_DATA", HERE.parent / ".." / "shared" / "data")))
-    parser.add_argument("--work", type=Path, default=Path("acasxu-out"), help="folder of results; a complete one is not run again")
+    parser.add_argument(
+        "--data", type=Path, default=Path(os.environ.get("SECATEUR_DATA", HERE.parent / ".." / "shared" / "data"))
+    )
+    parser.add_argument(
+        "--work", type=Path, default=Path("acasxu-out"), help="folder of results; a complete one is not run again"
+    )
     options = parser.parse_args()
     rows = []
     for name in options.networks:

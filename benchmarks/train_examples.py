@@ -65,7 +65,7 @@ RECIPES = (
 
 def load(recipe: Recipe) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """The features of the data set as the network will get them, shape (rows, inputs), and the classes."""
-    from sklearn import datasets  # noqa: PLC0415 - an extra, needed only to train again
+    from sklearn import datasets
 
     loaders: dict[str, Callable[[], Any]] = {"wine": datasets.load_wine, "iris": datasets.load_iris}
     bunch = loaders[recipe.name]()
@@ -172,9 +172,7 @@ def to_onnx(layers: Layers, name: str, note: str) -> onnx.ModelProto:
     source = helper.make_tensor_value_info("input", real, ["batch", layers[0][0].shape[0]])
     target = helper.make_tensor_value_info("logits", real, ["batch", layers[-1][0].shape[1]])
     graph = helper.make_graph(nodes, name, [source], [target], stored, doc_string=note)
-    model = helper.make_model(
-        graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="secateur benchmarks"
-    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="secateur benchmarks")
     model.ir_version = IR_VERSION
     onnx.checker.check_model(model, full_check=True)
     return model
@@ -208,9 +206,7 @@ def write(recipe: Recipe, folder: Path) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Train the bundled networks again.")
-    parser.add_argument(
-        "--out", type=Path, default=FOLDER, help="folder to write to (default: the bundled one)"
-    )
+    parser.add_argument("--out", type=Path, default=FOLDER, help="folder to write to (default: the bundled one)")
     folder = parser.parse_args().out
     for recipe in RECIPES:
         print(write(recipe, folder))

@@ -45,9 +45,7 @@ def model_bytes(
 
 def _array(value: Any) -> np.ndarray[Any, Any]:
     array = np.asarray(value)
-    return (
-        array.astype(np.float32) if array.dtype == np.float64 and not isinstance(value, np.ndarray) else array
-    )
+    return array.astype(np.float32) if array.dtype == np.float64 and not isinstance(value, np.ndarray) else array
 
 
 def one_operator(

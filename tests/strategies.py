@@ -45,9 +45,7 @@ def _matrix(draw: st.DrawFn, rows: int, columns: int, weights: st.SearchStrategy
 
 
 @st.composite
-def affines(
-    draw: st.DrawFn, size: int, sources: dict[int, int], weights: st.SearchStrategy[float] | None = None
-) -> Affine:
+def affines(draw: st.DrawFn, size: int, sources: dict[int, int], weights: st.SearchStrategy[float] | None = None) -> Affine:
     """An affine function of `size` values that reads every source of `sources` (number -> its size).
 
     Some rows are made zero, some copies of the row above, and some get a bias that keeps them below zero on

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.reduction.runs import BUNDLED
 
 import secateur
 from secateur import Accepted, Domain, InputError, PruneResult, Refused, prune
 from secateur.api import read_model
+from tests.reduction.runs import BUNDLED
 
 IRIS, BOX = BUNDLED / "iris.onnx", BUNDLED / "iris.domain.json"
 

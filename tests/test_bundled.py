@@ -12,8 +12,9 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from benchmarks import train_examples
 from onnx import numpy_helper
+
+from benchmarks import train_examples
 
 FOLDER = Path(train_examples.__file__).parent / "networks"
 RECIPES = {recipe.name: recipe for recipe in train_examples.RECIPES}
@@ -26,9 +27,7 @@ def name(request: pytest.FixtureRequest) -> str:
 
 def read_layers(name: str) -> list[tuple[Any, Any]]:
     """Weights as (inputs, outputs) and biases, float64, straight from the initialisers."""
-    stored = [
-        numpy_helper.to_array(t).astype(float) for t in onnx.load(FOLDER / f"{name}.onnx").graph.initializer
-    ]
+    stored = [numpy_helper.to_array(t).astype(float) for t in onnx.load(FOLDER / f"{name}.onnx").graph.initializer]
     return [(weight.T, bias) for weight, bias in zip(stored[::2], stored[1::2], strict=True)]
 
 

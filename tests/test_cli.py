@@ -15,13 +15,13 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto
-from tests.onnx_models import model_bytes, node
-from tests.reduction.runs import BUNDLED
-from tests.reduction.support import chain
 
 from secateur.checker import Accepted, check
 from secateur.cli import main
 from secateur.network import Interface, Network, to_model_bytes
+from tests.onnx_models import model_bytes, node
+from tests.reduction.runs import BUNDLED
+from tests.reduction.support import chain
 
 ROOT = Path(__file__).resolve().parent.parent
 IRIS, BOX = BUNDLED / "iris.onnx", BUNDLED / "iris.domain.json"

@@ -11,8 +11,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.secateur_encodings.support import HARD_LIMIT, feasible, hard_problem, range_of
-from tests.strategies import networks, skip_networks, small_dyadics
 
 from secateur import residual
 from secateur.errors import InputError
@@ -31,6 +29,8 @@ from secateur.residual import (
     positive,
 )
 from secateur_encodings import Interval, LinearForm, Problem, Relu, Row
+from tests.secateur_encodings.support import HARD_LIMIT, feasible, hard_problem, range_of
+from tests.strategies import networks, skip_networks, small_dyadics
 
 AMPLE = 60.0
 ZERO, ONE = Fraction(0), Fraction(1)
@@ -106,9 +106,7 @@ def holds(network: Network, constraint: Constraint, point: Sequence[Fraction]) -
 
 @settings(deadline=None)
 @given(st.one_of(TINY, SKIPPING), st.data())
-def test_the_normal_form_agrees_with_the_network_at_every_point(
-    network: Network, data: st.DataObject
-) -> None:
+def test_the_normal_form_agrees_with_the_network_at_every_point(network: Network, data: st.DataObject) -> None:
     box = data.draw(boxes(network.input_size))
     constraint = questions(network, data)
     shares = [data.draw(st.sampled_from([Fraction(n, 6) for n in range(7)])) for _ in box]
@@ -123,9 +121,7 @@ def test_the_normal_form_has_only_unstable_relus_that_matter(network: Network, d
     box = data.draw(boxes(network.input_size))
     problem = form_of(network, box, [questions(network, data)])
     assert all(relu.lower < 0 < relu.upper for relu in problem.relus)
-    read = {
-        v for form in [r.pre for r in problem.relus] + [r.form for r in problem.rows] for v, _ in form.terms
-    }
+    read = {v for form in [r.pre for r in problem.relus] + [r.form for r in problem.rows] for v, _ in form.terms}
     assert read >= set(range(len(problem.inputs), problem.variable_count))
 
 
@@ -137,9 +133,7 @@ def solver(request: pytest.FixtureRequest) -> Iterator[ResidualSolver]:
 
 @settings(deadline=None, max_examples=25)
 @given(network=st.one_of(TINY, SKIPPING), data=st.data())
-def test_verdicts_agree_with_the_whole_network(
-    solver: ResidualSolver, network: Network, data: st.DataObject
-) -> None:
+def test_verdicts_agree_with_the_whole_network(solver: ResidualSolver, network: Network, data: st.DataObject) -> None:
     box = data.draw(boxes(network.input_size))
     constraint = questions(network, data)
     verdict = solver.solve(form_of(network, box, [constraint]), AMPLE)
@@ -178,9 +172,7 @@ def test_a_phase_claim_needs_the_strict_question(solver: ResidualSolver) -> None
 
 def test_exact_rationals_of_a_composed_map_are_kept() -> None:
     third = np.array([[Fraction(1, 3)]], dtype=object)
-    layer = Affine(
-        (Term(0, Dense(np.array([[1 / 3]]), third)),), np.array([0.1]), exact_bias=(Fraction(1, 10),)
-    )
+    layer = Affine((Term(0, Dense(np.array([[1 / 3]]), third)),), np.array([0.1]), exact_bias=(Fraction(1, 10),))
     network = Network(1, (layer,), Affine((Term(1, Dense(np.array([[1.0]]))),), np.zeros(1)))
     problem = normal_form(network, [0], [1], [([Fraction(1, 10)], [ONE])], [Constraint(((1, 0, ONE),))])
     assert problem.relus == ()
@@ -277,9 +269,7 @@ def test_an_unknown_choice_is_an_input_error() -> None:
 
 
 @pytest.mark.parametrize("choice", [SolverChoice.CVC5, SolverChoice.BOTH])
-def test_a_missing_solver_is_an_input_error_with_its_remedy(
-    choice: SolverChoice, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_solver_is_an_input_error_with_its_remedy(choice: SolverChoice, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(residual, "available_solvers", lambda: {"z3": "5.4.0"})
     with pytest.raises(InputError, match="cvc5 is not installed; run: pip install cvc5"):
         ResidualSolver(choice)

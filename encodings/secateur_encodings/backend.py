@@ -100,17 +100,15 @@ def solve(problem: Problem, solver: str, *, encoding: Encoding, limit: float | N
 
 def _undecided() -> type[Exception]:
     """What pySMT raises where the solver says `unknown`."""
-    from pysmt.exceptions import SolverReturnedUnknownResultError  # noqa: PLC0415  (slow import)
+    from pysmt.exceptions import SolverReturnedUnknownResultError
 
     error: type[Exception] = SolverReturnedUnknownResultError
     return error
 
 
-def _ask(
-    problem: Problem, solver: str, encoding: Encoding, limit: float | None
-) -> tuple[Fraction, ...] | None:
+def _ask(problem: Problem, solver: str, encoding: Encoding, limit: float | None) -> tuple[Fraction, ...] | None:
     """The input values of a model, or None where there is none."""
-    from pysmt.environment import Environment  # noqa: PLC0415  (slow import)
+    from pysmt.environment import Environment
 
     with Environment() as env:
         symbols, assertions = encode(problem, encoding, env)
@@ -128,7 +126,7 @@ def _values(engine: Any, symbols: Sequence[Any]) -> tuple[Fraction, ...]:
 @contextmanager
 def _engine(env: Any, solver: str, limit: float | None, *, with_relus: bool) -> Iterator[Any]:
     """A pySMT solver, made without pySMT's factory: that one tries to import nine solvers, 15 ms a query."""
-    from pysmt.logics import QF_LRA  # noqa: PLC0415  (slow import)
+    from pysmt.logics import QF_LRA
 
     milliseconds = NO_LIMIT if limit is None else max(1, min(NO_LIMIT, round(limit * 1000)))
     make, options = _z3(milliseconds) if solver == "z3" else _cvc5(milliseconds, with_relus=with_relus)
@@ -140,13 +138,13 @@ def _engine(env: Any, solver: str, limit: float | None, *, with_relus: bool) -> 
 
 
 def _z3(milliseconds: int) -> tuple[Any, dict[str, object]]:
-    from pysmt.solvers.z3 import Z3Solver  # noqa: PLC0415  (only the solver asked for is loaded)
+    from pysmt.solvers.z3 import Z3Solver
 
     return Z3Solver, {"timeout": milliseconds}
 
 
 def _cvc5(milliseconds: int, *, with_relus: bool) -> tuple[Any, dict[str, object]]:
-    from pysmt.solvers.cvcfive import CVC5Solver  # noqa: PLC0415  (only the solver asked for is loaded)
+    from pysmt.solvers.cvcfive import CVC5Solver
 
     options: dict[str, object] = {"tlimit-per": str(milliseconds)}
     if with_relus:

@@ -116,9 +116,7 @@ class SolverChild:
         return Unknown(link.failure)
 
     def _replayed(self, problem: Problem, verdict: Verdict) -> Verdict:
-        if isinstance(verdict, Sat) and not (
-            len(verdict.model) == len(problem.inputs) and problem.satisfied(verdict.model)
-        ):
+        if isinstance(verdict, Sat) and not (len(verdict.model) == len(problem.inputs) and problem.satisfied(verdict.model)):
             log.warning("%s: a model that does not replay", self._command)
             self.close()
             return Unknown("the solver child answered with a model that does not replay")

@@ -184,11 +184,6 @@ def _problem_to_json(problem: Problem) -> dict[str, object]:
 def _problem_from_json(data: Any) -> Problem:
     return Problem(
         inputs=tuple(Interval(_fraction(low), _fraction(high)) for low, high in data["inputs"]),
-        relus=tuple(
-            Relu(_form_from_json(pre), _fraction(low), _fraction(high)) for pre, low, high in data["relus"]
-        ),
-        rows=tuple(
-            Row(_form_from_json(form), _fraction(bound), _flag(strict))
-            for form, bound, strict in data["rows"]
-        ),
+        relus=tuple(Relu(_form_from_json(pre), _fraction(low), _fraction(high)) for pre, low, high in data["relus"]),
+        rows=tuple(Row(_form_from_json(form), _fraction(bound), _flag(strict)) for form, bound, strict in data["rows"]),
     )

@@ -85,7 +85,7 @@ class _Writer:
     """Builds the formulas of one problem in one environment."""
 
     def __init__(self, problem: Problem, manager: Any, encoding: Encoding) -> None:
-        from pysmt.typing import REAL  # noqa: PLC0415  (pySMT costs 0.2 s: only those who ask a solver pay it)
+        from pysmt.typing import REAL
 
         self.problem, self.manager, self.encoding = problem, manager, encoding
         count = len(problem.inputs)

@@ -18,8 +18,8 @@ def to_smtlib(problem: Problem, encoding: Encoding = Encoding.CASE_SPLIT) -> str
     Inputs are named x0, x1, ..., ReLU outputs r0, r1, ... Under `Encoding.ROUNDED` only the answer `unsat`
     says something about the problem. Call from one thread only (see `backend.py`).
     """
-    from pysmt.environment import Environment  # noqa: PLC0415  (slow import)
-    from pysmt.smtlib.printers import to_smtlib as printed  # noqa: PLC0415  (slow import)
+    from pysmt.environment import Environment
+    from pysmt.smtlib.printers import to_smtlib as printed
 
     names = [f"x{i}" for i in range(len(problem.inputs))] + [f"r{k}" for k in range(len(problem.relus))]
     with Environment() as env:

@@ -62,7 +62,7 @@ def _limit_memory(size: int) -> None:
     """Cap the address space, in bytes (not on Windows): let the child die, not the machine."""
     if sys.platform == "win32":
         return
-    import resource  # noqa: PLC0415  (POSIX only)
+    import resource
 
     resource.setrlimit(resource.RLIMIT_AS, (size, size))
 

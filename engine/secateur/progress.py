@@ -43,9 +43,7 @@ class Progress(Protocol):
 
     def __enter__(self) -> Self: ...
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
 
 
 class _Closing:
@@ -54,9 +52,7 @@ class _Closing:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
     def close(self) -> None:
@@ -172,8 +168,8 @@ class ConsoleProgress(_Closing):
         """Starts the live line; it then reads the present state several times a second by itself."""
         if self._live is not None:
             return
-        from rich.console import Console  # noqa: PLC0415 - a terminal only: costs 0.1 s at start-up
-        from rich.live import Live  # noqa: PLC0415
+        from rich.console import Console
+        from rich.live import Live
 
         console = Console(file=self._stream)  # type: ignore[arg-type]  # the part of TextIO that rich uses
         self._live = Live(
@@ -187,7 +183,7 @@ class ConsoleProgress(_Closing):
         self._live.start()
 
     def _render(self) -> Text:
-        from rich.text import Text  # noqa: PLC0415 - see _show
+        from rich.text import Text
 
         seconds = self._clock() - self._stage_begun
         text = Text(no_wrap=True, overflow="ellipsis")

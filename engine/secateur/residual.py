@@ -130,9 +130,7 @@ def normal_form(
 def _intervals(lower: Iterable[Number], upper: Iterable[Number], size: int, where: str) -> list[Interval]:
     lows, highs = _rationals(lower, where), _rationals(upper, where)
     if not len(lows) == len(highs) == size:
-        raise ValueError(
-            f"{where}: {size} lower and upper bounds are needed, not {len(lows)} and {len(highs)}"
-        )
+        raise ValueError(f"{where}: {size} lower and upper bounds are needed, not {len(lows)} and {len(highs)}")
     return [Interval(low, high) for low, high in zip(lows, highs, strict=True)]
 
 
@@ -182,9 +180,7 @@ class _Composition:
     Columns: the inputs, the unstable neurons in their order, the constant 1.
     """
 
-    def __init__(
-        self, network: Network, bounds: Sequence[Sequence[Interval]], objective: Sequence[Constraint]
-    ) -> None:
+    def __init__(self, network: Network, bounds: Sequence[Sequence[Interval]], objective: Sequence[Constraint]) -> None:
         self._network, self._bounds = network, bounds
         self._phases = [[_phase(interval) for interval in layer] for layer in bounds]
         self._column: dict[tuple[int, int], int] = {}
@@ -196,16 +192,11 @@ class _Composition:
         self._composed: list[_Composed] = []
         for k, affine in enumerate((*network.layers, network.output)[: len(bounds) + 1]):
             alive = self._alive(k) if k < len(bounds) else ()
-            self._composed.append(
-                self._compose(affine, sorted({*alive, *(i for layer, i in read if layer == k)}))
-            )
+            self._composed.append(self._compose(affine, sorted({*alive, *(i for layer, i in read if layer == k)})))
 
     def relus(self) -> list[Relu]:
         """The unstable neurons, in the order of their columns."""
-        return [
-            Relu(self._composed[k].form(i), self._bounds[k][i].lower, self._bounds[k][i].upper)
-            for k, i in self._column
-        ]
+        return [Relu(self._composed[k].form(i), self._bounds[k][i].lower, self._bounds[k][i].upper) for k, i in self._column]
 
     def row(self, constraint: Constraint) -> Row:
         """One constraint in terms of the columns."""
@@ -266,9 +257,7 @@ def _numerators(values: Sequence[Fraction]) -> tuple[Objects, int]:
 def _sum(parts: Sequence[tuple[Objects, int]]) -> tuple[Objects, int]:
     """The sum of matrices over denominators, in lowest terms."""
     denominator = math.lcm(*(d for _, d in parts))
-    total = sum(numerators * (denominator // d) for numerators, d in parts[1:]) + parts[0][0] * (
-        denominator // parts[0][1]
-    )
+    total = sum(numerators * (denominator // d) for numerators, d in parts[1:]) + parts[0][0] * (denominator // parts[0][1])
     common = math.gcd(denominator, *total.ravel().tolist())
     return total // common, denominator // common
 
@@ -328,9 +317,7 @@ class ResidualSolver:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
     def close(self) -> None:
@@ -356,15 +343,11 @@ class ResidualSolver:
 
 def _checked_choice(choice: SolverChoice | str) -> SolverChoice:
     if choice not in list(SolverChoice):
-        raise InputError(
-            f"there is no solver choice {choice!r}", remedy=f"use one of {', '.join(SolverChoice)}"
-        )
+        raise InputError(f"there is no solver choice {choice!r}", remedy=f"use one of {', '.join(SolverChoice)}")
     installed = available_solvers()
     for solver in SolverChoice(choice).solvers:
         if solver not in installed:
-            raise InputError(
-                f"the SMT solver {solver} is not installed", remedy=f"run: pip install {SOLVERS[solver]}"
-            )
+            raise InputError(f"the SMT solver {solver} is not installed", remedy=f"run: pip install {SOLVERS[solver]}")
     return SolverChoice(choice)
 
 

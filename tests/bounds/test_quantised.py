@@ -58,7 +58,9 @@ def test_root_bounds_enclose_exact_values(network: Network, data: st.DataObject)
     bounds = root_bounds(layers, {})
     t = [data.draw(st.fractions(0, 1, max_denominator=9)) for _ in lower]
     flat = [z for layer in chain_values(layers, t) for z in layer]
-    assert all(Fraction(float(low)) <= z <= Fraction(float(high)) for low, z, high in zip(bounds.lower, flat, bounds.upper, strict=True))
+    assert all(
+        Fraction(float(low)) <= z <= Fraction(float(high)) for low, z, high in zip(bounds.lower, flat, bounds.upper, strict=True)
+    )
     assert (bounds.lower == bounds.lower.astype(np.float32)).all()
     assert (bounds.upper == bounds.upper.astype(np.float32)).all()
 

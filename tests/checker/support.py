@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tests.onnx_models import model_bytes, node
 
 from secateur.checker.chain import Chain, chain_form
 from secateur.checker.container import MAGIC, Claim
@@ -23,6 +22,7 @@ from secateur.checker.domain import Domain, read_domain
 from secateur.checker.lowering import Affine, Network, lower
 from secateur.checker.python_arithmetic import PythonArithmetic
 from secateur.checker.root import RootBounds
+from tests.onnx_models import model_bytes, node
 
 __all__ = [
     "Case",

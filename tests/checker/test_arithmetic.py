@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.checker.support import dense_model, exact_layers, random_chain, random_layers
 
 from secateur.checker.chain import Chain, chain_form
 from secateur.checker.container import Claim
@@ -19,6 +18,7 @@ from secateur.checker.lowering import lower
 from secateur.checker.nodes import FULL, OutOfRange
 from secateur.checker.python_arithmetic import PyNode, PythonArithmetic, Row, contract_by_row, split_interval
 from secateur.checker.root import RootBounds
+from tests.checker.support import dense_model, exact_layers, random_chain, random_layers
 
 seeds = st.integers(0, 1 << 30)
 

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.checker.support import evaluate, exact_layers, random_chain
-from tests.onnx_models import model_bytes, node
 
 from secateur.checker.chain import chain_form
 from secateur.checker.domain import Domain
 from secateur.checker.lowering import lower
 from secateur.checker.refusal import Refusal
 from secateur.checker.root import RootBounds
+from tests.checker.support import evaluate, exact_layers, random_chain
+from tests.onnx_models import model_bytes, node
 
 seeds = st.integers(0, 3000)
 

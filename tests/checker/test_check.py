@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.checker.support import Case, dense_model, random_case, write_certificate
 
 from secateur.checker import Accepted, CheckInputError, Counts, Refused, check, main
+from tests.checker.support import Case, dense_model, random_case, write_certificate
 
 ENGINE = Path(__file__).resolve().parents[2] / "engine"
 

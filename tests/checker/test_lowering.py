@@ -11,11 +11,11 @@ import onnx
 import pytest
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
-from tests.checker.support import evaluate
-from tests.onnx_models import model_bytes, node
 
 from secateur.checker.lowering import lower
 from secateur.checker.refusal import Refusal
+from tests.checker.support import evaluate
+from tests.onnx_models import model_bytes, node
 
 RNG = np.random.default_rng(5)
 

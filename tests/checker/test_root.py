@@ -6,7 +6,6 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from tests.checker.support import dense_model
 
 from secateur.checker.chain import chain_form
 from secateur.checker.container import Claim
@@ -14,6 +13,7 @@ from secateur.checker.domain import Domain
 from secateur.checker.lowering import lower
 from secateur.checker.refusal import Refusal
 from secateur.checker.root import RootBounds, check_interval_rule
+from tests.checker.support import dense_model
 
 # x in [-1, 1]; layer 1: x - 1, x + 1, x, 2x - 3; layer 2 reads them.
 FIRST = (np.float32([[1], [1], [1], [2]]), np.float32([-1, 1, 0, -3]))

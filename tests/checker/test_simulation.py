@@ -7,7 +7,6 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from tests.checker.support import dense_model
 
 from secateur.checker.chain import chain_form
 from secateur.checker.container import Claim
@@ -16,6 +15,7 @@ from secateur.checker.lowering import lower
 from secateur.checker.refusal import Refusal
 from secateur.checker.root import RootBounds
 from secateur.checker.simulation import Statement, check_agreement
+from tests.checker.support import dense_model
 
 BOX = Domain((Fraction(-1), Fraction(0)), (Fraction(1), Fraction(1, 3)))
 

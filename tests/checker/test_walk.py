@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.checker.support import GRID, grow_tree, random_case
 
 from secateur.checker.chain import chain_form
 from secateur.checker.container import Claim, Tree
@@ -15,6 +14,7 @@ from secateur.checker.python_arithmetic import PythonArithmetic
 from secateur.checker.refusal import Refusal
 from secateur.checker.root import RootBounds
 from secateur.checker.walk import second_children, walk_tree
+from tests.checker.support import GRID, grow_tree, random_case
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,9 @@ import numpy as np
 import onnx
 import pytest
 from onnx import numpy_helper
-from tests.checker.support import Case, random_case, write_certificate
 
 from secateur.checker import Accepted, CheckInputError, Refused, check
+from tests.checker.support import Case, random_case, write_certificate
 
 HASH = "0" * 64
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.onnx_models import assert_same
 
 from secateur.network import Network, Replay, read_onnx, to_model_bytes
+from tests.onnx_models import assert_same
 
 # Relative to the largest value met on the way; float32 has 6e-8, and layers add up.
 FLOAT32_NOISE = 5e-6

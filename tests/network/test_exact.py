@@ -18,9 +18,7 @@ DOUBLES = st.one_of(
     st.floats(-8, 8, width=32),
     st.integers(-64, 64).map(float),
 )
-MODERATE = st.one_of(
-    st.floats(-(2.0**100), 2.0**100), st.floats(-8, 8, width=32), st.integers(-64, 64).map(float)
-)
+MODERATE = st.one_of(st.floats(-(2.0**100), 2.0**100), st.floats(-8, 8, width=32), st.integers(-64, 64).map(float))
 RATIONALS = st.fractions(min_value=-100, max_value=100, max_denominator=50)
 
 
@@ -30,9 +28,7 @@ def exact(values: list[Fraction], shape: tuple[int, ...]) -> ExactArray:
 
 def arrays(size: int, entries: st.SearchStrategy[float] = MODERATE) -> st.SearchStrategy[ExactArray]:
     """Arrays of floats, or of rationals of which some are no floats."""
-    floats = st.lists(entries, min_size=size, max_size=size).map(
-        lambda v: ExactArray(np.array(v, dtype=float))
-    )
+    floats = st.lists(entries, min_size=size, max_size=size).map(lambda v: ExactArray(np.array(v, dtype=float)))
     rationals = st.lists(RATIONALS, min_size=size, max_size=size).map(lambda v: exact(v, (size,)))
     return st.one_of(floats, rationals)
 
@@ -74,9 +70,7 @@ def test_elementwise_arithmetic_is_exact(a: ExactArray, b: ExactArray) -> None:
 def test_matrix_product_is_exact(a: ExactArray, b: ExactArray) -> None:
     product = a.reshape((2, 3)) @ b.reshape((3, 2))
     x, y = a.fractions(), b.fractions()
-    twin = [
-        sum((x[3 * i + j] * y[2 * j + k] for j in range(3)), Fraction(0)) for i in range(2) for k in range(2)
-    ]
+    twin = [sum((x[3 * i + j] * y[2 * j + k] for j in range(3)), Fraction(0)) for i in range(2) for k in range(2)]
     assert product.fractions() == twin
     assert consistent(product)
 

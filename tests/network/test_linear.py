@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.strategies import exact_points, float32_weights, small_dyadics
 
 from secateur.network import Conv, Dense, LinearMap
 from secateur.network.exact import ExactArray
+from tests.strategies import exact_points, float32_weights, small_dyadics
 
 
 def naive(matrix: list[list[Fraction]], point: tuple[Fraction, ...]) -> list[Fraction]:
@@ -94,9 +94,7 @@ def test_sizes_and_parameters() -> None:
     assert (conv.in_size, conv.out_size, conv.parameter_count) == (18, 16, 16)
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"strides": (0, 1)}, {"pads": (0, -1, 0, 0)}, {"dilations": (3, 1)}, {"dilations": (0, 1)}]
-)
+@pytest.mark.parametrize("wrong", [{"strides": (0, 1)}, {"pads": (0, -1, 0, 0)}, {"dilations": (3, 1)}, {"dilations": (0, 1)}])
 def test_a_convolution_without_windows_is_refused(wrong: dict[str, tuple[int, ...]]) -> None:
     with pytest.raises(ValueError, match="no window"):
         Conv(np.ones((1, 1, 2, 2)), (1, 3, 3), **wrong).apply(np.ones((1, 9)))  # type: ignore[arg-type]

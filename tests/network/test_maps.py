@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.strategies import float32_weights
 
 from secateur.network import Conv, Dense
 from secateur.network.exact import ExactArray
@@ -24,10 +23,9 @@ from secateur.network.maps import (
     selected,
     stacked,
 )
+from tests.strategies import float32_weights
 
-ENTRIES = st.one_of(
-    float32_weights().map(Fraction), st.fractions(-4, 4, max_denominator=9), st.just(Fraction(0))
-)
+ENTRIES = st.one_of(float32_weights().map(Fraction), st.fractions(-4, 4, max_denominator=9), st.just(Fraction(0)))
 IN, MIDDLE, OUT = 4, 6, 3
 
 
@@ -39,9 +37,7 @@ def exact_array(values: list[Fraction], *shape: int) -> ExactArray:
 def maps(draw: st.DrawFn, rows: int, columns: int) -> Map:
     """A matrix or a monomial; indices may repeat and scales may be zero or one."""
     if draw(st.booleans()):
-        array = exact_array(
-            draw(st.lists(ENTRIES, min_size=rows * columns, max_size=rows * columns)), rows, columns
-        )
+        array = exact_array(draw(st.lists(ENTRIES, min_size=rows * columns, max_size=rows * columns)), rows, columns)
         return Dense(array.floats, array.rationals)
     index = np.array(draw(st.lists(st.integers(0, columns - 1), min_size=rows, max_size=rows)), dtype=np.intp)
     scale = draw(st.lists(st.one_of(ENTRIES, st.just(Fraction(1))), min_size=rows, max_size=rows))
@@ -83,9 +79,7 @@ def test_selection(map_: Map, rows: list[int], data: st.DataObject) -> None:
 def test_sums_and_stacks(left: Map, right: Map, below: Map) -> None:
     assert (matrix(added(left, right)) == matrix(left) + matrix(right)).all()
     assert (matrix(added(left, left)) == 2 * matrix(left)).all()
-    assert (
-        matrix(stacked([left, below, right])) == np.concatenate(list(map(matrix, (left, below, right))))
-    ).all()
+    assert (matrix(stacked([left, below, right])) == np.concatenate(list(map(matrix, (left, below, right))))).all()
 
 
 def test_convolutions_survive_only_identities() -> None:
@@ -94,9 +88,7 @@ def test_convolutions_survive_only_identities() -> None:
     assert selected(conv, np.arange(4), ExactArray.full((4,), 1.0)) is conv
     turned = composed(conv, Monomial(np.arange(9)[::-1], ExactArray.full((9,), 1.0), 9))
     assert (matrix(turned) == matrix(conv)[:, ::-1]).all()
-    assert (
-        matrix(selected(conv, np.array([3, 0]), ExactArray.full((2,), -1.0))) == -matrix(conv)[[3, 0]]
-    ).all()
+    assert (matrix(selected(conv, np.array([3, 0]), ExactArray.full((2,), -1.0))) == -matrix(conv)[[3, 0]]).all()
 
 
 def test_matrices_beyond_the_memory_are_refused_before_they_are_built() -> None:

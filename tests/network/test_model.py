@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.strategies import exact_points, networks, skip_networks, small_dyadics
 
 import secateur.network
 from secateur.network import Affine, Dense, Network, Term, as_chain
+from tests.strategies import exact_points, networks, skip_networks, small_dyadics
 
 ANY_NETWORK = st.one_of(networks(), skip_networks())
 

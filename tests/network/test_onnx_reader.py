@@ -13,18 +13,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
-from tests.onnx_models import Shape, model_bytes, node
-from tests.strategies import exact_points, float32_weights
 
 from secateur.errors import InputError
 from secateur.network import Network, parse_onnx, read_onnx
+from tests.onnx_models import Shape, model_bytes, node
+from tests.strategies import exact_points, float32_weights
 
 WEIGHTS = {"w": np.array([[1, -2], [0.5, 0], [3, 1]], dtype=np.float32)}
 
 
-def matmul(
-    shape: Shape, out_shape: Shape | None = None, *, stored: dict[str, Any] | None = None, **options: Any
-) -> bytes:
+def matmul(shape: Shape, out_shape: Shape | None = None, *, stored: dict[str, Any] | None = None, **options: Any) -> bytes:
     nodes = [node("Reshape", ["x", "s"], "flat"), node("MatMul", ["flat", "w"])]
     stored = {**(stored or WEIGHTS), "s": np.array([-1, 3])}
     return model_bytes(nodes, stored, inputs={"x": shape}, outputs={"y": out_shape}, **options)
@@ -76,17 +74,13 @@ def test_element_types(kind: str) -> None:
 
 
 def test_stored_weights_may_be_listed_as_inputs() -> None:
-    data = model_bytes(
-        [node("MatMul", ["x", "w"])], WEIGHTS, inputs={"w": [3, 2], "x": [1, 3]}, outputs={"y": [1, 2]}
-    )
+    data = model_bytes([node("MatMul", ["x", "w"])], WEIGHTS, inputs={"w": [3, 2], "x": [1, 3]}, outputs={"y": [1, 2]})
     assert parse_onnx(data, "old.onnx").interface.input_name == "x"
 
 
 def test_a_final_relu_is_the_identity_of_the_last_layer() -> None:
     nodes = [node("MatMul", ["x", "w"], "z"), node("Relu", ["z"])]
-    network = parse_onnx(
-        model_bytes(nodes, WEIGHTS, inputs={"x": [1, 3]}, outputs={"y": [1, 2]}), "relu.onnx"
-    )
+    network = parse_onnx(model_bytes(nodes, WEIGHTS, inputs={"x": [1, 3]}, outputs={"y": [1, 2]}), "relu.onnx")
     assert network.is_chain
     assert network.sizes == (2,)
     assert network.output.terms[0].map.dense().weight.tolist() == [[1, 0], [0, 1]]
@@ -121,9 +115,7 @@ def test_zero_mean_and_bias_stay_plain_floats() -> None:
         node("Add", ["m1", "b1"], "z1"), node("Relu", ["z1"], "r1"), node("MatMul", ["r1", "w2"], "m2"),
         node("Add", ["m2", "b2"]),
     ]  # fmt: skip
-    network = parse_onnx(
-        model_bytes(nodes, stored, inputs={"x": [1, 1, 1, 5]}, outputs={"y": [1, 3]}), "acas.onnx"
-    )
+    network = parse_onnx(model_bytes(nodes, stored, inputs={"x": [1, 1, 1, 5]}, outputs={"y": [1, 3]}), "acas.onnx")
     for affine, w, b in ((network.layers[0], "w1", "b1"), (network.output, "w2", "b2")):
         assert affine.exact_bias is None
         assert affine.terms[0].map.dense().exact is None
@@ -149,19 +141,13 @@ def test_composed_weights_are_exact(stored_values: tuple[Any, ...], point: tuple
         node("Add", ["p", "q"]),
     ]  # fmt: skip
     stored = {"m": mean, "d": deviation, "w": first, "v": second, "b": bias, "u": third}
-    network = parse_onnx(
-        model_bytes(nodes, stored, inputs={"x": [1, 3]}, outputs={"y": [1, 2]}), "chain.onnx"
-    )
+    network = parse_onnx(model_bytes(nodes, stored, inputs={"x": [1, 3]}, outputs={"y": [1, 2]}), "chain.onnx")
 
     def exact(array: Any) -> Any:
         return np.array([Fraction(float(v)) for v in array.ravel()], dtype=object).reshape(array.shape)
 
     x = np.array([point], dtype=object)
-    twin = (
-        ((x - exact(mean)) * exact(deviation)).dot(exact(first)).dot(exact(second))
-        + exact(bias)
-        + x.dot(exact(third))
-    )
+    twin = ((x - exact(mean)) * exact(deviation)).dot(exact(first)).dot(exact(second)) + exact(bias) + x.dot(exact(third))
     assert network.exact(point).output == tuple(twin.ravel().tolist())
     assert len(network.output.terms) == 1
 
@@ -211,13 +197,9 @@ def test_ports_that_no_network_has() -> None:
     assert "has 2 inputs (x, z), not one" in refusal(two)
     none = model_bytes([node("Relu", ["c"])], {"c": [1.0]}, inputs={}, outputs={"y": [1]})
     assert "has 0 inputs (none)" in refusal(none)
-    outputs = model_bytes(
-        [node("Relu", ["x"]), node("Abs", ["x"], "v")], inputs={"x": [1]}, outputs={"y": [1], "v": [1]}
-    )
+    outputs = model_bytes([node("Relu", ["x"]), node("Abs", ["x"], "v")], inputs={"x": [1]}, outputs={"y": [1], "v": [1]})
     assert "has 2 outputs (y, v)" in refusal(outputs)
-    integers = model_bytes(
-        [node("Relu", ["x"])], inputs={"x": [1]}, outputs={"y": [1]}, input_type=TensorProto.INT64
-    )
+    integers = model_bytes([node("Relu", ["x"])], inputs={"x": [1]}, outputs={"y": [1]}, input_type=TensorProto.INT64)
     assert "input 'x': has elements of ONNX type 7" in refusal(integers)
     dynamic = model_bytes([node("Relu", ["x"])], inputs={"x": [1, "width"]}, outputs={"y": None})
     assert "input 'x': axis 1 is dynamic" in refusal(dynamic)
@@ -260,13 +242,9 @@ def test_values_that_nothing_supported_computes() -> None:
 
 def test_values_defined_twice_are_refused() -> None:
     twice = [node("Relu", ["x"], "a"), node("Abs", ["x"], "a"), node("Add", ["a", "x"])]
-    assert "value 'a' is defined 2 times" in refusal(
-        model_bytes(twice, inputs={"x": [3]}, outputs={"y": [3]})
-    )
+    assert "value 'a' is defined 2 times" in refusal(model_bytes(twice, inputs={"x": [3]}, outputs={"y": [3]}))
     shadow = [node("Relu", ["x"], "w"), node("Add", ["w", "x"])]
-    assert "value 'w' is defined 2 times" in refusal(
-        model_bytes(shadow, WEIGHTS, inputs={"x": [3]}, outputs={"y": [3]})
-    )
+    assert "value 'w' is defined 2 times" in refusal(model_bytes(shadow, WEIGHTS, inputs={"x": [3]}, outputs={"y": [3]}))
 
 
 def save_outside(data: bytes, folder: Path) -> Path:

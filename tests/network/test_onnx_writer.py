@@ -12,8 +12,6 @@ import onnx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.onnx_models import assert_same
-from tests.strategies import networks, skip_networks, small_dyadics
 
 from secateur.errors import InputError
 from secateur.network import (
@@ -29,6 +27,8 @@ from secateur.network import (
     to_model_bytes,
     write_onnx,
 )
+from tests.onnx_models import assert_same
+from tests.strategies import networks, skip_networks, small_dyadics
 
 
 def dense(rows: Any) -> Dense:
@@ -93,9 +93,7 @@ def test_the_written_file_computes_the_network_on_batches(network: Network, data
         ((None, 6), (4, 1)),
     ],
 )
-def test_ports_of_every_shape_survive(
-    in_shape: tuple[int | None, ...], out_shape: tuple[int | None, ...]
-) -> None:
+def test_ports_of_every_shape_survive(in_shape: tuple[int | None, ...], out_shape: tuple[int | None, ...]) -> None:
     network = chain(Interface("in put", in_shape, "out/put", out_shape, graph_name="named"))
     data = to_model_bytes(network)
     onnx.checker.check_model(onnx.load_model_from_string(data), full_check=True)
@@ -139,9 +137,7 @@ def convolutional(bias: Any, *, skip: bool) -> Network:
     first = Conv(rng.integers(-8, 9, (4, 1, 2, 3)) / 8, (2, 4, 5), (1, 2), (1, 0, 0, 1), (2, 1), 2)
     second = Conv(rng.integers(-8, 9, (1, 4, 2, 2)) / 8, first.out_shape)
     size = second.out_size
-    terms = (
-        (Term(1, second), Term(0, Dense(rng.integers(-8, 9, (size, 40)) / 8))) if skip else (Term(1, second),)
-    )
+    terms = (Term(1, second), Term(0, Dense(rng.integers(-8, 9, (size, 40)) / 8))) if skip else (Term(1, second),)
     layers = (
         Affine((Term(0, first),), np.array(bias)),
         Affine(tuple(sorted(terms, key=lambda t: t.source)), np.ones(size)),
@@ -179,9 +175,7 @@ def test_two_terms_of_one_source_add_up() -> None:
 
 
 def test_metadata_and_versions() -> None:
-    model = onnx.load_model_from_string(
-        to_model_bytes(chain(Interface()), provenance={"a": "1", "b": "2"}, opset=15)
-    )
+    model = onnx.load_model_from_string(to_model_bytes(chain(Interface()), provenance={"a": "1", "b": "2"}, opset=15))
     assert {p.key: p.value for p in model.metadata_props} == {"a": "1", "b": "2"}
     assert (model.ir_version, model.opset_import[0].version, model.producer_name) == (8, 15, "secateur")
 
@@ -211,9 +205,7 @@ def test_what_the_file_cannot_hold_is_refused(tmp_path: Path) -> None:
     cases = {
         "no float32 numbers": with_layer(network, Affine((Term(0, Dense(matrix.weight / 3)),), np.zeros(3))),
         r"layer1\.bias holds weights": with_layer(network, Affine((Term(0, matrix),), np.full(3, 0.1))),
-        r"layer1\.bias holds rationals": with_layer(
-            network, Affine((Term(0, matrix),), np.full(3, 1 / 3), (third,) * 3)
-        ),
+        r"layer1\.bias holds rationals": with_layer(network, Affine((Term(0, matrix),), np.full(3, 1 / 3), (third,) * 3)),
         "layer1 holds weights that are no float64": with_layer(
             network,
             Affine((Term(0, Dense(matrix.weight, np.full((3, 6), third, dtype=object))),), np.zeros(3)),

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from tests.onnx_models import model_bytes, node, one_operator
 
 from secateur.errors import InputError
 from secateur.network import Conv, Network, Replay, parse_onnx
+from tests.onnx_models import model_bytes, node, one_operator
 
 INT64_MAX = np.iinfo(np.int64).max
 
@@ -156,9 +156,7 @@ def test_operator_agrees_with_onnxruntime(name: str) -> None:
 def test_every_supported_opset_is_read(opset: int) -> None:
     nodes = [node("Gemm", ["x", "w", "b"], "g"), node("Relu", ["g"], "r"), node("MatMul", ["r", "v"])]
     stored = {"w": eighths([3, 4]), "b": eighths([4]), "v": eighths([4, 2])}
-    network = check_exactly(
-        model_bytes(nodes, stored, inputs={"x": [1, 3]}, outputs={"y": [1, 2]}, opset=opset)
-    )
+    network = check_exactly(model_bytes(nodes, stored, inputs={"x": [1, 3]}, outputs={"y": [1, 2]}, opset=opset))
     assert network.sizes == (4,)
     assert network.is_chain
 
@@ -169,9 +167,7 @@ def test_split_by_sizes_evenly_and_unevenly() -> None:
         [node("Split", ["x", "s"], ["a", "b", "c"], axis=1), join],
         {"s": ints(1, 3, 2)}, inputs={"x": [1, 6]}, outputs={"y": None},
     )  # fmt: skip
-    even = model_bytes(
-        [node("Split", ["x"], ["a", "b", "c"], axis=-1), join], inputs={"x": [1, 6]}, outputs={"y": None}
-    )
+    even = model_bytes([node("Split", ["x"], ["a", "b", "c"], axis=-1), join], inputs={"x": [1, 6]}, outputs={"y": None})
     uneven = model_bytes(
         [node("Split", ["x"], ["a", "b", "c"], axis=1, num_outputs=3), join],
         inputs={"x": [1, 7]}, outputs={"y": None}, opset=18,
@@ -261,9 +257,7 @@ def test_a_convolution_after_a_shift_stays_a_convolution() -> None:
 
 def test_a_convolution_of_permuted_input_becomes_a_matrix() -> None:
     nodes = [node("Transpose", ["x"], "t", perm=[0, 3, 1, 2]), node("Conv", ["t", "k"])]
-    network = check_exactly(
-        model_bytes(nodes, {"k": eighths([2, 2, 2, 2])}, inputs={"x": [1, 3, 3, 2]}, outputs={"y": None})
-    )
+    network = check_exactly(model_bytes(nodes, {"k": eighths([2, 2, 2, 2])}, inputs={"x": [1, 3, 3, 2]}, outputs={"y": None}))
     assert not isinstance(network.output.terms[0].map, Conv)
 
 

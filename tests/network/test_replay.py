@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from onnx import TensorProto
-from tests.onnx_models import Shape, model_bytes, node
 
 from secateur.errors import InputError
 from secateur.network import Replay
+from tests.onnx_models import Shape, model_bytes, node
 
 WEIGHTS = {"w": np.array([[1, -1], [2, 0], [0, 3]], dtype=np.float32)}
 POINTS = np.array([[1.0, 2.0, 3.0], [-1.0, 0.5, 0.0], [0.0, 0.0, 1.0]])

@@ -23,10 +23,7 @@ def dense(rows: Sequence[Sequence[float]]) -> Dense:
 
 def chain(*layers: tuple[Sequence[Sequence[float]], Sequence[float]]) -> Network:
     """A feed-forward network from (matrix, bias) pairs, the last of them the output."""
-    stack = [
-        Affine((Term(k, dense(rows)),), np.array(bias, dtype=np.float64))
-        for k, (rows, bias) in enumerate(layers)
-    ]
+    stack = [Affine((Term(k, dense(rows)),), np.array(bias, dtype=np.float64)) for k, (rows, bias) in enumerate(layers)]
     return Network(len(layers[0][0][0]), tuple(stack[:-1]), stack[-1])
 
 
@@ -66,9 +63,7 @@ def naive_bounds(network: Network, box: Bounds) -> list[Bounds]:
         for i, bias in enumerate(layer.rational_bias()):
             low = high = bias
             for term in layer.terms:
-                for weight, (lo, hi) in zip(
-                    term.map.dense().rationals()[i], sources[term.source], strict=True
-                ):
+                for weight, (lo, hi) in zip(term.map.dense().rationals()[i], sources[term.source], strict=True):
                     low += min(weight * lo, weight * hi)
                     high += max(weight * lo, weight * hi)
             bounds.append((low, high))

@@ -7,7 +7,6 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from tests.reduction.runs import BUNDLED, EXPECTED
 
 from secateur.network import Network, read_onnx
 from secateur.options import PruneOptions
@@ -17,6 +16,7 @@ from secateur.residual import ResidualSolver, Sat, Unsat, solver_versions
 from secateur.search import DecidingRow, PhaseEvidence, PhaseResult, decide_phases, deciding_rows
 from secateur.specification import Domain, read_domain
 from secateur_encodings import available_solvers
+from tests.reduction.runs import BUNDLED, EXPECTED
 
 UNIT = 2**24
 HALF = ((0, 0), (UNIT // 2, UNIT))

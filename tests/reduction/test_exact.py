@@ -31,8 +31,7 @@ def matrices(draw: st.DrawFn, rows: int, columns: int) -> Rationals:
 
 def naive_product(a: Rationals, b: Rationals) -> list[list[Fraction]]:
     return [
-        [sum((a[i, k] * b[k, j] for k in range(b.shape[0])), Fraction(0)) for j in range(b.shape[1])]
-        for i in range(a.shape[0])
+        [sum((a[i, k] * b[k, j] for k in range(b.shape[0])), Fraction(0)) for j in range(b.shape[1])] for i in range(a.shape[0])
     ]
 
 
@@ -68,9 +67,7 @@ def naive_rank(rows: list[list[Fraction]]) -> int:
     if pivot is None:
         return naive_rank([row[1:] for row in rows])
     others = [row for row in rows if row is not pivot]
-    return 1 + naive_rank(
-        [[v - row[0] / pivot[0] * w for v, w in zip(row, pivot, strict=True)][1:] for row in others]
-    )
+    return 1 + naive_rank([[v - row[0] / pivot[0] * w for v, w in zip(row, pivot, strict=True)][1:] for row in others])
 
 
 @given(st.data(), st.integers(1, 5), st.integers(1, 3), st.integers(1, 5))

@@ -6,12 +6,12 @@ from fractions import Fraction
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests import strategies
-from tests.reduction.support import Bounds, Convolution, boxes, chain, naive_bounds
 
 from secateur.network.model import Affine, Network, Term
 from secateur.reduction import ContradictoryFactsError, Facts, Phase, Range
 from secateur.reduction.facts import affine_ranges, layer_ranges, relu_range
+from tests import strategies
+from tests.reduction.support import Bounds, Convolution, boxes, chain, naive_bounds
 
 ZERO, ONE = Fraction(0), Fraction(1)
 

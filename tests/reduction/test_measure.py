@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.reduction.support import chain
 
 from secateur.network import Interface, Network, to_model_bytes
 from secateur.network.model import Affine
 from secateur.reduction import measure
 from secateur.reduction.measure import measure_agreement, measure_latency
 from secateur.specification import Domain
+from tests.reduction.support import chain
 
 BOX = Domain((Fraction(-1), Fraction("0.1")), (Fraction(2), Fraction("0.7")))
 

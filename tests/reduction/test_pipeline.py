@@ -13,9 +13,6 @@ import onnx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.reduction.runs import BUNDLED, EXPECTED, checked, reduced_exactly, run
-from tests.reduction.support import chain
-from tests.strategies import networks, small_dyadics
 
 from secateur.api import PruneResult, prune
 from secateur.checker import Accepted, check
@@ -27,6 +24,9 @@ from secateur.report import render
 from secateur.residual import solver_versions
 from secateur.search import Basis, Status
 from secateur.specification import Domain
+from tests.reduction.runs import BUNDLED, EXPECTED, checked, reduced_exactly, run
+from tests.reduction.support import chain
+from tests.strategies import networks, small_dyadics
 
 
 @pytest.fixture(scope="module", params=sorted(EXPECTED))

@@ -9,6 +9,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from secateur.network.model import Network
+from secateur.reduction import Facts, Phase, Rewrite, Size, network_size, rewrite
+from secateur.reduction.rewrite import rewrite_exact
+from secateur.reduction.state import initial_state
 from tests import strategies
 from tests.reduction.support import (
     Bounds,
@@ -20,11 +25,6 @@ from tests.reduction.support import (
     points_in,
     proven_facts,
 )
-
-from secateur.network.model import Network
-from secateur.reduction import Facts, Phase, Rewrite, Size, network_size, rewrite
-from secateur.reduction.rewrite import rewrite_exact
-from secateur.reduction.state import initial_state
 
 # Dyadic weights fold exactly, wild ones need a tolerance: both must turn up.
 ANY_NETWORK = st.one_of(
@@ -43,8 +43,7 @@ def problems(draw: st.DrawFn) -> tuple[Network, Bounds, Facts]:
     facts = proven_facts(network, box)
     forget = draw(st.sampled_from([0, 0, 1, 3]))
     phases = [
-        [Phase.UNSTABLE if forget and draw(st.integers(0, forget)) == 0 else phase for phase in layer]
-        for layer in facts.phases
+        [Phase.UNSTABLE if forget and draw(st.integers(0, forget)) == 0 else phase for phase in layer] for layer in facts.phases
     ]
     if draw(st.booleans()):
         bounds = [
@@ -62,9 +61,7 @@ def check_record(network: Network, result: Rewrite) -> None:
     """Every original neuron is kept or accounted for by exactly one step, and the sizes agree."""
     assert [len(layer) for layer in result.kept] == list(result.network.sizes)
     gone = {(step.layer, i) for step in result.steps for i in step.removed}
-    stay = {
-        (n, i) for n, layer in zip(result.layers, result.kept, strict=True) for i in layer if i is not None
-    }
+    stay = {(n, i) for n, layer in zip(result.layers, result.kept, strict=True) for i in layer if i is not None}
     assert gone | stay == {(k, i) for k, size in enumerate(network.sizes) for i in range(size)}
     assert not gone & stay
     assert len(gone) == sum(len(step.removed) for step in result.steps)
@@ -72,9 +69,7 @@ def check_record(network: Network, result: Rewrite) -> None:
 
 @given(st.data(), problems())
 @settings(deadline=None, max_examples=120)
-def test_without_tolerance_the_networks_are_equal(
-    data: st.DataObject, problem: tuple[Network, Bounds, Facts]
-) -> None:
+def test_without_tolerance_the_networks_are_equal(data: st.DataObject, problem: tuple[Network, Bounds, Facts]) -> None:
     network, box, facts = problem
     result = rewrite(network, facts)
     assert result.error == 0
@@ -162,9 +157,7 @@ def test_a_reduced_network_reduces_no_further(problem: tuple[Network, Bounds, Fa
 
 def test_a_tolerance_below_the_error_bound_falls_back_to_the_exact_reduction() -> None:
     odd = float(np.float32(0.1))
-    network = chain(
-        ([[odd], [odd / 2 + 1.0], [-1.0]], [1.0, 1.0, -1.0]), ([[odd, 1.0, 1.0], [1.0, odd, 1.0]], [0.0, 0.0])
-    )
+    network = chain(([[odd], [odd / 2 + 1.0], [-1.0]], [1.0, 1.0, -1.0]), ([[odd, 1.0, 1.0], [1.0, odd, 1.0]], [0.0, 0.0]))
     facts = proven_facts(network, [(Fraction(0), Fraction(1))])
     generous = rewrite(network, facts, Fraction(1, 1000))
     assert generous.network.sizes == ()

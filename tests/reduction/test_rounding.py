@@ -8,6 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+
+from secateur.network.linear import Dense
+from secateur.network.model import Affine, Network, Term
+from secateur.reduction import Range
+from secateur.reduction.rounding import _Coefficients, _Slopes, round_weights, rounding_error
+from secateur.reduction.state import affines_of, replace_affines
 from tests import strategies
 from tests.reduction.support import (
     Bounds,
@@ -20,12 +26,6 @@ from tests.reduction.support import (
     points_in,
 )
 
-from secateur.network.linear import Dense
-from secateur.network.model import Affine, Network, Term
-from secateur.reduction import Range
-from secateur.reduction.rounding import _Coefficients, _Slopes, round_weights, rounding_error
-from secateur.reduction.state import affines_of, replace_affines
-
 
 def ranges_of(bounds: Bounds) -> list[Range]:
     return [Range(lo, hi) for lo, hi in bounds]
@@ -37,9 +37,7 @@ def with_rational_weights(network: Network, divisor: int) -> Network:
     def divided(affine: Affine) -> Affine:
         terms = []
         for term in affine.terms:
-            exact = np.array(
-                [[v / divisor for v in row] for row in term.map.dense().rationals()], dtype=object
-            )
+            exact = np.array([[v / divisor for v in row] for row in term.map.dense().rationals()], dtype=object)
             terms.append(Term(term.source, Dense(exact.astype(np.float64), exact)))
         bias = tuple(v / divisor for v in affine.rational_bias())
         return Affine(tuple(terms), np.array([float(v) for v in bias]), bias)
@@ -54,9 +52,7 @@ def with_rational_weights(network: Network, divisor: int) -> Network:
     st.sampled_from([1, 3, 7]),
 )
 @settings(deadline=None, max_examples=100)
-def test_the_bound_holds_at_exact_points(
-    data: st.DataObject, network: Network, element_type: str, divisor: int
-) -> None:
+def test_the_bound_holds_at_exact_points(data: st.DataObject, network: Network, element_type: str, divisor: int) -> None:
     interface = replace(network.interface, element_type=element_type)
     exact = with_rational_weights(replace(network, interface=interface), divisor)
     rounded = round_weights(exact)
@@ -90,9 +86,7 @@ def test_signed_coefficients_cancel_behind_active_neurons() -> None:
     first = with_rational_weights(network, 3).layers[0]
     exact = replace_affines(network, {0: first})
     box = [(Fraction(0), Fraction(1))]
-    bound = rounding_error(
-        exact, round_weights(exact), ranges_of(box), [ranges_of(b) for b in naive_bounds(exact, box)]
-    )
+    bound = rounding_error(exact, round_weights(exact), ranges_of(box), [ranges_of(b) for b in naive_bounds(exact, box)])
     assert bound is not None
     assert bound < Fraction(1, 10**15)
 
@@ -138,9 +132,7 @@ def test_errors_along_all_paths_are_added() -> None:
     first, step = off_by_a_step()
     second = Affine((Term(1, dense([[1.0]])),), np.zeros(1))
     output = Affine((Term(1, dense([[1.0]])), Term(2, dense([[1.0]]))), np.zeros(1))
-    bound, differences = bound_and_differences(
-        Network(1, (first, second), output), [(Fraction(0), Fraction(1))]
-    )
+    bound, differences = bound_and_differences(Network(1, (first, second), output), [(Fraction(0), Fraction(1))])
     assert differences == [2 * step, 2 * step]
     assert 2 * step <= bound <= 2 * step * Fraction(1001, 1000)
 
@@ -182,9 +174,7 @@ def test_an_overflow_claims_nothing() -> None:
     """The weights stay finite, but their product exceeds every float64."""
     network = with_rational_weights(chain(([[3.0]], [1.0]), ([[1e200]], [0.0]), ([[1e200]], [0.0])), 1)
     third = with_rational_weights(network, 3).layers[0]
-    exact = replace(
-        replace_affines(network, {0: third}), interface=replace(network.interface, element_type="float64")
-    )
+    exact = replace(replace_affines(network, {0: third}), interface=replace(network.interface, element_type="float64"))
     box = [(Fraction(0), Fraction(1))]
     layers = [ranges_of(b) for b in naive_bounds(exact, box)]
     assert rounding_error(exact, round_weights(exact), ranges_of(box), layers) is None
@@ -216,10 +206,7 @@ def test_coefficients_enclose_every_exact_choice(
     weight = floats((3, 2), weights)
     result = coefficients.through(known).times(weight)
     for i in range(2):
-        row = [
-            slope[j] * (Fraction(centre[3 * i + j]) + choice[3 * i + j] * Fraction(radius[3 * i + j]))
-            for j in range(3)
-        ]
+        row = [slope[j] * (Fraction(centre[3 * i + j]) + choice[3 * i + j] * Fraction(radius[3 * i + j])) for j in range(3)]
         for k in range(2):
             exact = sum((row[j] * Fraction(weight[j, k].item()) for j in range(3)), Fraction(0))
             c, d = Fraction(result.centre[i, k].item()), Fraction(result.radius[i, k].item())

@@ -6,11 +6,11 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from tests.reduction.support import Bounds, Convolution, chain, dense, proven_facts
 
 from secateur.network.linear import Dense
 from secateur.network.model import Affine, Network, Term
 from secateur.reduction import Facts, Phase, Rewrite, Step, rewrite
+from tests.reduction.support import Bounds, Convolution, chain, dense, proven_facts
 
 BOX: Bounds = [(Fraction(0), Fraction(1)), (Fraction(0), Fraction(1))]
 TENTH = Fraction(1, 10)
@@ -50,9 +50,7 @@ def test_inactive_neurons_vanish_and_the_weights_stay() -> None:
 
 def test_rationals_survive_the_dropping_of_their_neighbours() -> None:
     third = np.array([[Fraction(1, 3)], [Fraction(-1, 3)]], dtype=object)
-    hidden = Affine(
-        (Term(0, Dense(third.astype(float), third)),), np.zeros(2), (Fraction(-1, 7), Fraction(0))
-    )
+    hidden = Affine((Term(0, Dense(third.astype(float), third)),), np.zeros(2), (Fraction(-1, 7), Fraction(0)))
     network = Network(1, (hidden,), Affine((Term(1, dense([[1.0, 1.0]])),), np.zeros(1)))
     result = reduced(network)
     assert result.kept == ((0,),)
@@ -151,9 +149,7 @@ def test_one_constant_that_cannot_be_stored_does_not_hold_back_the_others() -> N
 
 def test_an_active_layer_folds_where_its_products_can_be_stored() -> None:
     def network(weight: float) -> Network:
-        return chain(
-            ([[weight, 1.0], [2.0, 3.0], [1.0, 1.0]], [0.0, 1.0, 0.5]), ([[weight, 1.0, 1.0]], [0.0])
-        )
+        return chain(([[weight, 1.0], [2.0, 3.0], [1.0, 1.0]], [0.0, 1.0, 0.5]), ([[weight, 1.0, 1.0]], [0.0]))
 
     exact = reduced(network(0.5))
     assert rules_of(exact) == ["fold active layer"]
@@ -284,9 +280,7 @@ def proven_by_hand(network: Network) -> Facts:
 @pytest.mark.parametrize("phase", [Phase.INACTIVE, Phase.ACTIVE])
 def test_a_false_claim_is_obeyed_and_never_repaired(phase: Phase) -> None:
     """Intervals cannot refute the claim (z is 2 |x| - 1), so the result shows what was claimed."""
-    network = chain(
-        ([[1.0], [-1.0]], [0.0, 0.0]), ([[2.0, 2.0], [1.0, -1.0]], [-1.0, 0.0]), ([[1.0, 1.0]], [0.0])
-    )
+    network = chain(([[1.0], [-1.0]], [0.0, 0.0]), ([[2.0, 2.0], [1.0, -1.0]], [-1.0, 0.0]), ([[1.0, 1.0]], [0.0]))
     facts = Facts([-Fraction(1)], [Fraction(1)], [[Phase.UNSTABLE] * 2, [phase, Phase.UNSTABLE]])
     result = rewrite(network, facts)
     witness = [Fraction(1)]

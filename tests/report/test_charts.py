@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 import pytest
-from tests.report.summaries import make_neurons
 
 from secateur.report import charts
+from tests.report.summaries import make_neurons
 
 
 def widths(svg: str) -> list[float]:
@@ -20,9 +20,7 @@ def test_bar_lengths_are_in_proportion() -> None:
 
 
 def test_tick_stays_inside_the_bar() -> None:
-    places = re.findall(
-        r'class="tick" x="([0-9.]+)"', charts.bar(1, 1, 8, tick=8) + charts.bar(1, 1, 8, tick=2)
-    )
+    places = re.findall(r'class="tick" x="([0-9.]+)"', charts.bar(1, 1, 8, tick=8) + charts.bar(1, 1, 8, tick=2))
     assert [float(x) for x in places] == [99.5, 25.0]
 
 

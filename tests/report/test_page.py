@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.report.summaries import make_summary
 
 from secateur.report import render
 from secateur.report.charts import BASES, STATUSES
+from tests.report.summaries import make_summary
 
 VOID = {"meta"}
 HOSTILE = '"><script>alert(1)</script><img src="https://evil.example/x" onerror=\'x\'>&amp;\x00\u202e.onnx'
@@ -78,9 +78,7 @@ def test_summaries_are_json(summary: dict[str, Any]) -> None:
 
 def test_every_neuron_appears_once_with_its_status(summary: dict[str, Any]) -> None:
     expected = [
-        (f"{k}.{i}", neuron["status"])
-        for k, layer in enumerate(summary["neuron_status"], 1)
-        for i, neuron in enumerate(layer)
+        (f"{k}.{i}", neuron["status"]) for k, layer in enumerate(summary["neuron_status"], 1) for i, neuron in enumerate(layer)
     ]
     assert [(place, status) for place, status, _ in Page(render(summary)).neurons()] == expected
 
@@ -181,9 +179,7 @@ def test_tolerance_changes_the_promise() -> None:
     ("claimed", "largest", "agrees"),
     [("0", 0.0, True), ("0", 1e-3, False), ("1/100", 1e-3, True), ("1/100", 0.02, False)],
 )
-def test_a_difference_beyond_claim_and_noise_is_reported(
-    claimed: str, largest: float, *, agrees: bool
-) -> None:
+def test_a_difference_beyond_claim_and_noise_is_reported(claimed: str, largest: float, *, agrees: bool) -> None:
     measured = {"points": 1000, "max_difference": largest, "float32_noise": 1e-6}
     tolerance = {"requested": claimed, "claimed": claimed}
     said = Page(render(make_summary(agreement=measured, tolerance=tolerance))).words()
@@ -195,10 +191,7 @@ def test_folded_layers_are_shown_side_by_side() -> None:
     said = Page(render(make_summary((8, 8), layers={"original": [8, 8], "reduced": [5]}))).words()
     assert "2 layers before, 1 after" in said
     assert "Layer 15" in said
-    assert (
-        "No hidden layer is left."
-        in Page(render(make_summary((4,), layers={"original": [4], "reduced": []}))).words()
-    )
+    assert "No hidden layer is left." in Page(render(make_summary((4,), layers={"original": [4], "reduced": []}))).words()
 
 
 def test_trust_in_a_solver_is_said_only_where_it_exists() -> None:
@@ -261,9 +254,7 @@ def test_page_is_made_for_readers_and_screens() -> None:
     assert page.startswith('<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">')
     elements = Page(page).elements
     assert ("meta", {"name": "viewport", "content": "width=device-width, initial-scale=1"}) in elements
-    assert any(
-        tag == "meta" and str(a.get("content", "")).startswith("default-src 'none'") for tag, a in elements
-    )
+    assert any(tag == "meta" and str(a.get("content", "")).startswith("default-src 'none'") for tag, a in elements)
     assert "prefers-color-scheme: dark" in page
     assert "@media print" in page
     maps = [a for tag, a in elements if tag == "svg" and str(a.get("class")).startswith("map")]

@@ -59,9 +59,7 @@ def test_small_forms() -> None:
     assert [words.share(1.0, 4.0), words.share(1.0, 0.0)] == ["25 %", ""]
 
 
-@pytest.mark.parametrize(
-    ("text", "zero"), [("0", True), ("0.000", True), ("1/1000", False), ("1e-30", False)]
-)
+@pytest.mark.parametrize(("text", "zero"), [("0", True), ("0.000", True), ("1/1000", False), ("1e-30", False)])
 def test_is_zero(text: str, *, zero: bool) -> None:
     assert words.is_zero(text) == zero
     assert (words.rational(text) == Fraction(0)) == zero

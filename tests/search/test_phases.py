@@ -29,8 +29,7 @@ def z3_says(network: Network, domain: Domain, layer: int, neuron: int, sign: int
     """Whether exact Z3 finds a point with sign * z > 0."""
     bounds = root_bounds(chain_form(network, domain.lower, domain.upper), {})
     ranges = [
-        (low[:size], high[:size])
-        for low, high, size in zip(bounds.exact_lower, bounds.exact_upper, network.sizes, strict=True)
+        (low[:size], high[:size]) for low, high, size in zip(bounds.exact_lower, bounds.exact_upper, network.sizes, strict=True)
     ]
     question = (positive if sign > 0 else negative)(layer - 1, neuron)
     verdict = solve(normal_form(network, domain.lower, domain.upper, ranges, [question]), "z3", encoding=Encoding.CASE_SPLIT)
@@ -112,7 +111,9 @@ def tie(bias: float) -> Network:
     return Network(1, (first, second), Affine((Term(2, Dense(np.array([[1.0]]))),), np.zeros(1)))
 
 
-@pytest.mark.parametrize(("bias", "admitted"), [(0.0, {Status.INACTIVE, Status.UNKNOWN}), (2.0**-40, {Status.BOTH, Status.UNKNOWN})])
+@pytest.mark.parametrize(
+    ("bias", "admitted"), [(0.0, {Status.INACTIVE, Status.UNKNOWN}), (2.0**-40, {Status.BOTH, Status.UNKNOWN})]
+)
 def test_a_tie_is_never_misjudged(bias: float, admitted: set[Status]) -> None:
     """No epsilon: 0 at one point leaves a neuron inactive; 2**-40 at one point does not."""
     result = decide(tie(bias), Domain((Fraction(-1, 3),), (Fraction(1, 2),)), timeout=5.0)

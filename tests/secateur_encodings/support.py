@@ -69,9 +69,7 @@ def problems(draw: st.DrawFn, *, max_inputs: int = 2, max_relus: int = 3) -> Pro
         pre = draw(_forms(len(ranges)))
         bounds = range_of(pre, ranges)
         if bounds.lower < 0 < bounds.upper and draw(st.integers(0, 4)) == 0:
-            bounds = draw(
-                st.sampled_from([Interval(bounds.lower, Fraction(0)), Interval(Fraction(0), bounds.upper)])
-            )
+            bounds = draw(st.sampled_from([Interval(bounds.lower, Fraction(0)), Interval(Fraction(0), bounds.upper)]))
         relus.append(Relu(pre, bounds.lower, bounds.upper))
         ranges.append(relus[-1].output_range)
     free = Problem(tuple(inputs), tuple(relus))
@@ -94,15 +92,11 @@ def _with_phases(problem: Problem, active: Sequence[bool]) -> list[Inequality]:
     """The problem on the inputs at which these ReLUs have z >= 0 and the others z <= 0."""
     size = len(problem.inputs)
     unit = [tuple(Fraction(int(i == j)) for j in range(size)) for i in range(size)]
-    values = [
-        (u, Fraction(0)) for u in unit
-    ]  # of each variable: coefficients over the inputs, and a constant
+    values = [(u, Fraction(0)) for u in unit]  # of each variable: coefficients over the inputs, and a constant
     found: list[Inequality] = []
 
     def composed(form: LinearForm) -> tuple[tuple[Fraction, ...], Fraction]:
-        coefficients = tuple(
-            sum((c * values[v][0][i] for v, c in form.terms), Fraction(0)) for i in range(size)
-        )
+        coefficients = tuple(sum((c * values[v][0][i] for v, c in form.terms), Fraction(0)) for i in range(size))
         return coefficients, form.constant + sum((c * values[v][1] for v, c in form.terms), Fraction(0))
 
     def at_most(coefficients: Sequence[Fraction], bound: Fraction, *, strict: bool = False) -> None:
@@ -155,9 +149,7 @@ def hard_problem(inputs: int = 30) -> Problem:
         relus += [Relu(LinearForm.of({i: sign}), -one, one) for sign in (one, -one)]
     absolute = {inputs + k: -one for k in range(2 * inputs)}
     rows.append(Row(LinearForm.of(absolute), Fraction(-inputs)))
-    weights = [
-        Fraction(2 * ((i * i * 7919 + 12345 * i) % 100003) + (1 if i == 0 else 2)) for i in range(inputs)
-    ]
+    weights = [Fraction(2 * ((i * i * 7919 + 12345 * i) % 100003) + (1 if i == 0 else 2)) for i in range(inputs)]
     total = dict(enumerate(weights))
     rows.append(Row(LinearForm.of(total), Fraction(0)))
     rows.append(Row(LinearForm.of({v: -c for v, c in total.items()}), Fraction(0)))

@@ -7,7 +7,6 @@ from fractions import Fraction
 import pytest
 from hypothesis import given, settings
 from pysmt.environment import get_env
-from tests.secateur_encodings.support import HARD_LIMIT, feasible, hard_problem, problems
 
 from secateur_encodings import (
     SOLVERS,
@@ -24,6 +23,7 @@ from secateur_encodings import (
     decide,
     solve,
 )
+from tests.secateur_encodings.support import HARD_LIMIT, feasible, hard_problem, problems
 
 ONE = Fraction(1)
 THIRDS = Interval(Fraction(-1, 3), Fraction(2, 3))
@@ -80,9 +80,7 @@ def test_an_aggregated_row_of_long_rationals_is_refuted(solver: str, bits: int) 
     # sum c_i x_i > least - 2^-bits on the box, so its negation is unsatisfiable by a hair.
     coefficients = [Fraction((7 ** (i + 40) % 2**bits) * (-1) ** i + 1, 2 ** (bits - 2)) for i in range(40)]
     boxes = [Interval(Fraction(-i - 1, 10), Fraction(i + 2, 3)) for i in range(40)]
-    least = sum(
-        (min(c * b.lower, c * b.upper) for c, b in zip(coefficients, boxes, strict=True)), Fraction(0)
-    )
+    least = sum((min(c * b.lower, c * b.upper) for c, b in zip(coefficients, boxes, strict=True)), Fraction(0))
     form = LinearForm.of(dict(enumerate(coefficients)))
     refutable = Problem(tuple(boxes), (), (Row(form, least - Fraction(1, 2**bits)),))
     assert isinstance(decide(refutable, solver), Unsat)

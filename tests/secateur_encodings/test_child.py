@@ -11,9 +11,9 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from tests.secateur_encodings.support import HARD_LIMIT, hard_problem
 
 from secateur_encodings import SOLVERS, Problem, Sat, SolverChild, Unknown, Unsat, Verdict, worker_command
+from tests.secateur_encodings.support import HARD_LIMIT, hard_problem
 
 EASY = hard_problem(2)
 SATISFIABLE = Problem(EASY.inputs, EASY.relus)

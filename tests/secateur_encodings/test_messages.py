@@ -9,7 +9,6 @@ from fractions import Fraction
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.secateur_encodings.support import fractions, hard_problem, problems
 
 from secateur_encodings import Problem, Sat, Unknown, Unsat, Verdict
 from secateur_encodings.messages import (
@@ -25,6 +24,7 @@ from secateur_encodings.messages import (
     read_query,
     write_message,
 )
+from tests.secateur_encodings.support import fractions, hard_problem, problems
 
 VERDICTS = st.one_of(
     st.just(Unsat()),

@@ -7,9 +7,9 @@ from fractions import Fraction
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.secateur_encodings.support import fractions, problems, range_of
 
 from secateur_encodings import Interval, LinearForm, Problem, Relu, Row, Sat, Unknown, Unsat, Verdict
+from tests.secateur_encodings.support import fractions, problems, range_of
 
 ONE = Fraction(1)
 #: Where a coordinate lies between its bounds.

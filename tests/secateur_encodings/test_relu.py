@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pysmt.environment import Environment
-from tests.secateur_encodings.support import fractions, problems
 
 from secateur_encodings import Encoding, Interval, LinearForm, Problem, Relu, Row
 from secateur_encodings.relu import COEFFICIENT_BITS, encode
+from tests.secateur_encodings.support import fractions, problems
 
 #: Where a coordinate lies between its bounds.
 SHARES = st.sampled_from([Fraction(n, 8) for n in range(9)])
@@ -25,9 +25,7 @@ def formula_holds(problem: Problem, encoding: Encoding, values: tuple[Fraction, 
         _, assertions = encode(problem, encoding, env)
         names = [f"x{i}" for i in range(len(problem.inputs))] + [f"r{k}" for k in range(len(problem.relus))]
         manager = env.formula_manager
-        known = {
-            manager.get_symbol(name): manager.Real(value) for name, value in zip(names, values, strict=True)
-        }
+        known = {manager.get_symbol(name): manager.Real(value) for name, value in zip(names, values, strict=True)}
         result = env.simplifier.simplify(env.substituter.substitute(manager.And(assertions), known))
         assert result.is_bool_constant()
         return bool(result.constant_value())
@@ -41,9 +39,7 @@ def points(problem: Problem, data: st.DataObject) -> list[Fraction]:
 @pytest.mark.parametrize("encoding", EXACT)
 @settings(max_examples=40, deadline=None)
 @given(problem=problems(), data=st.data())
-def test_exact_encodings_hold_exactly_at_the_solutions(
-    encoding: Encoding, problem: Problem, data: st.DataObject
-) -> None:
+def test_exact_encodings_hold_exactly_at_the_solutions(encoding: Encoding, problem: Problem, data: st.DataObject) -> None:
     inputs = points(problem, data)
     assert formula_holds(problem, encoding, problem.evaluate(inputs)) == problem.satisfied(inputs)
 
@@ -56,8 +52,7 @@ def test_the_rounded_encoding_holds_at_every_solution(problem: Problem, data: st
     # Rows that are just satisfied: the tightest case for the outward rounding.
     rows = tuple(Row(row.form, row.form.value(values)) for row in problem.rows)
     relus = tuple(
-        Relu(relu.pre, min(relu.lower, relu.pre.value(values)), max(relu.upper, relu.pre.value(values)))
-        for relu in problem.relus
+        Relu(relu.pre, min(relu.lower, relu.pre.value(values)), max(relu.upper, relu.pre.value(values))) for relu in problem.relus
     )
     tight = Problem(problem.inputs, relus, rows)
     assert tight.satisfied(inputs)
@@ -67,9 +62,7 @@ def test_the_rounded_encoding_holds_at_every_solution(problem: Problem, data: st
 @pytest.mark.parametrize("encoding", EXACT)
 @settings(max_examples=40, deadline=None)
 @given(value=fractions(), shift=fractions().filter(lambda s: s != 0))
-def test_a_wrong_relu_value_satisfies_no_exact_encoding(
-    encoding: Encoding, value: Fraction, shift: Fraction
-) -> None:
+def test_a_wrong_relu_value_satisfies_no_exact_encoding(encoding: Encoding, value: Fraction, shift: Fraction) -> None:
     problem = Problem(
         (Interval(-abs(value), abs(value)),),
         (Relu(LinearForm(((0, Fraction(1)),)), -abs(value), abs(value)),),

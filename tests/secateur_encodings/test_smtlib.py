@@ -11,9 +11,9 @@ import cvc5
 import pytest
 import z3
 from hypothesis import given, settings
-from tests.secateur_encodings.support import feasible, problems
 
 from secateur_encodings import Encoding, Interval, LinearForm, Problem, Relu, Row, to_smtlib
+from tests.secateur_encodings.support import feasible, problems
 
 EXAMPLE = Problem(
     (Interval(Fraction(-1, 3), Fraction(1)),),
@@ -50,9 +50,7 @@ def cvc5_verdict(text: str) -> str:
 @pytest.mark.parametrize("encoding", [Encoding.CASE_SPLIT, Encoding.ITE])
 @settings(max_examples=25, deadline=None)
 @given(problem=problems())
-def test_solvers_that_read_the_text_decide_the_problem(
-    read: object, encoding: Encoding, problem: Problem
-) -> None:
+def test_solvers_that_read_the_text_decide_the_problem(read: object, encoding: Encoding, problem: Problem) -> None:
     assert callable(read)
     assert read(to_smtlib(problem, encoding)) == ("sat" if feasible(problem) else "unsat")
 

@@ -7,7 +7,6 @@ import subprocess
 import sys
 
 import pytest
-from tests.secateur_encodings.support import hard_problem
 
 from secateur_encodings import SOLVERS, Problem, Sat, Unsat, Verdict, worker_command
 from secateur_encodings.messages import (
@@ -19,6 +18,7 @@ from secateur_encodings.messages import (
     read_message,
     write_message,
 )
+from tests.secateur_encodings.support import hard_problem
 
 # The real worker, with a real solver that also writes to standard output, as Python and as C would.
 CHATTERING_WORKER = """

@@ -52,9 +52,7 @@ def test_dimension_and_widths() -> None:
     BOX.require_dimension(2, "net.onnx")
     with pytest.raises(InputError) as caught:
         BOX.require_dimension(5, "net.onnx")
-    expected = (
-        "net.onnx: the domain has 2 coordinates but the network has 5 inputs; give a domain of dimension 5"
-    )
+    expected = "net.onnx: the domain has 2 coordinates but the network has 5 inputs; give a domain of dimension 5"
     assert str(caught.value) == expected
 
 

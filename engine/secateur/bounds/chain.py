@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from secateur.network import Network
-from secateur.network.model import Affine
+from secateur.network.model import Affine, Term
 
 __all__ = ["ChainLayer", "chain_form"]
 
@@ -59,9 +59,14 @@ def chain_form(network: Network, lower: tuple[Fraction, ...], upper: tuple[Fract
 def _last_readers(network: Network) -> list[int]:
     last = [0] * (len(network.layers) + 1)
     for k, affine in enumerate(network.layers, start=1):
-        for term in affine.terms:
+        for term in _read(affine):
             last[term.source] = k
     return last
+
+
+def _read(affine: Affine) -> list[Term]:
+    """The terms with a coefficient other than zero."""
+    return [t for t in affine.terms if t.map.dense().weight.any() or t.map.dense().exact is not None]
 
 
 def _unit_row(column: int, width: int) -> list[Fraction]:
@@ -80,7 +85,7 @@ def _own_rows(
     bias = list(affine.rational_bias())
     rows = [[Fraction(0)] * (width + 1) for _ in range(affine.size)]
     widths = [high - low for low, high in zip(lower, upper, strict=True)]
-    for term in affine.terms:
+    for term in _read(affine):
         start = position[term.source]
         for i, stored in enumerate(term.map.dense().rationals()):
             row, weights = rows[i], stored

@@ -25,6 +25,6 @@ def set_threads(count: int) -> int:
     """Let kernels use at most `count` threads; returns how many they will use."""
     import numba
 
-    threads = min(count, int(numba.config.NUMBA_NUM_THREADS))
+    threads = min(count, int(vars(numba.config)["NUMBA_NUM_THREADS"]))
     numba.set_num_threads(threads)
     return threads

@@ -213,7 +213,7 @@ def _match(value: Any, tolerance: Fraction) -> tuple[tuple[int, int, int, int], 
     def entry(item: Any, where: str) -> tuple[int, ...]:
         if not isinstance(item, list) or len(item) != 4:
             raise _bad(where, "four integers are needed")
-        return tuple(_integer(number, where, i % 2 == 0, MAX_INTEGER) for i, number in enumerate(item))
+        return tuple(_integer(number, where, 1 - i % 2, MAX_INTEGER) for i, number in enumerate(item))
 
     pairs = _list([] if value is None else value, "match", entry)
     if len({pair[:2] for pair in pairs}) != len(pairs):

@@ -76,18 +76,14 @@ class ExactArray:
     def of_fractions(cls, values: Sequence[Fraction], shape: tuple[int, ...]) -> ExactArray:
         """From rationals in row-major order; OverflowError where one is beyond float64."""
         floats = [v.numerator / v.denominator for v in values]
-        if all(
-            f.as_integer_ratio() == (v.numerator, v.denominator) for f, v in zip(floats, values, strict=True)
-        ):
+        if all(f.as_integer_ratio() == (v.numerator, v.denominator) for f, v in zip(floats, values, strict=True)):
             return cls(np.array(floats, dtype=np.float64).reshape(shape))
         return cls(np.array(floats).reshape(shape), _objects(values, shape))
 
     @classmethod
     def of_integers(cls, numerators: Objects, denominator: int) -> ExactArray:
         """The array numerators / denominator."""
-        return cls.of_fractions(
-            [Fraction(n, denominator) for n in numerators.ravel().tolist()], numerators.shape
-        )
+        return cls.of_fractions([Fraction(n, denominator) for n in numerators.ravel().tolist()], numerators.shape)
 
     @classmethod
     def concatenated(cls, parts: Sequence[ExactArray]) -> ExactArray:
@@ -246,7 +242,5 @@ def _exact_matmul(a: Floats, b: Floats) -> Floats | None:
 
 def _row_minimum(a: Floats) -> NDArray[np.int64]:
     """Exponent of the lowest bit set in each row; 0 for rows of zeros."""
-    lowest = np.where(a == 0.0, np.iinfo(np.int64).max, _lowest_bits(a)).min(
-        axis=1, initial=np.iinfo(np.int64).max
-    )
+    lowest = np.where(a == 0.0, np.iinfo(np.int64).max, _lowest_bits(a)).min(axis=1, initial=np.iinfo(np.int64).max)
     return np.where(lowest == np.iinfo(np.int64).max, 0, lowest)

@@ -69,9 +69,7 @@ def _of(array: ExactArray) -> Dense:
 def check_size(rows: int, columns: int) -> None:
     """UnsupportedError for a matrix of more entries than lowering is willing to store."""
     if rows * columns > _MAX_ENTRIES:
-        raise UnsupportedError(
-            f"a matrix of {rows} x {columns} entries would be needed", "use a smaller network"
-        )
+        raise UnsupportedError(f"a matrix of {rows} x {columns} entries would be needed", "use a smaller network")
 
 
 def materialised(map_: Map) -> Dense | Conv:
@@ -79,9 +77,7 @@ def materialised(map_: Map) -> Dense | Conv:
     if isinstance(map_, Conv):
         return map_
     matrix = _matrix(map_)
-    return Dense(
-        np.ascontiguousarray(matrix.weight), matrix.exact
-    )  # transposed views would cost every kernel
+    return Dense(np.ascontiguousarray(matrix.weight), matrix.exact)  # transposed views would cost every kernel
 
 
 def _matrix(map_: Map) -> Dense:
@@ -96,9 +92,7 @@ def composed(outer: Dense | Conv, inner: Map) -> Map:
     if isinstance(inner, Monomial):
         if inner.is_identity:
             return outer
-        used = (
-            np.flatnonzero(inner.scale.floats) if inner.scale.rationals is None else np.arange(inner.out_size)
-        )
+        used = np.flatnonzero(inner.scale.floats) if inner.scale.rationals is None else np.arange(inner.out_size)
         if len(np.unique(inner.index[used])) == len(used):
             return _columns_moved(_matrix(outer), inner, used)
     left, right = _matrix(outer), _matrix(inner)

@@ -62,9 +62,7 @@ def _load(data: bytes, source: str, folder: Path | None) -> onnx.ModelProto:
     try:
         model = onnx.load_model_from_string(data)
     except DecodeError:
-        raise InputError(
-            "is no ONNX model or is damaged", where=source, remedy="fetch or export it again"
-        ) from None
+        raise InputError("is no ONNX model or is damaged", where=source, remedy="fetch or export it again") from None
     if not model.graph.node:
         raise InputError("holds a graph without nodes", where=source, remedy="check that it is an ONNX model")
     if any(onnx.external_data_helper.uses_external_data(t) for t in model.graph.initializer):
@@ -125,9 +123,7 @@ class _Reader:
         output = self._value(wanted.name, self.source)
         if output.element_type != element_type or output.size == 0:
             problem = f"output {wanted.name!r} is {output.element_type} of size {output.size}"
-            raise InputError(
-                problem, where=self.source, remedy=f"the input is {element_type}; make them the same type"
-            )
+            raise InputError(problem, where=self.source, remedy=f"the input is {element_type}; make them the same type")
         interface = Interface(
             input_name=given.name,
             input_shape=input_shape,
@@ -143,9 +139,7 @@ class _Reader:
 
     def _ports(self) -> tuple[onnx.ValueInfoProto, onnx.ValueInfoProto]:
         # Old files list the stored weights among the inputs.
-        inputs = [
-            port for port in self.graph.input if port.name not in self.stored and port.name not in self.sparse
-        ]
+        inputs = [port for port in self.graph.input if port.name not in self.stored and port.name not in self.sparse]
         for ports, kind in ((inputs, "inputs"), (self.graph.output, "outputs")):
             if len(ports) != 1:
                 names = ", ".join(port.name for port in ports) or "none"
@@ -164,13 +158,9 @@ class _Reader:
         tensor = port.type.tensor_type
         where = f"{self.source}: input {port.name!r}"
         if tensor.elem_type not in _ELEMENT_TYPES:
-            raise InputError(
-                f"has elements of ONNX type {tensor.elem_type}", where=where, remedy="use a float type"
-            )
+            raise InputError(f"has elements of ONNX type {tensor.elem_type}", where=where, remedy="use a float type")
         if not tensor.HasField("shape"):
-            raise InputError(
-                "has no shape", where=where, remedy="export the network with the shape of its input"
-            )
+            raise InputError("has no shape", where=where, remedy="export the network with the shape of its input")
         shape = _declared_shape(port)
         if None in shape[1:]:
             remedy = "fix every axis but the first (onnx.tools.update_model_dims)"
@@ -195,15 +185,11 @@ class _Reader:
         inputs = tuple(self._value(name, where) if name else None for name in proto.input)
         try:
             attributes = dict(_attributes(proto))
-            result = operator(
-                Node(proto.op_type, self.opset, inputs, attributes, len(proto.output), self.lowering)
-            )
+            result = operator(Node(proto.op_type, self.opset, inputs, attributes, len(proto.output), self.lowering))
         except UnsupportedError as error:
             raise InputError(error.problem, where=where, remedy=error.remedy) from None
         except (ArithmeticError, IndexError, MemoryError, TypeError, ValueError) as error:
-            raise InputError(
-                f"the node is malformed ({error})", where=where, remedy="check the model"
-            ) from error
+            raise InputError(f"the node is malformed ({error})", where=where, remedy="check the model") from error
         results = result if isinstance(result, tuple) else (result,)
         self.values.update(zip(proto.output, results, strict=False))
 
@@ -213,9 +199,7 @@ class _Reader:
         if name in self.values:
             return self.values[name]
         if name in self.sparse:
-            raise InputError(
-                f"weight {name!r} is stored as a sparse tensor", where=where, remedy="store it densely"
-            )
+            raise InputError(f"weight {name!r} is stored as a sparse tensor", where=where, remedy="store it densely")
         raise InputError(f"value {name!r} is no supported output of an earlier node", where=where)
 
     def _stored_value(self, name: str) -> Tensor:
@@ -225,9 +209,7 @@ class _Reader:
         try:
             values = numpy_helper.to_array(self.stored[name])
         except (KeyError, TypeError, ValueError) as error:
-            raise InputError(
-                f"is damaged ({error})", where=where, remedy="export the network again"
-            ) from None
+            raise InputError(f"is damaged ({error})", where=where, remedy="export the network again") from None
         try:
             return constant_tensor(values, "it")
         except UnsupportedError as error:
@@ -248,9 +230,7 @@ def _declared_shape(port: onnx.ValueInfoProto) -> tuple[int | None, ...]:
     return tuple(d.dim_value if d.dim_value > 0 else None for d in port.type.tensor_type.shape.dim)
 
 
-def _output_shape(
-    port: onnx.ValueInfoProto, actual: tuple[int, ...], *, dynamic: bool
-) -> tuple[int | None, ...]:
+def _output_shape(port: onnx.ValueInfoProto, actual: tuple[int, ...], *, dynamic: bool) -> tuple[int | None, ...]:
     """The declared shape where it agrees with the computed one, else the computed one."""
     declared = _declared_shape(port)
     if len(declared) == len(actual) and all(n in (None, m) for n, m in zip(declared, actual, strict=True)):

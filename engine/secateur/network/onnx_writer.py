@@ -32,9 +32,7 @@ _IR_VERSION = 8  # the newest that runtimes of the time of opset 13 to 17 accept
 _ELEMENT_TYPES = {"float32": 1, "float16": 10, "float64": 11}
 
 
-def write_onnx(
-    network: Network, path: str | Path, *, provenance: Mapping[str, str] | None = None, opset: int = 13
-) -> bytes:
+def write_onnx(network: Network, path: str | Path, *, provenance: Mapping[str, str] | None = None, opset: int = 13) -> bytes:
     """Write the network and return the bytes of the file; parameters and errors of `to_model_bytes`.
 
     The file appears complete or not at all. InputError where it cannot be written.
@@ -44,9 +42,7 @@ def write_onnx(
     return data
 
 
-def to_model_bytes(
-    network: Network, *, provenance: Mapping[str, str] | None = None, opset: int = 13
-) -> bytes:
+def to_model_bytes(network: Network, *, provenance: Mapping[str, str] | None = None, opset: int = 13) -> bytes:
     """The network as an ONNX file with the ports of `network.interface`.
 
     Parameters
@@ -61,9 +57,7 @@ def to_model_bytes(
         raise ValueError(f"opset {opset} is not between {_OPSETS[0]} and {_OPSETS[-1]}")
     if not all((*network.sizes, network.output_size, network.input_size)):
         raise ValueError("an empty layer cannot be written; fold it first")
-    model = helper.make_model(
-        _Writer(network).graph(), opset_imports=[helper.make_opsetid("", opset)], ir_version=_IR_VERSION
-    )
+    model = helper.make_model(_Writer(network).graph(), opset_imports=[helper.make_opsetid("", opset)], ir_version=_IR_VERSION)
     model.producer_name = "secateur"
     for key, value in (provenance or {}).items():
         model.metadata_props.add(key=key, value=value)
@@ -169,9 +163,7 @@ class _Writer:
         first_bias = _channel_bias(terms[0].map, bias) if isinstance(terms[0].map, Conv) else bias
         total = self._term(terms[0], values, names[0], first_bias)
         if first_bias is None:
-            total = self._node(
-                "Add", [total, self._weight(bias, f"{label}.bias")], self._name(f"{label}.shifted")
-            )
+            total = self._node("Add", [total, self._weight(bias, f"{label}.bias")], self._name(f"{label}.shifted"))
         for term, name in zip(terms[1:], names[1:], strict=True):
             value = self._term(term, values, name, None)
             total = self._node("Add", [total, value], self._name(f"{name}.total"))

@@ -42,9 +42,7 @@ class Replay:
             raise InputError(f"onnxruntime cannot load it: {_first_line(error)}", where=where) from None
         port = self._session.get_inputs()[0]
         if len(self._session.get_inputs()) != 1:
-            raise InputError(
-                f"onnxruntime sees {len(self._session.get_inputs())} inputs, not one", where=where
-            )
+            raise InputError(f"onnxruntime sees {len(self._session.get_inputs())} inputs, not one", where=where)
         if port.type not in _ELEMENT_TYPES:
             raise InputError(f"onnxruntime sees input {port.name!r} of type {port.type}", where=where)
         self._name, self._type = port.name, _ELEMENT_TYPES[port.type]

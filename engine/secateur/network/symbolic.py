@@ -65,9 +65,7 @@ class Tensor:
     def take(self, index: Index, fill: float = 0.0) -> Tensor:
         """The elements of these flat numbers, in the shape of `index`; -1 stands for the constant `fill`."""
         inside = index >= 0
-        moved = self.bias.rearranged(
-            lambda a: a.ravel()[np.where(inside, index, 0)] if a.size else a.reshape(index.shape)
-        )
+        moved = self.bias.rearranged(lambda a: a.ravel()[np.where(inside, index, 0)] if a.size else a.reshape(index.shape))
         if not inside.all():
             mask = ExactArray(inside.astype(np.float64))
             moved = moved * mask + ExactArray(np.where(inside, 0.0, fill))
@@ -135,22 +133,16 @@ def _common_shape(left: Tensor, right: Tensor) -> tuple[int, ...]:
     try:
         return np.broadcast_shapes(left.shape, right.shape)
     except ValueError:
-        raise UnsupportedError(
-            f"shapes {list(left.shape)} and {list(right.shape)} do not broadcast"
-        ) from None
+        raise UnsupportedError(f"shapes {list(left.shape)} and {list(right.shape)} do not broadcast") from None
 
 
 def concatenated(tensors: Sequence[Tensor], axis: int) -> Tensor:
     """The tensors joined along one axis."""
     try:
         starts = np.cumsum([0, *(t.size for t in tensors)])
-        index = np.concatenate(
-            [t.positions() + start for t, start in zip(tensors, starts, strict=False)], axis
-        )
+        index = np.concatenate([t.positions() + start for t, start in zip(tensors, starts, strict=False)], axis)
     except ValueError:
-        raise UnsupportedError(
-            f"shapes {[list(t.shape) for t in tensors]} do not join on axis {axis}"
-        ) from None
+        raise UnsupportedError(f"shapes {[list(t.shape) for t in tensors]} do not join on axis {axis}") from None
     bias = ExactArray.concatenated([t.bias.reshape((-1,)) for t in tensors])
     widths = {s: m.in_size for t in tensors for s, m in t.terms.items()}
     terms = {s: stacked([t.terms.get(s) or _zero(t.size, w) for t in tensors]) for s, w in widths.items()}

@@ -22,11 +22,7 @@ class Windows:
     dilations: tuple[int, int] = (1, 1)
 
     def __post_init__(self) -> None:
-        if (
-            min(*self.kernel, *self.strides, *self.dilations) < 1
-            or min(self.pads) < 0
-            or min(self.out_shape) < 1
-        ):
+        if min(*self.kernel, *self.strides, *self.dilations) < 1 or min(self.pads) < 0 or min(self.out_shape) < 1:
             raise ValueError(f"no window of shape {self.kernel} fits into a plane of shape {self.in_shape}")
 
     @property

@@ -172,9 +172,7 @@ def _modular_pivots(matrix: Rationals) -> tuple[list[int], list[int]]:
     return rows, columns
 
 
-def _solve(
-    matrix: Sequence[Sequence[Fraction]], right: Sequence[Sequence[Fraction]]
-) -> list[list[Fraction]] | None:
+def _solve(matrix: Sequence[Sequence[Fraction]], right: Sequence[Sequence[Fraction]]) -> list[list[Fraction]] | None:
     """X with matrix X = right by exact elimination, or None if the square matrix is singular."""
     table = [[*a, *b] for a, b in zip(matrix, right, strict=True)]
     size = len(table)

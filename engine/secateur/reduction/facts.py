@@ -130,9 +130,7 @@ def _box(facts: Facts) -> tuple[Range, ...]:
     box = tuple(Range(lower, upper) for lower, upper in zip(facts.lower, facts.upper, strict=True))
     for i, side in enumerate(box):
         if side.is_empty:
-            raise ContradictoryFactsError(
-                f"input {i} has lower bound {side.lower} above upper bound {side.upper}"
-            )
+            raise ContradictoryFactsError(f"input {i} has lower bound {side.lower} above upper bound {side.upper}")
     return box
 
 

@@ -92,12 +92,7 @@ def replace_active(state: State, layer: int, arithmetic: Arithmetic) -> State | 
 def _place(state: State, layer: int) -> _Place | None:
     active = [i for i, neuron in enumerate(state.neurons[layer]) if neuron.phase is Phase.ACTIVE]
     affine, readers = state.network.layers[layer], consumers_of(state.network, layer)
-    if (
-        len(active) < 2
-        or len(readers) != 1
-        or len(affine.terms) != 1
-        or not is_editable(state.network, layer)
-    ):
+    if len(active) < 2 or len(readers) != 1 or len(affine.terms) != 1 or not is_editable(state.network, layer):
         return None
     reading = [t for t in affines_of(state.network)[readers[0]].terms if t.source == layer + 1]
     if len(reading) != 1:
@@ -191,8 +186,7 @@ def _affine(source: int, rows: Rationals, bias: Rationals) -> Affine:
 def _new_neurons(ranges: Sequence[Range], shift: Rationals) -> list[Neuron]:
     """Active neurons: values with these ranges (lower bounds known) plus a shift that lifts them."""
     shifted = [
-        Range((r.lower or Fraction(0)) + s, None if r.upper is None else r.upper + s)
-        for r, s in zip(ranges, shift, strict=True)
+        Range((r.lower or Fraction(0)) + s, None if r.upper is None else r.upper + s) for r, s in zip(ranges, shift, strict=True)
     ]
     return [Neuron(None, Phase.ACTIVE, bound) for bound in shifted]
 
@@ -229,10 +223,7 @@ def _with_rows(affine: Affine, others: list[int], new: _Replacement) -> Affine:
 
 
 def _with_columns(affine: Affine, source: int, others: list[int], new: _Replacement) -> Affine:
-    terms = tuple(
-        Term(source, _replaced_columns(t.map.dense(), others, new)) if t.source == source else t
-        for t in affine.terms
-    )
+    terms = tuple(Term(source, _replaced_columns(t.map.dense(), others, new)) if t.source == source else t for t in affine.terms)
     return affine_from_rationals(terms, rational_vector(affine.rational_bias()) + new.correction)
 
 

@@ -133,9 +133,7 @@ def _fold_constants_of(state: State, layer: int, arithmetic: Arithmetic) -> Stat
     return None
 
 
-def _biases_with(
-    state: State, layer: int, values: dict[int, Fraction], arithmetic: Arithmetic
-) -> dict[int, Affine] | None:
+def _biases_with(state: State, layer: int, values: dict[int, Fraction], arithmetic: Arithmetic) -> dict[int, Affine] | None:
     """The readers of a layer with the outputs of constant neurons in their biases; None if not storable."""
     chosen = [i for i, value in values.items() if value]
     if not chosen:
@@ -192,9 +190,7 @@ def merge_duplicates(state: State, layer: int, arithmetic: Arithmetic) -> State 
             continue
         members = [state.neurons[layer][i] for i in group]
         neurons = list(state.neurons)
-        neurons[layer] = tuple(
-            _shared(members) if i == group[0] else neuron for i, neuron in enumerate(state.neurons[layer])
-        )
+        neurons[layer] = tuple(_shared(members) if i == group[0] else neuron for i, neuron in enumerate(state.neurons[layer]))
         merged = replace(state, network=replace_affines(state.network, changes), neurons=tuple(neurons))
         return _drop(merged, layer, group[1:], "merge duplicates", f"equal to neuron {members[0].original}")
     return None
@@ -202,18 +198,14 @@ def merge_duplicates(state: State, layer: int, arithmetic: Arithmetic) -> State 
 
 def _duplicate_groups(affine: Affine) -> list[list[int]]:
     """Positions of equal rows, two or more at a time."""
-    tables = [
-        t.map.dense().weight if t.map.dense().exact is None else t.map.dense().exact for t in affine.terms
-    ]
+    tables = [t.map.dense().weight if t.map.dense().exact is None else t.map.dense().exact for t in affine.terms]
     groups: defaultdict[tuple[object, ...], list[int]] = defaultdict(list)
     for i, bias in enumerate(affine.rational_bias()):
         groups[(bias, *(tuple(table[i].tolist()) for table in tables if table is not None))].append(i)
     return [group for group in groups.values() if len(group) > 1]
 
 
-def _columns_summed(
-    state: State, layer: int, group: Sequence[int], arithmetic: Arithmetic
-) -> dict[int, Affine] | None:
+def _columns_summed(state: State, layer: int, group: Sequence[int], arithmetic: Arithmetic) -> dict[int, Affine] | None:
     """The readers of a layer with a group's columns added into its first; None if not storable."""
     changes = {}
     for position in consumers_of(state.network, layer):

@@ -100,9 +100,7 @@ def replace_affines(network: Network, changes: Mapping[int, Affine]) -> Network:
 def consumers_of(network: Network, layer: int) -> list[int]:
     """Positions of the affine functions that read the output of a layer."""
     return [
-        position
-        for position, affine in enumerate(affines_of(network))
-        if any(term.source == layer + 1 for term in affine.terms)
+        position for position, affine in enumerate(affines_of(network)) if any(term.source == layer + 1 for term in affine.terms)
     ]
 
 
@@ -110,10 +108,7 @@ def is_editable(network: Network, layer: int) -> bool:
     """Whether single neurons of a layer can be dropped: only matrices lead to it and away from it."""
     incoming = all(isinstance(term.map, Dense) for term in network.layers[layer].terms)
     return incoming and all(
-        isinstance(term.map, Dense)
-        for affine in affines_of(network)
-        for term in affine.terms
-        if term.source == layer + 1
+        isinstance(term.map, Dense) for affine in affines_of(network) for term in affine.terms if term.source == layer + 1
     )
 
 
@@ -148,9 +143,7 @@ def _select_rows(affine: Affine, index: np.typing.NDArray[np.intp]) -> Affine:
 
 
 def _select_columns(affine: Affine, source: int, index: np.typing.NDArray[np.intp]) -> Affine:
-    terms = tuple(
-        Term(source, _slice(t.map, index, axis=1)) if t.source == source else t for t in affine.terms
-    )
+    terms = tuple(Term(source, _slice(t.map, index, axis=1)) if t.source == source else t for t in affine.terms)
     return replace(affine, terms=terms)
 
 
@@ -166,17 +159,11 @@ def _remove_layer(state: State, layer: int) -> State:
     del affines[layer]
     network = replace(state.network, layers=tuple(affines[:-1]), output=affines[-1])
     neurons = state.neurons[:layer] + state.neurons[layer + 1 :]
-    return replace(
-        state, network=network, neurons=neurons, layers=state.layers[:layer] + state.layers[layer + 1 :]
-    )
+    return replace(state, network=network, neurons=neurons, layers=state.layers[:layer] + state.layers[layer + 1 :])
 
 
 def _without_source(affine: Affine, source: int, state: State) -> Affine:
-    terms = tuple(
-        replace(t, source=t.source - 1) if t.source > source else t
-        for t in affine.terms
-        if t.source != source
-    )
+    terms = tuple(replace(t, source=t.source - 1) if t.source > source else t for t in affine.terms if t.source != source)
     # An affine function has to read something: a constant reads zero times the input.
     terms = terms or (Term(0, zero_map(affine.size, state.network.input_size)),)
     return replace(affine, terms=terms)
@@ -187,7 +174,5 @@ def drop_unread_layers(state: State) -> State:
     for layer in reversed(range(len(state.network.layers))):
         if not consumers_of(state.network, layer):
             number, neurons = state.layers[layer], state.neurons[layer]
-            state = _remove_layer(state, layer).record(
-                "drop unread", number, neurons, "nobody reads the layer"
-            )
+            state = _remove_layer(state, layer).record("drop unread", number, neurons, "nobody reads the layer")
     return state

@@ -36,12 +36,8 @@ def bar(after: float, before: float, longest: float, tick: float | None = None) 
         element("rect", class_="solid", x=0, y=0, width=width(after), height=10),
     ]
     if tick is not None:
-        parts.append(
-            element("rect", class_="tick", x=width(min(tick, 0.995 * longest)), y=0, width="0.5", height=10)
-        )
-    return element(
-        "svg", *parts, class_="bar", viewBox="0 0 100 10", preserveAspectRatio="none", aria_hidden="true"
-    )
+        parts.append(element("rect", class_="tick", x=width(min(tick, 0.995 * longest)), y=0, width="0.5", height=10))
+    return element("svg", *parts, class_="bar", viewBox="0 0 100 10", preserveAspectRatio="none", aria_hidden="true")
 
 
 def shares(parts: Sequence[tuple[str, float]]) -> Markup:
@@ -52,9 +48,7 @@ def shares(parts: Sequence[tuple[str, float]]) -> Markup:
         wide = 100 * size / total if total > 0 else 0.0
         cells.append(element("rect", class_=class_, x=f"{at:.3f}", y=0, width=f"{wide:.3f}", height=10))
         at += wide
-    return element(
-        "svg", *cells, class_="shares", viewBox="0 0 100 10", preserveAspectRatio="none", aria_hidden="true"
-    )
+    return element("svg", *cells, class_="shares", viewBox="0 0 100 10", preserveAspectRatio="none", aria_hidden="true")
 
 
 def symbols() -> Markup:
@@ -73,9 +67,7 @@ def symbols() -> Markup:
 def glyph(status: str, **attributes: object) -> Markup:
     """One cell by itself, for the legend."""
     cell = element("use", class_=status, href=f"#cell-{status}", width=SIDE, height=SIDE)
-    return element(
-        "svg", cell, class_="glyph", viewBox=f"0 0 {SIDE} {SIDE}", aria_hidden="true", **attributes
-    )
+    return element("svg", cell, class_="glyph", viewBox=f"0 0 {SIDE} {SIDE}", aria_hidden="true", **attributes)
 
 
 def columns(size: int) -> int:

@@ -18,16 +18,10 @@ def headline(s: Summary) -> Markup:
     """What was removed, what is proven about it, and what was not finished."""
     before, after = s["neurons"]["original"], s["neurons"]["reduced"]
     removed = before - after
-    title = (
-        f"{words.count(removed)} of {words.plural(before, 'neuron')} removed"
-        if removed
-        else "Nothing removed"
-    )
+    title = f"{words.count(removed)} of {words.plural(before, 'neuron')} removed" if removed else "Nothing removed"
     claimed = s["tolerance"]["claimed"]
     promise = (
-        "the two compute the same outputs, exactly."
-        if words.is_zero(claimed)
-        else f"their outputs differ by at most {claimed}."
+        "the two compute the same outputs, exactly." if words.is_zero(claimed) else f"their outputs differ by at most {claimed}."
     )
     lede = [
         _name(s["model"]),
@@ -36,9 +30,7 @@ def headline(s: Summary) -> Markup:
         ". On every input of the domain ",
         promise,
     ]
-    return join(
-        [element("h1", title), element("p", *lede, class_="lede"), _claim(s), _unfinished(s), _tiles(s)]
-    )
+    return join([element("h1", title), element("p", *lede, class_="lede"), _claim(s), _unfinished(s), _tiles(s)])
 
 
 def _name(file: Mapping[str, Any]) -> Markup:
@@ -54,9 +46,7 @@ def _claim(s: Summary) -> Markup:
     ]
     terms = [join([element("dt", symbol), element("dd", meaning)]) for symbol, meaning in meanings]
     said = element("p", "Proven: ", s["claim"], class_="said")
-    return element(
-        "div", said, element("dl", *terms), class_="claim", role="note", aria_label="The proven claim"
-    )
+    return element("div", said, element("dl", *terms), class_="claim", role="note", aria_label="The proven claim")
 
 
 def _unfinished(s: Summary) -> Markup:
@@ -103,9 +93,7 @@ def layers(s: Summary) -> Markup:
         [f"Layer {k}", words.count(b), words.count(a), words.change(b, a), charts.bar(a, b, longest)]
         for k, (b, a) in enumerate(zip(before, after, strict=True), 1)
     ]
-    return section(
-        "Layer by layer", table(["", "before", "after", "change", "kept"], rows, numeric=(1, 2, 3))
-    )
+    return section("Layer by layer", table(["", "before", "after", "change", "kept"], rows, numeric=(1, 2, 3)))
 
 
 def _layers_apart(before: Sequence[int], after: Sequence[int], longest: int) -> Markup:
@@ -123,10 +111,7 @@ def neurons(s: Summary) -> Markup:
     """The map of all neurons, its legend, and the neurons that were not decided."""
     counts = [(status, s["status"][status]) for status in charts.STATUSES]
     across = max((charts.columns(len(layer)) for layer in s["neuron_status"]), default=0)
-    maps = [
-        element("figure", _caption(k, layer), charts.neuron_map(k, layer))
-        for k, layer in enumerate(s["neuron_status"], 1)
-    ]
+    maps = [element("figure", _caption(k, layer), charts.neuron_map(k, layer)) for k, layer in enumerate(s["neuron_status"], 1)]
     return section(
         "Every neuron",
         element("p", "Each cell is a neuron, row by row from 0; point at one to see what is known of it."),

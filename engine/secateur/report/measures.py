@@ -52,19 +52,14 @@ def _agreement(agreement: Mapping[str, Any], claimed: str) -> Markup:
         f"{words.scientific(largest)}. The claim allows {claimed}; float32 rounding may add "
         f"{words.scientific(noise)}. "
     )
-    verdict = (
-        "Observation and proof agree." if within else "This is more than both together: please report it."
-    )
+    verdict = "Observation and proof agree." if within else "This is more than both together: please report it."
     return paragraph(text, element("b", verdict))
 
 
 def domain(s: Summary) -> Markup:
     """The bounds of every input; neighbours with the same bounds share a row."""
     bounds = list(zip(s["domain"]["lower"], s["domain"]["upper"], strict=True))
-    rows = [
-        [str(first) if first == last else f"{first} to {last}", *bounds[first]]
-        for first, last in words.runs(bounds)
-    ]
+    rows = [[str(first) if first == last else f"{first} to {last}", *bounds[first]] for first, last in words.runs(bounds)]
     content = table(["input", "lower", "upper"], rows, numeric=(1, 2), narrow=True)
     note = "The bounds are exact; the claim holds for all inputs between them, ends included."
     shown = f"Bounds of the {words.plural(len(bounds), 'input')}"

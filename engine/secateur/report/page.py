@@ -58,12 +58,8 @@ def _head(summary: Mapping[str, Any]) -> Markup:
 
 def _body(summary: Mapping[str, Any]) -> Markup:
     content = join((part(summary) for part in ORDER), "\n")
-    foot = (
-        f"Written by Secateur {summary['secateur']}. The file summary.json holds the same facts for programs."
-    )
-    return element(
-        "body", symbols(), _brand(summary), element("main", content), element("footer", element("p", foot))
-    )
+    foot = f"Written by Secateur {summary['secateur']}. The file summary.json holds the same facts for programs."
+    return element("body", symbols(), _brand(summary), element("main", content), element("footer", element("p", foot)))
 
 
 def _brand(summary: Mapping[str, Any]) -> Markup:

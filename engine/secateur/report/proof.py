@@ -86,9 +86,7 @@ def steps(s: Summary) -> Markup:
         heads, rows = heads[:-1], [row[:-1] for row in rows]
     content = folded(f"All {len(rows)} steps", table(heads, rows), fold=len(rows) > LONG)
     requested, claimed = s["tolerance"]["requested"], s["tolerance"]["claimed"]
-    return section(
-        "What was rewritten", content, paragraph(f"Tolerance asked for: {requested}; proven: {claimed}.")
-    )
+    return section("What was rewritten", content, paragraph(f"Tolerance asked for: {requested}; proven: {claimed}."))
 
 
 def check(s: Summary) -> Markup:
@@ -116,7 +114,5 @@ def check(s: Summary) -> Markup:
 def _hashes(s: Summary) -> Markup:
     named = [(s[key]["file"], s[key]["sha256"]) for key in ("model", "reduced_model", "certificate")]
     named.append(("the domain", s["domain"]["sha256"]))
-    rows = [
-        [element("span", name, class_="name"), element("span", sha, class_="hash")] for name, sha in named
-    ]
+    rows = [[element("span", name, class_="name"), element("span", sha, class_="hash")] for name, sha in named]
     return table(["file", "SHA-256"], rows)

@@ -86,9 +86,7 @@ def ranges(numbers: Iterable[int]) -> str:
     ordered = sorted(numbers)
     # Along a block of neighbours the difference between a number and its place stays the same.
     blocks = [ordered[a : b + 1] for a, b in runs([number - k for k, number in enumerate(ordered)])]
-    ends = (
-        f"{block[0]} to {block[-1]}" if len(block) > 2 else ", ".join(map(str, block)) for block in blocks
-    )
+    ends = (f"{block[0]} to {block[-1]}" if len(block) > 2 else ", ".join(map(str, block)) for block in blocks)
     return ", ".join(ends)
 
 

@@ -114,7 +114,7 @@ def _decide(run: _Run, started: float) -> PhaseResult:
     try:
         run.falsifier.attack()
         attacked = time.monotonic()
-        progress.stage("prove phases")
+        run.progress.stage("prove phases")
         _prove_by_intervals(run)
         _prove_by_trees(run)
     except KeyboardInterrupt:

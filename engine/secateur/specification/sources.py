@@ -134,9 +134,7 @@ def _load_array(path: Path) -> NDArray[Any]:
 def _require_exact_type(array: NDArray[Any], where: str) -> None:
     """Integers and floats of at most 64 bits become Python numbers, hence rationals, without rounding."""
     if array.dtype.kind not in "iuf" or array.dtype.itemsize > 8:
-        raise InputError(
-            f"elements of type {array.dtype} are not integers or floats up to 64 bits", where=where
-        )
+        raise InputError(f"elements of type {array.dtype} are not integers or floats up to 64 bits", where=where)
 
 
 def _exact_elements(array: NDArray[Any], where: str) -> tuple[Fraction, ...]:
@@ -162,9 +160,7 @@ def _read_json(path: Path) -> Domain:
     names = [pair[0] if isinstance(pair, tuple) else None for pair in pairs]
     if sorted(map(str, names)) != ["lower", "upper"]:
         remedy = 'write {"lower": [...], "upper": [...]}'
-        raise InputError(
-            "expected one object with the two keys lower and upper", where=str(path), remedy=remedy
-        )
+        raise InputError("expected one object with the two keys lower and upper", where=str(path), remedy=remedy)
     bounds = {key: _json_bounds(path, text, key, values) for key, values in pairs}
     return Domain(bounds["lower"], bounds["upper"], str(path))
 

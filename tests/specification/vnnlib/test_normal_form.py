@@ -9,9 +9,9 @@ from fractions import Fraction
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.specification.vnnlib import trees
 
 from secateur.specification.vnnlib import Kind, Row, Variable, parse_query
+from tests.specification.vnnlib import trees
 
 F = Fraction
 OLD = "(declare-const X_0 Real)(declare-const X_1 Real)(declare-const Y_0 Real)"
@@ -30,8 +30,7 @@ def test_disjuncts_cover_exactly_the_query(data: st.DataObject, seed: int) -> No
 
 def test_boxes_rows_and_shared_conditions() -> None:
     query = parse_query(
-        f"{OLD}(assert (>= X_0 0))(assert (<= Y_0 4))"
-        "(assert (or (and (<= (* 2 X_0) 1) (< X_1 3)) (<= X_0 X_1) (<= X_0 -1)))"
+        f"{OLD}(assert (>= X_0 0))(assert (<= Y_0 4))(assert (or (and (<= (* 2 X_0) 1) (< X_1 3)) (<= X_0 X_1) (<= X_0 -1)))"
     )
     first, second = query.disjuncts()  # the third branch contradicts the shared bound
     x0, x1, y0 = Variable(Kind.INPUT, 0), Variable(Kind.INPUT, 1), Variable(Kind.OUTPUT, 0)
@@ -60,12 +59,8 @@ def test_number_of_disjuncts(conditions: str, count: int) -> None:
 
 
 def test_disjuncts_come_in_the_order_of_the_file() -> None:
-    query = parse_query(
-        f"{OLD}(assert (or (<= Y_0 0) (and (or (<= Y_0 1) (<= Y_0 2)) (<= X_0 9)) (<= Y_0 3)))"
-    )
-    bounds = [
-        next(r.bound for r in p.rows if r.coefficients[0][0].kind is Kind.OUTPUT) for p in query.disjuncts()
-    ]
+    query = parse_query(f"{OLD}(assert (or (<= Y_0 0) (and (or (<= Y_0 1) (<= Y_0 2)) (<= X_0 9)) (<= Y_0 3)))")
+    bounds = [next(r.bound for r in p.rows if r.coefficients[0][0].kind is Kind.OUTPUT) for p in query.disjuncts()]
     assert bounds == [0, 1, 2, 3]
 
 

@@ -55,8 +55,7 @@ def test_one_box(text: str) -> None:
         ),
         (
             OLD + BOX + "(assert (>= X_0 2.5))",
-            "f: input X_0 (coordinate 0): lower bound 2.5 is above upper bound 1; "
-            "give a box that is not empty",
+            "f: input X_0 (coordinate 0): lower bound 2.5 is above upper bound 1; give a box that is not empty",
         ),
         (
             OLD + BOX + "(assert (or (>= X_0 2) (<= X_1 -1)))",
@@ -76,8 +75,7 @@ def test_one_box(text: str) -> None:
         ),
         (
             OLD + BOX + "(assert (<= (+ X_0 (* 0.5 X_1)) 1))",
-            "f: the input condition 1 X_0 + 0.5 X_1 <= 1 is no bound of a single input; "
-            "the domain must be one closed box",
+            "f: the input condition 1 X_0 + 0.5 X_1 <= 1 is no bound of a single input; the domain must be one closed box",
         ),
         (
             TWO,
@@ -85,22 +83,18 @@ def test_one_box(text: str) -> None:
         ),
         (
             TWO + "(assert (== X[0,0] U[0,0]))(assert (<= X[0,1] U[0,1]))",
-            "f: the input condition 1 X[0,1] + -1 U[0,1] <= 0 is no bound of a single input; "
-            "the domain must be one closed box",
+            "f: the input condition 1 X[0,1] + -1 U[0,1] <= 0 is no bound of a single input; the domain must be one closed box",
         ),
         (
             TWO + "(assert (== X[0,0] U[0,1]))(assert (== X[0,1] U[0,0]))",
-            "f: the input condition 1 X[0,0] + -1 U[0,1] <= 0 is no bound of a single input; "
-            "the domain must be one closed box",
+            "f: the input condition 1 X[0,0] + -1 U[0,1] <= 0 is no bound of a single input; the domain must be one closed box",
         ),
         (
             TWO + TIES + "(assert (>= U[0,1] 0.5))",
-            "f: input X[0,1] (coordinate 1): lower bound 0.5 is above upper bound 0.1; "
-            "give a box that is not empty",
+            "f: input X[0,1] (coordinate 1): lower bound 0.5 is above upper bound 0.1; give a box that is not empty",
         ),
         (
-            TWO.replace("(isomorphic-to f) (declare-input U real [1,2])", "(declare-input U real [4,2])")
-            + TIES,
+            TWO.replace("(isomorphic-to f) (declare-input U real [1,2])", "(declare-input U real [4,2])") + TIES,
             "f: the declared networks have inputs of different sizes; give a domain for one network",
         ),
     ],

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.specification.vnnlib import trees
 
 from secateur.errors import InputError
 from secateur.specification.vnnlib import And, Kind, Or, Row, Variable, parse_query, read_query
+from tests.specification.vnnlib import trees
 
 F = Fraction
 X0, X1, Y0 = Variable(Kind.INPUT, 0), Variable(Kind.INPUT, 1), Variable(Kind.OUTPUT, 0)
@@ -75,16 +75,13 @@ def test_the_tree_of_a_condition(text: str, expected: object) -> None:
 
 def test_version_2_declarations() -> None:
     query = parse_query(
-        NEW
-        + "(declare-network g (equal-to f) (declare-input U float32 [2,3]) (declare-output V float32 [2]))"
+        NEW + "(declare-network g (equal-to f) (declare-input U float32 [2,3]) (declare-output V float32 [2]))"
         "(assert (and (<= U[1, 2] X[1,0]) (> V [0] Y[1]) (<= H 1)))"
     )
     f, g = query.networks
     assert (f.name, f.equal_to, f.isomorphic_to) == ("f", None, None)
     assert (g.name, g.equal_to, g.isomorphic_to) == ("g", "f", None)
-    assert [
-        (t.name, t.kind, t.element_type, t.shape, t.offset, t.onnx_name) for t in f.inputs + f.hidden
-    ] == [
+    assert [(t.name, t.kind, t.element_type, t.shape, t.offset, t.onnx_name) for t in f.inputs + f.hidden] == [
         ("X", Kind.INPUT, "float32", (2, 3), 0, None),
         ("H", Kind.HIDDEN, "real", (), 0, "relu 1"),
     ]
@@ -92,9 +89,7 @@ def test_version_2_declarations() -> None:
     u, x = Variable(Kind.INPUT, 11), Variable(Kind.INPUT, 3)
     v, y, h = Variable(Kind.OUTPUT, 2), Variable(Kind.OUTPUT, 1), Variable(Kind.HIDDEN, 0)
     assert query.assertions == (
-        And(
-            (row((x, -1), (u, 1), bound=0), row((y, 1), (v, -1), bound=0, strict=True), row((h, 1), bound=1))
-        ),
+        And((row((x, -1), (u, 1), bound=0), row((y, 1), (v, -1), bound=0, strict=True), row((h, 1), bound=1))),
     )
     assert [query.name(variable) for variable in (u, x, v, y, h)] == ["U[1,2]", "X[1,0]", "V[0]", "Y[1]", "H"]
 
@@ -209,8 +204,7 @@ BAD_OLD = [
     ("\n(check-sat)", "f, line 2: unknown command 'check-sat'"),
     (
         "(declare-network f)",
-        "f, line 1: unknown command 'declare-network'; "
-        "a file with declare-network begins with (vnnlib-version <2.0>)",
+        "f, line 1: unknown command 'declare-network'; a file with declare-network begins with (vnnlib-version <2.0>)",
     ),
     (f"{OLD}(vnnlib-version <2.0>)", "f, line 2: vnnlib-version must come first"),
     ("(vnnlib-version <3.1>)", "f, line 1: unknown version '<3.1>'; versions 1.0 and 2.0 are understood"),
@@ -322,9 +316,7 @@ def test_malformed_version_2(text: str, expected: str) -> None:
 
 @settings(deadline=None, max_examples=200)
 @given(data=st.data(), version=st.sampled_from(["1.0", "2.0"]), seed=st.integers(0, 2**32))
-def test_damaged_text_is_refused_or_read_but_never_crashes(
-    data: st.DataObject, version: str, seed: int
-) -> None:
+def test_damaged_text_is_refused_or_read_but_never_crashes(data: st.DataObject, version: str, seed: int) -> None:
     tree = data.draw(trees.conditions)
     text = trees.query_text([tree], version, random.Random(seed))
     cut = data.draw(st.integers(0, len(text)))

@@ -27,21 +27,15 @@ RELATIONS = {
 }
 
 values = st.integers(-6, 6).map(lambda n: Fraction(n, 4))
-points = st.tuples(
-    st.lists(values, min_size=INPUTS, max_size=INPUTS), st.lists(values, min_size=OUTPUTS, max_size=OUTPUTS)
-)
+points = st.tuples(st.lists(values, min_size=INPUTS, max_size=INPUTS), st.lists(values, min_size=OUTPUTS, max_size=OUTPUTS))
 constants = values.map(lambda q: ("const", q))
-variables = st.sampled_from(
-    [("var", "X", i) for i in range(INPUTS)] + [("var", "Y", i) for i in range(OUTPUTS)]
-)
+variables = st.sampled_from([("var", "X", i) for i in range(INPUTS)] + [("var", "Y", i) for i in range(OUTPUTS)])
 
 
 def _terms(children: st.SearchStrategy[Tree]) -> st.SearchStrategy[Tree]:
     several = st.lists(children, min_size=1, max_size=3)
     sums = st.tuples(st.sampled_from("+-"), several).map(lambda t: (t[0], *t[1]))
-    products = st.tuples(constants, children, constants, st.permutations(range(3))).map(
-        lambda t: ("*", *(t[i] for i in t[3]))
-    )
+    products = st.tuples(constants, children, constants, st.permutations(range(3))).map(lambda t: ("*", *(t[i] for i in t[3])))
     return sums | products
 
 
@@ -127,7 +121,6 @@ def query_text(trees: list[Tree], version: str, layout: random.Random) -> str:
         head = "".join(f"(declare-const {name} Real)" for name in names)
     else:
         head = (
-            "(vnnlib-version <2.0>)(declare-network N"
-            f"(declare-input X real [1,{INPUTS}])(declare-output Y real [1, {OUTPUTS}]))"
+            f"(vnnlib-version <2.0>)(declare-network N(declare-input X real [1,{INPUTS}])(declare-output Y real [1, {OUTPUTS}]))"
         )
     return head + "".join(f"(assert {to_text(tree, version, layout)})\n" for tree in trees)

@@ -95,9 +95,7 @@ def _matmul(node: Node) -> Tensor:
 def _gemm(node: Node) -> Tensor:
     left, right = node.required(0), node.required(1)
     if len(left.shape) != 2 or len(right.shape) != 2:
-        raise UnsupportedError(
-            f"Gemm of shapes {list(left.shape)} and {list(right.shape)}, not of two matrices"
-        )
+        raise UnsupportedError(f"Gemm of shapes {list(left.shape)} and {list(right.shape)}, not of two matrices")
     left = _transposed(left) if node.integer("transA", 0) else left
     right = _transposed(right) if node.integer("transB", 0) else right
     product = _scaled(_product(left, right), node.number("alpha", 1.0))

@@ -46,19 +46,13 @@ def _dropout(node: Node) -> Tensor:
 def _cast(node: Node) -> Tensor:
     tensor, target = node.required(0), _CAST_TYPES.get(node.integer("to", 0))
     if target is None:
-        raise UnsupportedError(
-            f"a cast to ONNX type {node.integer('to', 0)}", "use float16, float32 or float64"
-        )
+        raise UnsupportedError(f"a cast to ONNX type {node.integer('to', 0)}", "use float16, float32 or float64")
     if tensor.is_constant:
         if tensor.bias.rationals is not None:
-            raise UnsupportedError(
-                "a cast of a constant that is no float64 number", "fold the constants first"
-            )
+            raise UnsupportedError("a cast of a constant that is no float64 number", "fold the constants first")
         return constant_tensor(tensor.bias.floats.astype(target), "the constant that is cast")
     if target not in FLOAT_TYPES or FLOAT_TYPES.index(target) < FLOAT_TYPES.index(tensor.element_type):
-        raise UnsupportedError(
-            f"a cast from {tensor.element_type} to {target} rounds", "export without the cast"
-        )
+        raise UnsupportedError(f"a cast from {tensor.element_type} to {target} rounds", "export without the cast")
     return replace(tensor, element_type=target)
 
 
@@ -103,9 +97,7 @@ def _reshape(node: Node) -> Tensor:
 def _squeeze(node: Node) -> Tensor:
     tensor, axes = node.required(0), node.integers("axes", 1)
     rank = len(tensor.shape)
-    dropped = (
-        {i for i in range(rank) if tensor.shape[i] == 1} if axes is None else {_axis(a, rank) for a in axes}
-    )
+    dropped = {i for i in range(rank) if tensor.shape[i] == 1} if axes is None else {_axis(a, rank) for a in axes}
     return _reshaped(tensor, [n for i, n in enumerate(tensor.shape) if i not in dropped])
 
 
@@ -150,14 +142,10 @@ def _slice(node: Node) -> Tensor:
     axes = node.integers("axes", 3) or list(range(len(starts)))
     steps = node.integers("steps", 4) or [1] * len(starts)
     if not len(starts) == len(ends) == len(axes) == len(steps) or 0 in steps:
-        raise UnsupportedError(
-            f"starts {starts}, ends {ends}, axes {axes} and steps {steps} do not fit together"
-        )
+        raise UnsupportedError(f"starts {starts}, ends {ends}, axes {axes} and steps {steps} do not fit together")
     cut = [slice(None)] * len(tensor.shape)
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
-        cut[_axis(axis, len(cut))] = slice(
-            start, end, step
-        )  # Python clamps and counts from the end as ONNX does
+        cut[_axis(axis, len(cut))] = slice(start, end, step)  # Python clamps and counts from the end as ONNX does
     return tensor.take(tensor.positions()[tuple(cut)])
 
 
@@ -174,9 +162,7 @@ def _pad(node: Node) -> Tensor:
     tensor, pads, mode = node.required(0), node.integers("pads", 1), node.text("mode", "constant")
     axes = [_axis(a, len(tensor.shape)) for a in node.integers("axes", 3) or range(len(tensor.shape))]
     if pads is None or len(pads) != 2 * len(axes) or min(pads, default=0) < 0 or mode not in _PAD_MODES:
-        raise UnsupportedError(
-            f"pads {pads} in mode {mode}", f"use non-negative pads and one of {_PAD_MODES}"
-        )
+        raise UnsupportedError(f"pads {pads} in mode {mode}", f"use non-negative pads and one of {_PAD_MODES}")
     widths = [(0, 0)] * len(tensor.shape)
     for axis, before, after in zip(axes, pads, pads[len(axes) :], strict=False):
         widths[axis] = (before, after)
@@ -188,11 +174,7 @@ def _pad(node: Node) -> Tensor:
 
 def _pad_value(node: Node) -> float:
     given = node.optional(2)
-    value = (
-        ExactArray.full((), node.number("value", 0.0))
-        if given is None
-        else node.constant(2, "padding value").bias
-    )
+    value = ExactArray.full((), node.number("value", 0.0)) if given is None else node.constant(2, "padding value").bias
     if value.rationals is not None:
         raise UnsupportedError("a padding value that is no float64 number", "fold the constants first")
     return float(value.floats.sum())  # a tensor of one element, of whatever rank

@@ -78,6 +78,4 @@ def constant_tensor(values: NDArray[Any], name: str) -> Tensor:
         return Tensor(ExactArray(values.astype(np.float64)), element_type=kind)
     if values.dtype.kind not in "iub":
         raise UnsupportedError(f"{name} holds elements of type {kind}", "store it as float32 or float64")
-    return Tensor(
-        ExactArray.of_fractions([Fraction(int(v)) for v in values.ravel()], values.shape), element_type=kind
-    )
+    return Tensor(ExactArray.of_fractions([Fraction(int(v)) for v in values.ravel()], values.shape), element_type=kind)

@@ -24,24 +24,18 @@ __all__ = ["OPERATORS"]
 def _windows(node: Node, tensor: Tensor, kernel: list[int]) -> Windows:
     axes = len(tensor.shape) - 2
     if axes not in (1, 2) or len(kernel) != axes:
-        raise UnsupportedError(
-            f"a window {kernel} over shape {list(tensor.shape)}", "only 1-D and 2-D are supported"
-        )
+        raise UnsupportedError(f"a window {kernel} over shape {list(tensor.shape)}", "only 1-D and 2-D are supported")
     spatial = list(tensor.shape[2:])
     strides = node.integers("strides") or [1] * axes
     dilations = node.integers("dilations") or [1] * axes
     pads = _pads(node, spatial, kernel, strides, dilations)
     if not len(strides) == len(dilations) == axes or len(pads) != 2 * axes:
-        raise UnsupportedError(
-            f"strides {strides}, dilations {dilations} and pads {pads} do not fit {axes} axes"
-        )
+        raise UnsupportedError(f"strides {strides}, dilations {dilations} and pads {pads} do not fit {axes} axes")
     if axes == 1:
         spatial, kernel, strides, dilations = [1, *spatial], [1, *kernel], [1, *strides], [1, *dilations]
         pads = [0, pads[0], 0, pads[1]]
     try:
-        windows = Windows(
-            _two(spatial), _two(kernel), _two(strides), (pads[0], pads[1], pads[2], pads[3]), _two(dilations)
-        )
+        windows = Windows(_two(spatial), _two(kernel), _two(strides), (pads[0], pads[1], pads[2], pads[3]), _two(dilations))
     except ValueError as error:
         raise UnsupportedError(str(error)) from None
     check_size(math.prod(windows.out_shape), math.prod(windows.kernel))
@@ -52,9 +46,7 @@ def _two(values: list[int]) -> tuple[int, int]:
     return values[0], values[1]
 
 
-def _pads(
-    node: Node, spatial: list[int], kernel: list[int], strides: list[int], dilations: list[int]
-) -> list[int]:
+def _pads(node: Node, spatial: list[int], kernel: list[int], strides: list[int], dilations: list[int]) -> list[int]:
     """Zeros before each axis, then after each axis."""
     rule = node.text("auto_pad", "NOTSET")
     if rule == "NOTSET":
@@ -62,8 +54,7 @@ def _pads(
     if rule == "VALID":
         return [0] * (2 * len(spatial))
     totals = [
-        max((-(-n // s) - 1) * s + (k - 1) * d + 1 - n, 0)
-        for n, k, s, d in zip(spatial, kernel, strides, dilations, strict=True)
+        max((-(-n // s) - 1) * s + (k - 1) * d + 1 - n, 0) for n, k, s, d in zip(spatial, kernel, strides, dilations, strict=True)
     ]
     small, large = [t // 2 for t in totals], [t - t // 2 for t in totals]
     return [*small, *large] if rule == "SAME_UPPER" else [*large, *small]
@@ -110,9 +101,7 @@ def _average_pool(node: Node) -> Tensor:
     images, channels = tensor.shape[:2]
     shape = _result_shape(tensor, channels, windows)
     inside = windows.table >= 0
-    counts = (
-        np.full(len(inside), inside.shape[1]) if node.integer("count_include_pad", 0) else inside.sum(axis=1)
-    )
+    counts = np.full(len(inside), inside.shape[1]) if node.integer("count_include_pad", 0) else inside.sum(axis=1)
     if counts.min() == 0:
         raise UnsupportedError("the mean of a window that holds nothing but padding")
     if (counts == counts[0]).all() and int(counts[0]).bit_count() == 1:

@@ -27,9 +27,7 @@ _TENSOR = re.compile(r"([^\[\s]+)\s*(?:\[([^\]]*)\])?")
 _INDEX = re.compile(r"\s*(0|[1-9][0-9]{0,8})\s*")
 _TENSOR_KINDS = {"declare-input": Kind.INPUT, "declare-hidden": Kind.HIDDEN, "declare-output": Kind.OUTPUT}
 # The element types of ONNX that are numbers, and the reals.
-_ELEMENT_TYPES = re.compile(
-    r"real|bool|u?int(4|8|16|32|64)|b?float16|float(32|64|4e2m1|8(e4m3fn|e5m2)(uz)?|8e5m2fnuz)"
-)
+_ELEMENT_TYPES = re.compile(r"real|bool|u?int(4|8|16|32|64)|b?float16|float(32|64|4e2m1|8(e4m3fn|e5m2)(uz)?|8e5m2fnuz)")
 
 
 def syntax_error(source: str, line: int, problem: str, remedy: str = "") -> InputError:
@@ -103,9 +101,7 @@ class FlatScope:
         match = _SCALAR.fullmatch(name)
         if match is None or sort != "Real":
             problem = f"cannot declare {shorten(name)} of sort {shorten(sort)}"
-            raise syntax_error(
-                self.source, form.line, problem, "inputs are X_i and outputs Y_j, of sort Real"
-            )
+            raise syntax_error(self.source, form.line, problem, "inputs are X_i and outputs Y_j, of sort Real")
         if name in self._variables:
             raise syntax_error(self.source, form.line, f"{shorten(name)} is declared twice")
         kind = Kind.INPUT if match[1] == "X" else Kind.OUTPUT
@@ -114,9 +110,7 @@ class FlatScope:
     def resolve(self, text: str, line: int) -> Variable:
         variable = self._variables.get(text)
         if variable is None:
-            raise syntax_error(
-                self.source, line, f"unknown variable {shorten(text)}", "declare it before its use"
-            )
+            raise syntax_error(self.source, line, f"unknown variable {shorten(text)}", "declare it before its use")
         return variable
 
     def written(self, variable: Variable) -> str:
@@ -150,9 +144,7 @@ class NetworkScope:
 
     def declare(self, form: Form) -> None:
         if form.head != "declare-network":
-            remedy = (
-                "version 2.0 declares variables in (declare-network ...)" if "declare" in form.head else ""
-            )
+            remedy = "version 2.0 declares variables in (declare-network ...)" if "declare" in form.head else ""
             raise syntax_error(self.source, form.line, f"unknown command {shorten(form.head)}", remedy)
         parts = iter(form.items[1:])
         name = next(parts, None)
@@ -181,9 +173,7 @@ class NetworkScope:
         alike: dict[str, str] = {}
         for part in parts:
             if not isinstance(part, Form):
-                raise syntax_error(
-                    self.source, part.line, f"unexpected {shorten(part.text)} in declare-network"
-                )
+                raise syntax_error(self.source, part.line, f"unexpected {shorten(part.text)} in declare-network")
             if part.head in ("equal-to", "isomorphic-to"):
                 (alike[part.head],) = part.words(self.source, f"{part.head} NETWORK", 1)
             else:
@@ -195,9 +185,7 @@ class NetworkScope:
         if len({t.onnx_name is None for t in inputs + outputs}) > 1:
             problem = f"network {shorten(name)} gives ONNX names to some inputs and outputs only"
             raise syntax_error(self.source, line, problem, "name all of them or none")
-        network = NetworkDeclaration(
-            name, inputs, hidden, outputs, alike.get("equal-to"), alike.get("isomorphic-to")
-        )
+        network = NetworkDeclaration(name, inputs, hidden, outputs, alike.get("equal-to"), alike.get("isomorphic-to"))
         for other in alike.values():
             self._require_alike(network, other, line)
         return network
@@ -254,15 +242,11 @@ class NetworkScope:
         match = _TENSOR.fullmatch(text)
         tensor = self._tensors.get(match[1]) if match else None
         if tensor is None or match is None:
-            raise syntax_error(
-                self.source, line, f"unknown variable {shorten(text)}", "declare it before its use"
-            )
+            raise syntax_error(self.source, line, f"unknown variable {shorten(text)}", "declare it before its use")
         indices = self._integers(match[2] or "", line)
         shape = tensor.shape
         if len(indices) != len(shape) or any(i >= extent for i, extent in zip(indices, shape, strict=True)):
             problem = f"{shorten(text)} is no element of {tensor.name}, whose shape is {list(shape)}"
             raise syntax_error(self.source, line, problem)
         strides = (math.prod(shape[axis + 1 :]) for axis in range(len(shape)))
-        return Variable(
-            tensor.kind, tensor.offset + sum(i * s for i, s in zip(indices, strides, strict=True))
-        )
+        return Variable(tensor.kind, tensor.offset + sum(i * s for i, s in zip(indices, strides, strict=True)))

@@ -101,9 +101,7 @@ class Polytope:
     upper: tuple[Fraction | None, ...]
     rows: tuple[Row, ...]
 
-    def contains(
-        self, inputs: Sequence[Fraction], outputs: Sequence[Fraction], hidden: Sequence[Fraction] = ()
-    ) -> bool:
+    def contains(self, inputs: Sequence[Fraction], outputs: Sequence[Fraction], hidden: Sequence[Fraction] = ()) -> bool:
         """Whether the exact point lies in the polytope."""
         bounds = zip(self.lower, inputs, self.upper, strict=True)
         inside = all((low is None or low <= x) and (high is None or x <= high) for low, x, high in bounds)

@@ -27,18 +27,14 @@ _ONE_BOX = "the domain must be one closed box"
 def input_box(query: Query) -> Domain:
     """See `Query.input_box`."""
     if len({network.size(Kind.INPUT) for network in query.networks}) > 1:
-        _refuse(
-            query, "the declared networks have inputs of different sizes", "give a domain for one network"
-        )
+        _refuse(query, "the declared networks have inputs of different sizes", "give a domain for one network")
     parts = [part for part in map(_about_inputs, query.assertions) if part is not None]
     boxes = (_one_network(query, polytope) for polytope in conjunctions(parts, query.input_count))
     first = next(boxes, None)
     if first is None:
         _refuse_contradiction(query, parts)
     if any(box != first for box in boxes):
-        _refuse(
-            query, "the inputs range over a union of several boxes", "split the file into one query per box"
-        )
+        _refuse(query, "the inputs range over a union of several boxes", "split the file into one query per box")
     bounds = tuple(_require(query, side, index, bound) for side, index, bound in _sides(first))
     size = len(bounds) // 2
     return Domain(bounds[:size], bounds[size:], query.source)
@@ -71,9 +67,7 @@ def _one_network(query: Query, polytope: Polytope) -> Polytope:
     for index in range(size, query.input_count):
         if index not in tied:
             name = query.name(Variable(Kind.INPUT, index))
-            _refuse(
-                query, f"the input {name} is not tied to the first network's", f"assert that {name} equals it"
-            )
+            _refuse(query, f"the input {name} is not tied to the first network's", f"assert that {name} equals it")
     return _merge(query, polytope, size)
 
 
@@ -82,9 +76,7 @@ def _is_tie(row: Row, size: int) -> bool:
     if row.strict or row.bound or len(row.coefficients) != 2:
         return False
     (first, a), (second, b) = row.coefficients
-    return (
-        a == -b and abs(a) == 1 and first.position < size and (second.position - first.position) % size == 0
-    )
+    return a == -b and abs(a) == 1 and first.position < size and (second.position - first.position) % size == 0
 
 
 def _merge(query: Query, polytope: Polytope, size: int) -> Polytope:
@@ -109,9 +101,7 @@ def _require(query: Query, side: str, index: int, bound: Fraction | None) -> Fra
     if bound is None:
         relation = ">=" if side == "lower" else "<="
         name = query.name(Variable(Kind.INPUT, index))
-        _refuse(
-            query, f"input {name} (coordinate {index}) has no {side} bound", f"assert ({relation} {name} ...)"
-        )
+        _refuse(query, f"input {name} (coordinate {index}) has no {side} bound", f"assert ({relation} {name} ...)")
     return bound
 
 

@@ -106,9 +106,7 @@ class Query:
             return f"{tensor.name}_{variable.position}"
         return tensor.element_name(variable.position - tensor.offset)
 
-    def satisfied_by(
-        self, inputs: Sequence[Fraction], outputs: Sequence[Fraction], hidden: Sequence[Fraction] = ()
-    ) -> bool:
+    def satisfied_by(self, inputs: Sequence[Fraction], outputs: Sequence[Fraction], hidden: Sequence[Fraction] = ()) -> bool:
         """Whether the exact point makes every assertion true (it says nothing of the networks)."""
         return all(holds(assertion, (inputs, hidden, outputs)) for assertion in self.assertions)
 

@@ -93,9 +93,7 @@ class _Reader:
             if head.text == "vnnlib-version":
                 self._set_version(form, is_first=count == 0)
             elif self._assertions and self._version != "1.0":
-                raise self._error(
-                    line, f"{head.text} after an assertion", "declare networks before all assertions"
-                )
+                raise self._error(line, f"{head.text} after an assertion", "declare networks before all assertions")
             else:
                 self._scope.declare(form)
         networks = self._scope.networks()
@@ -142,9 +140,7 @@ class _Reader:
         if not is_first:
             raise self._error(form.line, "vnnlib-version must come first")
         if text not in ("<1.0>", "<2.0>"):
-            raise self._error(
-                form.line, f"unknown version {shorten(text)}", "versions 1.0 and 2.0 are understood"
-            )
+            raise self._error(form.line, f"unknown version {shorten(text)}", "versions 1.0 and 2.0 are understood")
         self._version = text.strip("<>")
         if self._version == "2.0":
             self._scope = NetworkScope(self._source)
@@ -173,11 +169,7 @@ class _Reader:
         if head.kind not in ("operand", "operator"):
             raise self._unexpected(head, "an operator must follow a parenthesis")
         scope = self._scope
-        if (
-            head.text not in _ARITHMETIC
-            and head.text not in scope.relations
-            and head.text not in scope.connectives
-        ):
+        if head.text not in _ARITHMETIC and head.text not in scope.relations and head.text not in scope.connectives:
             problem = f"unknown operator {shorten(head.text)} in version {self._version}"
             raise self._error(head.line, problem)
         return _Frame(head.text, head.line)
