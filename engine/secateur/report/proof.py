@@ -22,7 +22,7 @@ def evidence(s: Summary) -> Markup:
     boxes = f"{words.plural(tree['nodes'], 'box', 'boxes')}, {words.plural(tree['leaves'], 'leaf', 'leaves')}"
     believed = "believed, not verified: the word of " + str(e["solver_name"])
     rows = [
-        ["First layer", words.count(e["exact"]), "exact extremes of an affine function over the box"],
+        ["Intervals", words.count(e["exact"]), "exact interval arithmetic over the whole box"],
         ["Split tree", words.count(e["tree"]), f"replayed box by box ({boxes})"],
         [
             "Solver alone",
