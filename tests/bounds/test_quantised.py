@@ -39,8 +39,11 @@ def test_quantisation_errors_are_charged(network: Network, data: st.DataObject) 
     net = quantised.kernel
     for k, layer in enumerate(quantised.layers, start=1):
         columns = layer.in_size + 1
-        q = net.weights[net.offsets[k] : net.offsets[k] + layer.size * columns].reshape(layer.size, columns)
-        turned = net.transposed[net.offsets[k] : net.offsets[k] + layer.size * columns].reshape(columns, layer.size)
+        stride = net.strides[k]
+        padded = net.weights[net.offsets[k] : net.offsets[k] + layer.size * stride].reshape(layer.size, stride)
+        q = padded[:, :columns]
+        assert not padded[:, columns:].any()
+        turned = net.transposed[net.turned[k] : net.turned[k] + layer.size * columns].reshape(columns, layer.size)
         assert (q == turned.T).all()
         assert (np.abs(q).sum(axis=0) <= 2**28).all()
         for j in range(columns):

@@ -6,7 +6,7 @@ only *choose* multipliers use IEEE operations in a fixed order. Start reading at
 
 Written for LLVM's vectoriser: loops over columns carry no branches and no floating-point reductions. Maxima are taken over
 bit patterns (integers order like magnitudes), sums with eight independent accumulators (exact, hence order-free), powers
-of two come from a table, and products of rows with matrices take two rows by four summands at a time.
+of two come from a table, and products of many rows with a matrix are left to microkernel.py.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
+from secateur.bounds.microkernel import LANES, TILE_ROWS, exchange_row, multiply_tile, round_row, scale_row
 from secateur.bounds.quantised import KernelNetwork
 from secateur.bounds.rounding import BITS, GRID_BITS, VOID
 
@@ -39,8 +40,9 @@ _STEP_DECAY = 0.75
 class Scratch(NamedTuple):
     """Buffers of one worker; contents carry nothing from one sub-domain to the next.
 
-    rows, products : (2 n, n + 1) for the widest layer n; terms : (n + 1,); slope_pos, slope_neg, low, high : (n + 1,),
-    relaxation of the current layer; alive, targets : (2 n,) indices; signs : (2 n,);
+    rows, products : (2 n, n + 1) for the widest layer n, both rounded up to whole tiles; terms : (n + 1,);
+    slopes : (4, n + 1), relaxation of the current layer as `exchange_row` reads it; sums : (2,);
+    alive, targets : (2 n,) indices; signs : (2 n,);
     exponents, constants, weights : (2 n,) per row; row_inputs : (2 n, n_0) coefficients at the input;
     reach, charges : (K + 2,) S_h and D_h; alphas, coefficients, values, losses : one per neuron;
     influence : (neurons, n_0), |input coefficient| x width of each refreshed neuron;
@@ -50,10 +52,8 @@ class Scratch(NamedTuple):
     rows: Floats
     products: Floats
     terms: Floats
-    slope_pos: Floats
-    slope_neg: Floats
-    low: Floats
-    high: Floats
+    slopes: Floats
+    sums: Floats
     alive: NDArray[np.int64]
     targets: NDArray[np.int64]
     signs: Floats
@@ -128,45 +128,29 @@ def _sum_exact(terms, count):
 
 
 @njit(cache=True)
-def _multiply(left, count, alive, alive_count, matrix, out, width):
-    """out[r, :width] = sum over alive i of left[r, i] * matrix[i, :width], for the first `count` rows; exact integers."""
-    for r in range(0, count - 1, 2):
-        p, q = out[r], out[r + 1]
-        x, y = left[r], left[r + 1]
+def _multiply(left, count, alive, alive_count, matrix, out):
+    """out[r] = sum over alive i of left[r, i] * matrix[i], for the first `count` rows (and, in tiles, some after them)."""
+    width = matrix.shape[1]
+    if count > 1:
+        for r in range(0, count, TILE_ROWS):
+            for c in range(0, width, LANES):
+                multiply_tile(left, r, alive, alive_count, matrix, out, c)
+        return
+    p, x = out[0], left[0]
+    for j in range(width):
+        p[j] = 0.0
+    whole = alive_count - alive_count % 4
+    for i in range(0, whole, 4):
+        i0, i1, i2, i3 = alive[i], alive[i + 1], alive[i + 2], alive[i + 3]
+        w0, w1, w2, w3 = matrix[i0], matrix[i1], matrix[i2], matrix[i3]
+        x0, x1, x2, x3 = x[i0], x[i1], x[i2], x[i3]
         for j in range(width):
-            p[j] = 0.0
-            q[j] = 0.0
-        whole = alive_count - alive_count % 4
-        for i in range(0, whole, 4):
-            i0, i1, i2, i3 = alive[i], alive[i + 1], alive[i + 2], alive[i + 3]
-            w0, w1, w2, w3 = matrix[i0], matrix[i1], matrix[i2], matrix[i3]
-            x0, x1, x2, x3 = x[i0], x[i1], x[i2], x[i3]
-            y0, y1, y2, y3 = y[i0], y[i1], y[i2], y[i3]
-            for j in range(width):
-                p[j] += (x0 * w0[j] + x1 * w1[j]) + (x2 * w2[j] + x3 * w3[j])
-                q[j] += (y0 * w0[j] + y1 * w1[j]) + (y2 * w2[j] + y3 * w3[j])
-        for i in range(whole, alive_count):
-            i0 = alive[i]
-            w0, x0, y0 = matrix[i0], x[i0], y[i0]
-            for j in range(width):
-                p[j] += x0 * w0[j]
-                q[j] += y0 * w0[j]
-    if count % 2:
-        p, x = out[count - 1], left[count - 1]
+            p[j] += (x0 * w0[j] + x1 * w1[j]) + (x2 * w2[j] + x3 * w3[j])
+    for i in range(whole, alive_count):
+        i0 = alive[i]
+        w0, x0 = matrix[i0], x[i0]
         for j in range(width):
-            p[j] = 0.0
-        whole = alive_count - alive_count % 4
-        for i in range(0, whole, 4):
-            i0, i1, i2, i3 = alive[i], alive[i + 1], alive[i + 2], alive[i + 3]
-            w0, w1, w2, w3 = matrix[i0], matrix[i1], matrix[i2], matrix[i3]
-            x0, x1, x2, x3 = x[i0], x[i1], x[i2], x[i3]
-            for j in range(width):
-                p[j] += (x0 * w0[j] + x1 * w1[j]) + (x2 * w2[j] + x3 * w3[j])
-        for i in range(whole, alive_count):
-            i0 = alive[i]
-            w0, x0 = matrix[i0], x[i0]
-            for j in range(width):
-                p[j] += x0 * w0[j]
+            p[j] += x0 * w0[j]
 
 
 @njit(cache=True, inline="always")
@@ -176,42 +160,9 @@ def _exponent_of(bits):
 
 
 @njit(cache=True)
-def _scale_row(product, scales, size):
-    """Real coefficients from column units, in place; returns the bits of the largest magnitude."""
-    for j in range(size):
-        product[j] = product[j] * scales[j]
-    bits = product.view(np.int64)
-    largest = np.int64(0)
-    for j in range(size):
-        largest = max(largest, bits[j] & _MASK)
-    return largest
-
-
-@njit(cache=True)
-def _round_row(product, row, size, scale):
-    for j in range(size):
-        row[j] = np.rint(product[j] * scale)
-
-
-@njit(cache=True)
 def _clear(row, size):
     for j in range(size):
         row[j] = 0.0
-
-
-@njit(cache=True)
-def _exchange(row, slopes_pos, slopes_neg, low, high, unit, terms, magnitudes, size):
-    """Multipliers mu for coefficients a, in place; terms and magnitudes get what each costs, and |mu|."""
-    for j in range(size):
-        a = row[j]
-        mu = np.rint(a * (slopes_pos[j] if a >= 0.0 else slopes_neg[j]))
-        at_low = -mu * low[j]
-        at_high = (a - mu) * high[j]
-        worst = at_low if at_low < at_high else at_high
-        worst = worst if worst < 0.0 else 0.0
-        terms[j] = np.floor(worst * unit)
-        magnitudes[j] = abs(mu)
-        row[j] = mu
 
 
 @njit(cache=True)
@@ -245,7 +196,7 @@ def _reach(h, net, upper, s):
 @njit(cache=True, inline="always")
 def _start_rows(k, count, net, s):
     """Step 0: the rows sign * Q[target] of layer k, exponent 0, weight 1."""
-    width = net.sizes[k - 1] + 1
+    width = net.strides[k]
     offset = net.offsets[k]
     for r in range(count):
         begin = offset + s.targets[r] * width
@@ -267,10 +218,10 @@ def _absorb(k, h, count, net, s):
     bias_grid = grid - net.exponents[column + size]
     charge_grid = grid - net.grids[h + 1] - BITS
     slack_grid = grid - 1 - net.grids[h]
-    scales = net.scales[column : column + size]
     for r in range(count):
-        product, row = s.products[r], s.rows[r]
-        largest = _scale_row(product, scales, size)
+        constant = s.products[r, size]
+        s.products[r, size] = 0.0
+        largest = scale_row(s.products, r, net.scales, column, size)
         e = s.exponents[r]
         shift = BITS - _exponent_of(largest) if largest > 0 else 0
         if not (
@@ -280,12 +231,12 @@ def _absorb(k, h, count, net, s):
             and abs(slack_grid - e - shift) <= _REACH
         ):
             s.constants[r] = -np.inf
-            _clear(row, size)
+            _clear(s.rows[r], size)
             continue
-        bias = np.floor(product[size] * _power(bias_grid - e))
+        bias = np.floor(constant * _power(bias_grid - e))
         charge = np.ceil(s.weights[r] * s.charges[h + 1] * _power(charge_grid - e))
         slack = np.ceil(s.reach[h] * _power(slack_grid - e - shift)) if largest > 0 else 0.0
-        _round_row(product, row, size, _power(shift))
+        round_row(s.products, s.rows, r, size, _power(shift))
         s.exponents[r] = e + shift
         if abs(bias) < VOID and charge < VOID and slack < VOID:
             s.constants[r] += bias - charge - slack
@@ -298,24 +249,25 @@ def _layer_slopes(h, net, lower, upper, alphas, s):
     """Slopes and bounds of layer h for `_relax`; stable neurons get such that the formula is exact. Returns the alive count."""
     start = net.neurons[h]
     count = 0
-    for j in range(net.sizes[h]):
+    positive, negative, lows, highs = s.slopes[0], s.slopes[1], s.slopes[2], s.slopes[3]
+    size = net.sizes[h]
+    for j in range(size, size + (-size) % LANES):
+        positive[j] = negative[j] = lows[j] = highs[j] = 0.0
+    for j in range(size):
         low, high = np.float64(lower[start + j]), np.float64(upper[start + j])
-        s.low[j] = 0.0
-        s.high[j] = 0.0
+        lows[j] = highs[j] = 0.0
         if high <= 0.0:
-            s.slope_pos[j] = 0.0
-            s.slope_neg[j] = 0.0
+            positive[j] = negative[j] = 0.0
             continue
         s.alive[count] = j
         count += 1
         if low >= 0.0:
-            s.slope_pos[j] = 1.0
-            s.slope_neg[j] = 1.0
+            positive[j] = negative[j] = 1.0
         else:
-            s.slope_pos[j] = alphas[start + j]
-            s.slope_neg[j] = high / (high - low)
-            s.low[j] = low
-            s.high[j] = high
+            positive[j] = alphas[start + j]
+            negative[j] = high / (high - low)
+            lows[j] = low
+            highs[j] = high
     return count
 
 
@@ -330,9 +282,9 @@ def _relax(k, h, count, net, s):
             s.constants[r] = -np.inf
             _clear(row, size)
             continue
-        _exchange(row, s.slope_pos, s.slope_neg, s.low, s.high, _power(shift), s.terms, s.outputs, size)
-        cost = _sum_exact(s.terms, size)
-        s.weights[r] = _sum_exact(s.outputs, size)
+        exchange_row(s.rows, r, s.slopes, size, _power(shift), s.sums)
+        cost = s.sums[0]
+        s.weights[r] = s.sums[1]
         if cost > -VOID:
             s.constants[r] += cost
         else:
@@ -378,10 +330,10 @@ def _rows(k, count, net, low, high, lower, upper, alphas, s):
                 s.coefficients[start + j] = s.rows[0, j]
         alive_count = _layer_slopes(h, net, lower, upper, alphas, s)
         _relax(k, h, count, net, s)
-        width = net.sizes[h - 1] + 1
+        width = net.strides[h]
         offset = net.offsets[h]
         matrix = net.weights[offset : offset + net.sizes[h] * width].reshape((net.sizes[h], width))
-        _multiply(s.rows, count, s.alive, alive_count, matrix, s.products, width)
+        _multiply(s.rows, count, s.alive, alive_count, matrix, s.products)
     _concretise(k, count, net, low, high, s)
 
 
@@ -463,7 +415,7 @@ def _propagate(last, net, lower, upper, relaxed, s):
         s.outputs[j] = s.point[j]
     for h in range(1, last + 1):
         m, n = net.sizes[h - 1], net.sizes[h]
-        first, column, offset = net.neurons[h], net.columns[h], net.offsets[h]
+        first, column, offset = net.neurons[h], net.columns[h], net.turned[h]
         matrix = net.transposed[offset : offset + n * (m + 1)].reshape((m + 1, n))
         z = s.values[first : first + n]
         _affine(matrix, net.scales[column : column + m + 1], m, n, s.outputs, s.terms, s.alive, z)
@@ -657,15 +609,15 @@ def _scratch(net):
     widest = 1
     for size in net.sizes:
         widest = max(widest, size)
-    n, neurons, rows, layers = net.sizes[0], net.neurons[-1], 2 * widest, len(net.sizes) + 1
+    n, neurons, layers = net.sizes[0], net.neurons[-1], len(net.sizes) + 1
+    rows = 2 * widest + (-2 * widest) % TILE_ROWS
+    width = widest + 1 + (-widest - 1) % LANES
     return Scratch(
-        np.zeros((rows, widest + 1)),
-        np.zeros((rows, widest + 1)),
+        np.zeros((rows, width)),
+        np.zeros((rows, width)),
         np.zeros(widest + 1),
-        np.zeros(widest + 1),
-        np.zeros(widest + 1),
-        np.zeros(widest + 1),
-        np.zeros(widest + 1),
+        np.zeros((4, width)),
+        np.zeros(2),
         np.zeros(rows, np.int64),
         np.zeros(rows, np.int64),
         np.zeros(rows),

@@ -27,6 +27,8 @@ Integers = NDArray[np.int64]
 Claim = tuple[int, int, int]
 """(layer from 1, neuron from 0, sign): sign +1 claims z >= 0 on the domain (active), -1 claims z <= 0 (inactive)."""
 
+PADDING = 8
+"""Rows are padded to a multiple of this, for vector registers."""
 _MAX_EXPONENT = 900
 _MAX_WIDTH = 8192
 _FINEST_GRID = 40
@@ -37,16 +39,19 @@ _GRID_ROOM = 43
 class KernelNetwork(NamedTuple):
     """Flat arrays for the kernels. Layers count from 1; index 0 of per-layer arrays is the input.
 
-    sizes : neurons by layer, shape (K + 1,). weights : Q of all layers, row-major, a layer's rows of length
-    sizes[k - 1] + 1. transposed : the same, column-major. offsets : start of each layer in both. columns : start of each
-    layer in scales, exponents and deltas. scales : 2**-c_j. exponents : c_j. deltas : delta_j. grids : G_k.
+    sizes : neurons by layer, shape (K + 1,). weights : Q of all layers, row-major; a layer's rows have sizes[k - 1] + 1
+    entries, padded with zeros to length strides[k]. offsets : start of each layer in weights. transposed : column-major,
+    without padding. turned : start of each layer in transposed. columns : start of each
+    layer in scales, exponents and deltas. scales : 2**-c_j, padded at the end. exponents : c_j. deltas : delta_j. grids : G_k.
     neurons : start of each layer in arrays over all neurons; shape (K + 2,).
     """
 
     sizes: Integers
     weights: Floats
-    transposed: Floats
+    strides: Integers
     offsets: Integers
+    transposed: Floats
+    turned: Integers
     columns: Integers
     scales: Floats
     exponents: Integers
@@ -145,6 +150,7 @@ def quantise(network: Network, lower: tuple[Fraction, ...], upper: tuple[Fractio
     if max(sizes[1:], default=0) > _MAX_WIDTH:
         raise InputError(f"a layer of {max(sizes)} neurons is wider than the supported {_MAX_WIDTH}")
     parts = [_columns(layer) for layer in layers]
+    padded = [np.pad(p[0], ((0, 0), (0, -p[0].shape[1] % PADDING))) for p in parts]
     bounds = root_bounds(layers, {})
     neurons = np.cumsum([0, 0, *sizes[1:]])
     grids = [0]
@@ -155,11 +161,13 @@ def quantise(network: Network, lower: tuple[Fraction, ...], upper: tuple[Fractio
     empty = [np.zeros(0)]
     kernel = KernelNetwork(
         sizes=np.array(sizes, dtype=np.int64),
-        weights=stack([p[0].ravel() for p in parts] or empty),
+        weights=stack([p.ravel() for p in padded] or empty),
+        strides=np.array([0, *(p.shape[1] for p in padded)], dtype=np.int64),
+        offsets=np.cumsum([0, 0, *(p.size for p in padded)])[: len(sizes)].astype(np.int64),
         transposed=stack([p[0].T.ravel() for p in parts] or empty),
-        offsets=np.cumsum([0, 0, *(p[0].size for p in parts)])[: len(sizes)].astype(np.int64),
+        turned=np.cumsum([0, 0, *(p[0].size for p in parts)])[: len(sizes)].astype(np.int64),
         columns=np.cumsum([0, 0, *(len(p[1]) for p in parts)])[: len(sizes)].astype(np.int64),
-        scales=stack([np.ldexp(1.0, -p[1]) for p in parts] or empty),
+        scales=stack([*(np.ldexp(1.0, -p[1]) for p in parts), np.ones(PADDING)]),
         exponents=stack([p[1] for p in parts] or [np.zeros(0, np.int64)]),
         deltas=stack([p[2] for p in parts] or empty),
         grids=np.array(grids, dtype=np.int64),
