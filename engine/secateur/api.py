@@ -27,7 +27,7 @@ from secateur.network import Network
 from secateur.options import PruneOptions
 from secateur.progress import Progress, SilentProgress
 from secateur.reduction.model_file import ModelFile, read_model
-from secateur.reduction.pipeline import Measurement, Reduction, Stopwatch, analyse, measure, reduce
+from secateur.reduction.pipeline import Analysis, Measurement, Reduction, Stopwatch, analyse, measure, reduce
 from secateur.reduction.publish import publish, require_writable
 from secateur.reduction.summary import (
     CERTIFICATE,
@@ -177,12 +177,13 @@ def prune(
             require_writable(out)
     analysis = analyse(source, box, options, watch, progress)
     reduction = reduce(analysis, Fraction(0) if analysis.interrupted else options.tolerance, watch)
-    if reduction.tolerance > 0:
-        with watch.stage("check"):
-            refusal = _refusal(reduction)
-        if refusal:
-            progress.note(f"not provable with tolerance {reduction.tolerance} ({refusal}); falling back to exact rewriting")
-            reduction = reduce(analysis, Fraction(0), watch)
+    reduction, refusal = _checked(analysis, reduction, watch, progress)
+    if refusal:
+        raise InputError(
+            f"no certificate that the checker accepts can be written: {refusal}",
+            where=str(source.path),
+            remedy="nothing was written",
+        )
     measurement = None if analysis.interrupted else _measured(reduction, watch)
     progress.stage("write")
     folder = None if out is None else Path(out)
@@ -199,11 +200,28 @@ def _measured(reduction: Reduction, watch: Stopwatch) -> Measurement | None:
         return None
 
 
-def _refusal(reduction: Reduction) -> str:
-    """Why the checker would refuse the certificate; empty if it accepts.
+def _checked(analysis: Analysis, reduction: Reduction, watch: Stopwatch, progress: Progress) -> tuple[Reduction, str]:
+    """Nothing is claimed before the checker has accepted it: the reduction whose certificate it accepts, or its refusal.
 
-    With a tolerance the claim depends on the checker's own bound of the difference, so only it can tell.
+    With a tolerance the claim depends on the checker's own bound of the difference; where that does not suffice, the exact
+    reduction stands in. A second Ctrl-C ends a check that is under way; the reduction is kept, to be checked by the user.
     """
+    try:
+        with watch.stage("check"):
+            refusal = _refusal(reduction, progress)
+        if refusal and reduction.tolerance > 0:
+            progress.note(f"not provable with tolerance {reduction.tolerance} ({refusal}); falling back to exact rewriting")
+            reduction = reduce(analysis, Fraction(0), watch)
+            with watch.stage("check"):
+                refusal = _refusal(reduction, progress)
+    except KeyboardInterrupt:
+        progress.note("interrupted before the certificate was checked; run: secateur check")
+        return reduction, ""
+    return reduction, refusal
+
+
+def _refusal(reduction: Reduction, progress: Progress) -> str:
+    """Why the checker would refuse the certificate; empty if it accepts."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         source = folder / "original.onnx"
@@ -211,7 +229,7 @@ def _refusal(reduction: Reduction) -> str:
         (folder / REDUCED).write_bytes(reduction.data)
         (folder / DOMAIN).write_bytes(domain_file(reduction.analysis))
         (folder / CERTIFICATE).write_bytes(certificate_for(reduction, None))
-        verdict = check(folder, original=source)
+        verdict = check(folder, original=source, progress=progress.update)
     return "" if isinstance(verdict, Accepted) else verdict.reason
 
 
@@ -247,7 +265,8 @@ def _exact(value: Any, where: str) -> Fraction:
 
 def _require_foreign(model: ModelFile, folder: str | Path) -> None:
     """InputError if saving to the folder would overwrite the original, of which the certificate speaks."""
-    if (Path(folder) / REDUCED).absolute() == model.path.absolute():
+    target = Path(folder) / REDUCED
+    if target.resolve() == model.path.resolve() or (target.exists() and model.path.exists() and target.samefile(model.path)):
         raise InputError(
             f"the output folder {folder} would overwrite the network itself",
             where=str(model.path),

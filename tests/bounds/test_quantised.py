@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from secateur.bounds import chain_form, quantise, root_bounds
+from secateur.bounds import chain_form, quantise, root, root_bounds
 from secateur.errors import InputError
 from secateur.network import Affine, Dense, Network, Term
 from tests.bounds.support import boxes, chain_values
@@ -90,3 +90,30 @@ def test_absurd_weights_are_refused() -> None:
     )
     with pytest.raises(InputError, match=r"weights of magnitude 2\*\*1001 are outside the supported range"):
         quantise(huge, (Fraction(0),), (Fraction(1),))
+
+
+def tiny_units() -> Network:
+    """N(x) = relu(2**184 (a - 2 b + e) - 1/2) with a, b, e = relu(2**-160 (x - 0.3 + d, 0, -d)): not 0 at x = 0.3.
+
+    Bounds of the first layer are far below the range of float32; rounding them to 0 would make it inactive.
+    """
+    s, d, c = 2.0**-160, 2.0**-23, 0.3
+    first = Affine((Term(0, Dense(np.full((3, 1), s))),), s * np.array([d - c, -c, -d - c]))
+    second = Affine((Term(1, Dense(2.0**184 * np.array([[1.0, -2.0, 1.0]]))),), np.array([-0.5]))
+    return Network(1, (first, second), Affine((Term(2, Dense(np.array([[1.0]]))),), np.zeros(1)))
+
+
+def test_bounds_outside_float32_are_refused_and_not_rounded() -> None:
+    network = tiny_units()
+    box = (Fraction(0),), (Fraction(1),)
+    quantised = quantise(network, *box)
+    with pytest.raises(InputError, match=r"bounds outside the range of float32 on the domain; rescale the network's layers"):
+        root(quantised, root_bounds(quantised.layers, {}), 1)
+
+
+def test_bounds_outside_doubles_are_refused() -> None:
+    first = Affine((Term(0, Dense(np.array([[2.0**800]]))),), np.zeros(1))
+    second = Affine((Term(1, Dense(np.array([[2.0**800]]))),), np.zeros(1))
+    network = Network(1, (first, second), Affine((Term(2, Dense(np.array([[1.0]]))),), np.zeros(1)))
+    with pytest.raises(InputError, match="bounds outside the range of doubles"):
+        quantise(network, (Fraction(0),), (Fraction(1),))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from secateur.bounds import quantise, root, root_bounds
 from secateur.certificate import FileReference, certificate_bytes, interval_evidence
 from secateur.checker import Accepted, check
 from secateur.network import Network, read_onnx, write_onnx
@@ -17,6 +19,7 @@ from secateur.options import PruneOptions
 from secateur.progress import SilentProgress
 from secateur.reduction import Facts, Phase, rewrite
 from secateur.search import PhaseResult, Status, decide_phases
+from secateur.search.tree import SplitTree
 from secateur.specification import Domain
 from tests.bounds.support import boxes, random_network
 from tests.strategies import networks, skip_networks
@@ -33,6 +36,12 @@ def certify(network: Network, domain: Domain, folder: Path, timeout: float = 20.
     write_onnx(network, folder / "original.onnx")
     network = read_onnx(folder / "original.onnx")
     result = decide_phases(network, domain, PruneOptions(timeout=timeout, jobs=2), SilentProgress())
+    write(network, domain, result, folder)
+    return result
+
+
+def write(network: Network, domain: Domain, result: PhaseResult, folder: Path) -> None:
+    """Rewrite by what was proven, and write the reduced network, the domain and the certificate."""
     phases = [[PHASES.get(n.status, Phase.UNSTABLE) for n in layer] for layer in result.neurons]
     reduced = rewrite(network, Facts(domain.lower, domain.upper, phases)).network
     write_onnx(reduced, folder / "reduced.onnx")
@@ -49,7 +58,6 @@ def certify(network: Network, domain: Domain, folder: Path, timeout: float = 20.
         reduced_evidence=interval_evidence(reduced, domain),
     )
     (folder / "certificate.secateur").write_bytes(data)
-    return result
 
 
 @pytest.mark.parametrize("seed", [3, 5, 7])
@@ -71,3 +79,25 @@ def test_random_networks_are_accepted(tmp_path_factory: pytest.TempPathFactory, 
     for arithmetic in ("fast", "exact"):
         verdict = check(folder, strict=True, arithmetic=arithmetic)
         assert isinstance(verdict, Accepted), verdict
+
+
+def test_a_tree_may_end_after_facts_that_it_did_not_use(tmp_path: Path) -> None:
+    """Trees that wait for their turn keep the root bounds of their start; the certificate says which facts these rest on."""
+    domain = Domain((Fraction(-1),) * 4, (Fraction(1, 3),) * 4)
+    network = random_network([4, 16, 16, 12, 2], seed=5, shift=-0.25)
+    result = certify(network, domain, tmp_path)
+    network = read_onnx(tmp_path / "original.onnx")
+    second, third = result.evidence.trees
+    assert {c[0] for c in second.claims} == {2}
+    assert {c[0] for c in third.claims} == {3}
+    quantised = quantise(network, domain.lower, domain.upper)
+    facts = {c[:2]: c[2] for c in result.evidence.interval}
+    late = SplitTree(
+        quantised, root(quantised, root_bounds(quantised.layers, facts), len(third.claims)), third.claims, 3, len(facts)
+    )
+    late.advance(float("inf"))
+    assert late.proof().tightest != third.tightest, "the case is only of interest if the facts make a difference"
+    evidence = replace(result.evidence, trees=(second, late.proof()))
+    write(network, domain, replace(result, evidence=evidence), tmp_path)
+    verdict = check(tmp_path, strict=True)
+    assert isinstance(verdict, Accepted), verdict

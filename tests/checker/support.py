@@ -158,10 +158,12 @@ def header_of(case: Case) -> tuple[dict[str, Any], list[bytes]]:
     """Header and streams of a case, with the right hashes."""
     own, streams = facts(case.grids["original"]), []
     own["interval"], own["solver"] = case.interval, case.solver
+    established = len(case.interval)
     for claims, steps, symbols in case.trees:
         streams.append(zlib.compress(bytes(symbols)))
         sizes = {"nodes": len(symbols), "bytes": len(streams[-1])}
-        own["trees"].append({"claims": claims, "steps": steps, **sizes})
+        own["trees"].append({"claims": claims, "steps": steps, "uses": established, **sizes})
+        established += len(claims)
     header = {
         "format": "secateur-certificate",
         "version": 1,

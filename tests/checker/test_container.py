@@ -13,7 +13,7 @@ from tests.checker.support import header_of, pack, random_case
 
 
 def stream(raw: bytes, nodes: int) -> Tree:
-    return Tree((), 0, nodes, zlib.compress(raw))
+    return Tree((), 0, 0, nodes, zlib.compress(raw))
 
 
 def test_symbols_take_two_bytes_beyond_254_inputs() -> None:

@@ -329,6 +329,12 @@ HEADERS = {
         "facts.original.trees[1].steps",
         "an integer from 0 to 1000 is needed",
     ),
+    "uses": (
+        set_in("facts", "original", "trees", 1, "uses", to=99),
+        "tree",
+        "original tree 1",
+        "it uses 99 facts, of which 2 are established",
+    ),
     "bytes": (
         set_in("facts", "original", "trees", 1, "bytes", to=10**6),
         "container",

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from secateur.bounds.quantised import Claim, QuantisedNetwork, RootBounds
 from secateur.bounds.rounding import GRID_BITS
+from secateur.errors import InputError
 
 __all__ = [
     "CONTRADICTION",
@@ -82,13 +83,22 @@ class Evaluation:
 
 
 def root(network: QuantisedNetwork, bounds: RootBounds, claims: int) -> SubDomains:
-    """The whole domain as a batch of one, with all of `claims` claims open."""
+    """The whole domain as a batch of one, with all of `claims` claims open.
+
+    InputError where a bound is too large or too close to 0 for float32: rounding it would not be sound.
+    """
     n = network.input_size
+    with np.errstate(over="ignore", under="ignore"):
+        lower, upper = bounds.lower.astype(np.float32), bounds.upper.astype(np.float32)
+    if (lower != bounds.lower).any() or (upper != bounds.upper).any():
+        raise InputError(
+            "a pre-activation has bounds outside the range of float32 on the domain", remedy="rescale the network's layers"
+        )
     return SubDomains(
         np.zeros((1, n)),
         np.full((1, n), 2.0**GRID_BITS),
-        bounds.lower[None].astype(np.float32),
-        bounds.upper[None].astype(np.float32),
+        lower[None],
+        upper[None],
         np.ones((1, claims), dtype=bool),
     )
 

@@ -76,8 +76,8 @@ def _broadcast(builder: Any, value: Any) -> Any:
 def exchange_row(_: Any, rows: Any, row: Any, slopes: Any, size: Any, unit: Any, sums: Any) -> Any:
     """Exchange the coefficients a of one row for multipliers mu, in place (FORMAT.md, section 4, step 4).
 
-    slopes : float64 (4, n), C-contiguous: slope for a >= 0, slope for a < 0, lower bound, upper bound of each neuron; neurons from
-    `size` to the next multiple of 8 must be there, with zeros. sums : receives sum floor(min(0, -mu l, (a - mu) u) unit)
+    slopes : float64 (4, n), C-contiguous: slope for a >= 0, slope for a < 0, lower bound, upper bound of each neuron; neurons
+    from `size` to the next multiple of 8 must be there, with zeros. sums : receives sum floor(min(0, -mu l, (a - mu) u) unit)
     and sum |mu|. Nothing is checked.
     """
     signature = types.none(rows, types.int64, slopes, types.int64, types.float64, sums)
@@ -114,7 +114,8 @@ def _generate_exchange(context: Any, builder: Any, signature: Any, args: Any) ->
 def scale_row(_: Any, products: Any, row: Any, scales: Any, first: Any, size: Any) -> Any:
     """products[row, j] *= scales[first + j] for j < size and on to the next multiple of 8.
 
-    Returns the bits of the largest magnitude; bits of non-negative doubles order like the numbers. Both arrays must reach that far. Nothing is checked.
+    Returns the bits of the largest magnitude; bits of non-negative doubles order like the numbers. Both arrays must reach
+    that far. Nothing is checked.
     """
     return types.int64(products, types.int64, scales, types.int64, types.int64), _generate_scale
 

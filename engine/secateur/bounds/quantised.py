@@ -31,6 +31,7 @@ PADDING = 8
 """Rows are padded to a multiple of this, for vector registers."""
 _MAX_EXPONENT = 900
 _MAX_WIDTH = 8192
+_FAR = Fraction(2) ** 1000
 _FINEST_GRID = 40
 _GRID_ROOM = 43
 """Root bounds take at most this many bits on a layer's grid, so that rows rarely become void (VOID is 2**46)."""
@@ -123,9 +124,19 @@ def root_bounds(layers: Sequence[ChainLayer], facts: Mapping[tuple[int, int], in
     return RootBounds(
         tuple(exact_lower),
         tuple(exact_upper),
-        np.array([float(v) for v in lower]),
-        np.array([float(v) for v in upper]),
+        np.array([_exact_float(v) for v in lower]),
+        np.array([_exact_float(v) for v in upper]),
     )
+
+
+def _exact_float(value: Fraction) -> float:
+    """A number of 24 bits as a double; InputError where its exponent does not fit."""
+    rounded = float(value) if abs(value) < _FAR else float("inf")
+    if not np.isfinite(rounded) or Fraction(rounded) != value:
+        raise InputError(
+            "a pre-activation has bounds outside the range of doubles on the domain", remedy="rescale the network's layers"
+        )
+    return rounded
 
 
 def _interval(row: Sequence[Fraction], low: Sequence[Fraction], high: Sequence[Fraction]) -> tuple[Fraction, Fraction]:

@@ -89,7 +89,7 @@ def _facts(evidence: PhaseEvidence, streams: Sequence[bytes]) -> dict[str, Any]:
         "grid": list(evidence.grids),
         "interval": [_claim(c) for c in evidence.interval],
         "trees": [
-            {"claims": [_claim(c) for c in t.claims], "steps": t.steps, "nodes": t.nodes, "bytes": len(s)}
+            {"claims": [_claim(c) for c in t.claims], "steps": t.steps, "uses": t.uses, "nodes": t.nodes, "bytes": len(s)}
             for t, s in zip(evidence.trees, streams, strict=True)
         ],
         "solver": [{"claim": _claim(s.claim), "by": s.by} for s in evidence.solver],

@@ -12,6 +12,7 @@ from typing import Literal
 from secateur.checker.chain import Chain, chain_form
 from secateur.checker.container import (
     Certificate,
+    Claim,
     Facts,
     FileReference,
     Tree,
@@ -117,6 +118,7 @@ class _Establisher:
     def __init__(self, side: str, chain: Chain, facts: Facts, arithmetic: str, progress: Progress) -> None:
         self.side, self.chain, self.facts, self.progress = side, chain, facts, progress
         self.root = RootBounds(chain)
+        self.established: list[Claim] = []
         self.arithmetic = arithmetic
 
     def run(self) -> RootBounds:
@@ -128,19 +130,35 @@ class _Establisher:
                 raise Refusal("header", f"facts.{self.side}", f"the claim '{claim}' is about no neuron")
         for number, claim in enumerate(self.facts.interval):
             check_interval_rule(claim, self.root, f"{self.side} interval {number}")
-            self.root.add(claim)
+            self._establish(claim)
         for number, tree in enumerate(self.facts.trees):
             self._tree(tree, f"{self.side} tree {number}")
             for claim in tree.claims:
-                self.root.add(claim)
+                self._establish(claim)
         for fact in self.facts.solver:
-            self.root.add(fact.claim)
+            self._establish(fact.claim)
         return self.root
+
+    def _establish(self, claim: Claim) -> None:
+        self.root.add(claim)
+        self.established.append(claim)
+
+    def _root_of(self, tree: Tree, step: str) -> RootBounds:
+        """Root bounds with the facts that the tree builds on."""
+        if tree.uses > len(self.established):
+            raise Refusal("tree", step, f"it uses {tree.uses} facts, of which {len(self.established)} are established")
+        if tree.uses == len(self.established):
+            return self.root
+        root = RootBounds(self.chain)
+        for claim in self.established[: tree.uses]:
+            root.add(claim)
+        return root
 
     def _tree(self, tree: Tree, step: str) -> None:
         stream = symbols(tree, self.chain.input_size, step)
         depth = max((claim.layer for claim in tree.claims), default=0)
-        bounds = [self.root.bounds(k) for k in range(1, depth + 1)]
+        root = self._root_of(tree, step)
+        bounds = [root.bounds(k) for k in range(1, depth + 1)]
         own = (self.chain, self.facts.grid, tree.claims, tree.steps)
         if self.arithmetic == "fast":
             from secateur.checker.fast_arithmetic import FastArithmetic  # needs numpy and numba

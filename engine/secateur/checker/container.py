@@ -58,10 +58,11 @@ class Claim:
 
 @dataclass(frozen=True)
 class Tree:
-    """One split tree: its claims, the slope steps of each row, and its compressed stream."""
+    """One split tree: its claims, the slope steps of each row, how many facts it builds on, and its compressed stream."""
 
     claims: tuple[Claim, ...]
     steps: int
+    uses: int
     nodes: int
     stream: bytes
 
@@ -181,15 +182,16 @@ class _Streams:
         self._data, self._at = data, 0
 
     def tree(self, value: Any, where: str) -> Tree:
-        value = _object(value, where, "claims steps nodes bytes")
+        value = _object(value, where, "claims steps uses nodes bytes")
         claims = _list(value["claims"], f"{where}.claims", _claim)
         steps = _integer(value["steps"], f"{where}.steps", 0, MAX_STEPS)
+        uses = _integer(value["uses"], f"{where}.uses", 0, MAX_INTEGER)
         nodes = _integer(value["nodes"], f"{where}.nodes", 1, MAX_NODES)
         length = _integer(value["bytes"], f"{where}.bytes", 1, MAX_INTEGER)
         start, self._at = self._at, self._at + length
         if self._at > len(self._data):
             raise Refusal("container", where, "the file ends inside the stream of this tree")
-        return Tree(claims, steps, nodes, self._data[start : self._at])
+        return Tree(claims, steps, uses, nodes, self._data[start : self._at])
 
     def finish(self) -> None:
         if self._at != len(self._data):

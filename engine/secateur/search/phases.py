@@ -207,8 +207,9 @@ def _take_turns(run: _Run, trees: Sequence[SplitTree]) -> None:
 
 
 def _new_tree(run: _Run, claims: Sequence[Claim]) -> SplitTree:
-    bounds = root_bounds(run.quantised.layers, run.replayable_facts)
-    return SplitTree(run.quantised, root(run.quantised, bounds, len(claims)), claims, _STEPS)
+    facts = run.replayable_facts
+    bounds = root_bounds(run.quantised.layers, facts)
+    return SplitTree(run.quantised, root(run.quantised, bounds, len(claims)), claims, _STEPS, len(facts))
 
 
 def _advance(run: _Run, tree: SplitTree, until: float, most_nodes: int | None = None) -> SplitTree | None:
@@ -255,6 +256,11 @@ def _status(
 ) -> NeuronStatus:
     positive, negative = run.falsifier.positive.get(neuron), run.falsifier.negative.get(neuron)
     if neuron in facts:
+        against = negative if facts[neuron] > 0 else positive
+        if against is not None:
+            raise RuntimeError(
+                f"contradiction: layer {neuron[0]}, neuron {neuron[1]} has a proof and an exact witness against it"
+            )
         status = Status.INACTIVE if facts[neuron] < 0 else Status.ACTIVE
         by_solver = any(s.claim[:2] == neuron for s in run.solved)
         basis = Basis.INTERVAL if neuron in by_interval else Basis.SOLVER if by_solver else Basis.TREE

@@ -85,11 +85,13 @@ class Tightest:
 class ProvenTree:
     """A complete split tree: every claim holds on every leaf. `symbols` in preorder, 0 leaf, 1 + i split of coordinate i.
 
+    uses : how many of the facts proven before it, in their order, its root bounds rest on.
     tightest : for each claim, where it holds by the smallest margin.
     """
 
     claims: tuple[Claim, ...]
     steps: int
+    uses: int
     symbols: NDArray[np.uint16]
     tightest: tuple[Tightest, ...]
 

@@ -35,8 +35,8 @@ class Hit:
 class SplitTree:
     """A proof in progress that every claim of a list holds on the whole domain."""
 
-    def __init__(self, network: QuantisedNetwork, start: SubDomains, claims: Sequence[Claim], steps: int) -> None:
-        self.network, self.claims, self.steps = network, tuple(claims), steps
+    def __init__(self, network: QuantisedNetwork, start: SubDomains, claims: Sequence[Claim], steps: int, uses: int = 0) -> None:
+        self.network, self.claims, self.steps, self.uses = network, tuple(claims), steps, uses
         self.tightest = [Tightest() for _ in self.claims]
         self.nodes = 0
         self.seconds = 0.0
@@ -80,7 +80,7 @@ class SplitTree:
         """The finished tree. Raises ValueError while claims are open."""
         if not self.finished:
             raise ValueError("the tree is not finished")
-        return ProvenTree(self.claims, self.steps, self._preorder(), tuple(self.tightest))
+        return ProvenTree(self.claims, self.steps, self.uses, self._preorder(), tuple(self.tightest))
 
     def _pop(self) -> tuple[SubDomains, NDArray[np.int64]]:
         parts = [self._stack.pop()]
