@@ -40,7 +40,7 @@ def modules_after(statement: str) -> list[str]:
 def test_public_names_are_the_meant_ones() -> None:
     assert secateur.__all__ == [
         "Accepted", "Basis", "Domain", "InputError", "Network", "NeuronStatus", "PhaseResult", "PruneResult",
-        "Refused", "Status", "__version__", "check", "prune", "read_domain", "read_onnx",
+        "Refused", "Status", "__version__", "check", "prune", "read_domain", "read_onnx", "warmup",
     ]  # fmt: skip
     assert set(secateur.__all__) <= set(dir(secateur))
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from secateur.api import PruneResult, prune
+    from secateur.api import PruneResult, prune, warmup
     from secateur.checker import Accepted, Refused, check
     from secateur.errors import InputError
     from secateur.network import Network, read_onnx
@@ -38,6 +38,7 @@ __all__ = [
     "prune",
     "read_domain",
     "read_onnx",
+    "warmup",
 ]
 
 _HOMES = {
@@ -53,6 +54,7 @@ _HOMES = {
     "Status": "search",
     "check": "checker",
     "prune": "api",
+    "warmup": "api",
     "read_domain": "specification",
     "read_onnx": "network",
 }

@@ -182,11 +182,10 @@ def _told(result: PruneResult, folder: str) -> list[str]:
 
 
 def _warmup(_: argparse.Namespace) -> int:
-    from secateur.bounds import warmup
+    from secateur.api import warmup
     from secateur.progress import ConsoleProgress
 
     with ConsoleProgress() as progress:
-        progress.stage("compile kernels (once; up to a minute)")
-        warmup()
+        warmup(progress)
     print("kernels are compiled")
     return OK

@@ -10,27 +10,35 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
+from struct import calcsize
 
-from secateur.checker.onnx_model import FLOAT_TYPES, Graph, Node, TensorData, exact_floats, read_model
+from secateur.checker.onnx_model import Graph, Node, TensorData, exact_floats, read_model
 from secateur.checker.refusal import Refusal
 from secateur.checker.tensors import (
+    FLOAT_TYPES,
     Expression,
     Tensor,
     add,
     broadcast,
+    combined,
     concatenate,
     expressions,
+    fits,
+    float_type,
     linear_combination,
     matrix_product,
     multiply,
     reciprocal,
+    select,
     strides,
-    take,
+    transposed,
 )
 
 __all__ = ["Affine", "Network", "lower"]
+
+FLOAT, INT64 = 1, 7  # ONNX element types
 
 
 @dataclass(frozen=True)
@@ -73,11 +81,11 @@ _Operator = Callable[[_Builder, Node, list[Tensor]], list[Tensor]]
 
 
 def _constant(data: TensorData) -> Tensor:
-    return Tensor(data.shape, data.denominator, data.values, constant=True)
+    return Tensor(data.shape, data.denominator, data.values, True, data.element_type)
 
 
-def _symbols(shape: tuple[int, ...], first: int) -> Tensor:
-    return Tensor(shape, 1, [{first + i: 1} for i in range(math.prod(shape))], constant=False)
+def _symbols(shape: tuple[int, ...], first: int, element_type: int) -> Tensor:
+    return Tensor(shape, 1, [{first + i: 1} for i in range(math.prod(shape))], False, element_type)
 
 
 def _axis(node: Node, axis: int, rank: int) -> int:
@@ -88,16 +96,21 @@ def _axis(node: Node, axis: int, rank: int) -> int:
 
 def _listed(node: Node, inputs: list[Tensor], name: str, position: int) -> list[int] | None:
     """Integers that older operator sets give as an attribute and newer ones as an input."""
-    if node.attributes.get(name):
-        return node.integers(name)
-    return inputs[position].integers() if len(inputs) > position and node.inputs[position] else None
+    given = len(inputs) > position and node.inputs[position]
+    if given and name in node.attributes:
+        raise node.refusal(f"{name} is given twice, as an attribute and as an input")
+    return inputs[position].integers() if given else node.integers(name)
 
 
 def _relu(builder: _Builder, node: Node, inputs: list[Tensor]) -> list[Tensor]:
+    """A new layer; of a constant, which no input can change, max(0, constant) and no layer."""
     (tensor,) = inputs
+    element_type = float_type(tensor)
+    if tensor.constant:
+        return [replace(tensor, cells=[max(0, cell) for cell in tensor.cells if isinstance(cell, int)])]
     if not tensor.cells:
         raise node.refusal("a layer without neurons is not supported")
-    result = _symbols(tensor.shape, builder.next_symbol)
+    result = _symbols(tensor.shape, builder.next_symbol, element_type)
     builder.layers.append(Affine(tensor.denominator, expressions(tensor)))
     builder.starts.append(builder.next_symbol)
     builder.next_symbol += len(result.cells)
@@ -105,17 +118,21 @@ def _relu(builder: _Builder, node: Node, inputs: list[Tensor]) -> list[Tensor]:
 
 
 def _gemm(_: _Builder, node: Node, inputs: list[Tensor]) -> list[Tensor]:
-    left, right = (_transposed(t, [1, 0]) if node.integer(name, 0) else t for t, name in
+    left, right = (transposed(t, [1, 0]) if node.integer(name, 0) else t for t, name in
                    zip(inputs, ("transA", "transB"), strict=False))  # fmt: skip
-    total = multiply(matrix_product(left, right), _scalar(*node.number("alpha", 1.0)))
+    total = _scaled(matrix_product(left, right), *node.number("alpha", 1.0))
     if len(inputs) > 2:
-        bias = multiply(inputs[2], _scalar(*node.number("beta", 1.0)))
+        bias = _scaled(inputs[2], *node.number("beta", 1.0))
         total = add(total, broadcast(bias, total.shape))
     return [total]
 
 
-def _scalar(numerator: int, denominator: int) -> Tensor:
-    return Tensor((), denominator, [numerator], constant=True)
+def _scalar(numerator: int, denominator: int, element_type: int) -> Tensor:
+    return Tensor((), denominator, [numerator], True, element_type)
+
+
+def _scaled(tensor: Tensor, numerator: int, denominator: int) -> Tensor:
+    return multiply(tensor, _scalar(numerator, denominator, tensor.element_type))
 
 
 def _matmul(_: _Builder, node: Node, inputs: list[Tensor]) -> list[Tensor]:
@@ -125,27 +142,20 @@ def _matmul(_: _Builder, node: Node, inputs: list[Tensor]) -> list[Tensor]:
     rows, k = left.shape[:-1], left.shape[-1]
     columns = right.shape[1:]
     flat = matrix_product(
-        Tensor((math.prod(rows), k), left.denominator, left.cells, left.constant),
-        Tensor((right.shape[0], math.prod(columns)), right.denominator, right.cells, right.constant),
+        _reshaped(left, (math.prod(rows), k)),
+        _reshaped(right, (right.shape[0], math.prod(columns))),
     )
     return [_reshaped(flat, (*rows, *columns))]
 
 
 def _reshaped(tensor: Tensor, shape: tuple[int, ...]) -> Tensor:
-    return Tensor(shape, tensor.denominator, tensor.cells, tensor.constant)
-
-
-def _transposed(tensor: Tensor, order: list[int]) -> Tensor:
-    if sorted(order) != list(range(len(tensor.shape))):
-        raise Refusal("onnx", "shapes", f"{order} is no order of {len(tensor.shape)} axes")
-    steps, shape = strides(tensor.shape), tuple(tensor.shape[axis] for axis in order)
-    return take(tensor, shape, [[steps[a] * i for i in range(tensor.shape[a])] for a in order])
+    return replace(tensor, shape=shape)
 
 
 def _transpose(_: _Builder, node: Node, inputs: list[Tensor]) -> list[Tensor]:
     (tensor,) = inputs
     order = node.integers("perm")
-    return [_transposed(tensor, list(range(len(tensor.shape)))[::-1] if order is None else order)]
+    return [transposed(tensor, list(range(len(tensor.shape)))[::-1] if order is None else order)]
 
 
 def _reshape(_: _Builder, node: Node, inputs: list[Tensor]) -> list[Tensor]:
@@ -193,14 +203,6 @@ def _concat(_: _Builder, node: Node, inputs: list[Tensor]) -> list[Tensor]:
     return [concatenate(inputs, _axis(node, node.integer("axis", 0), len(inputs[0].shape)))]
 
 
-def _select(tensor: Tensor, chosen: dict[int, list[int]]) -> Tensor:
-    """The given indices along the given axes, everything along the others."""
-    steps = strides(tensor.shape)
-    indices = [chosen.get(axis, list(range(size))) for axis, size in enumerate(tensor.shape)]
-    offsets = [[steps[axis] * i for i in own] for axis, own in enumerate(indices)]
-    return take(tensor, tuple(map(len, indices)), offsets)
-
-
 def _slice(_: _Builder, node: Node, inputs: list[Tensor]) -> list[Tensor]:
     tensor, rank = inputs[0], len(inputs[0].shape)
     starts, ends = _listed(node, inputs, "starts", 1), _listed(node, inputs, "ends", 2)
@@ -216,7 +218,7 @@ def _slice(_: _Builder, node: Node, inputs: list[Tensor]) -> list[Tensor]:
         chosen[axis] = list(range(tensor.shape[axis]))[slice(start, end, step)]
         if step < 0 and end < -tensor.shape[axis]:  # ONNX clamps to "before the first"
             chosen[axis] = list(range(tensor.shape[axis]))[slice(start, None, step)]
-    return [_select(tensor, chosen)]
+    return [select(tensor, chosen)]
 
 
 def _split(_: _Builder, node: Node, inputs: list[Tensor]) -> list[Tensor]:
@@ -228,21 +230,28 @@ def _split(_: _Builder, node: Node, inputs: list[Tensor]) -> list[Tensor]:
     if sum(sizes) != size or len(sizes) != parts or min(sizes) < 0:
         raise node.refusal("the parts of the split do not add up")
     starts = [sum(sizes[:i]) for i in range(parts)]
-    return [_select(tensor, {axis: list(range(a, a + n))}) for a, n in zip(starts, sizes, strict=True)]
+    return [select(tensor, {axis: list(range(a, a + n))}) for a, n in zip(starts, sizes, strict=True)]
 
 
 def _gather(_: _Builder, node: Node, inputs: list[Tensor]) -> list[Tensor]:
     tensor, indices = inputs
     axis = _axis(node, node.integer("axis", 0), len(tensor.shape))
     chosen = [_axis(node, index, tensor.shape[axis]) for index in indices.integers()]
-    flat = _select(tensor, {axis: chosen})
+    flat = select(tensor, {axis: chosen})
     return [_reshaped(flat, tensor.shape[:axis] + indices.shape + tensor.shape[axis + 1 :])]
 
 
 def _cast(_: _Builder, node: Node, inputs: list[Tensor]) -> list[Tensor]:
-    if node.integer("to", 0) not in FLOAT_TYPES:
+    """A cast that changes no value: constants that the new type has, other tensors to a wider type."""
+    (tensor,), target = inputs, node.integer("to", 0)
+    if target not in FLOAT_TYPES or tensor.element_type not in FLOAT_TYPES:
         raise node.refusal("only casts between float types are supported")
-    return inputs
+    if tensor.constant:
+        if not fits(tensor, target):
+            raise node.refusal("the cast would round a constant")
+    elif calcsize(FLOAT_TYPES[target]) < calcsize(FLOAT_TYPES[tensor.element_type]):
+        raise node.refusal("a cast to a narrower type rounds")
+    return [replace(tensor, element_type=target)]
 
 
 def _dropout(_: _Builder, node: Node, inputs: list[Tensor]) -> list[Tensor]:
@@ -253,17 +262,19 @@ def _dropout(_: _Builder, node: Node, inputs: list[Tensor]) -> list[Tensor]:
 
 def _constant_node(_: _Builder, node: Node, __: list[Tensor]) -> list[Tensor]:
     tensor, floats, whole = node.tensor("value"), node.floats("value_floats"), node.integers("value_ints")
+    if len(node.attributes) != 1:
+        raise node.refusal("a constant needs exactly one value")
     if tensor is not None:
         return [_constant(tensor)]
     if floats is not None:
         denominator, values = exact_floats(floats, "value_floats")
-        return [Tensor((len(values),), denominator, values, constant=True)]
+        return [Tensor((len(values),), denominator, values, True, FLOAT)]
     if whole is not None:
-        return [Tensor((len(whole),), 1, whole, constant=True)]
+        return [Tensor((len(whole),), 1, whole, True, INT64)]
     if "value_int" in node.attributes:
-        return [_scalar(node.integer("value_int", 0), 1)]
+        return [_scalar(node.integer("value_int", 0), 1, INT64)]
     if "value_float" in node.attributes:
-        return [_scalar(*node.number("value_float", 0.0))]
+        return [_scalar(*node.number("value_float", 0.0), FLOAT)]
     raise node.refusal("the constant has no value of a supported kind")
 
 
@@ -273,7 +284,7 @@ def _window(node: Node, rank: int, kernel: tuple[int, ...]) -> tuple[list[int], 
     pads, automatic = node.integers("pads") or [0] * (2 * rank), node.text("auto_pad", "NOTSET")
     if automatic not in ("NOTSET", "VALID") or (automatic == "VALID" and any(pads)):
         raise node.refusal(f"automatic padding {automatic} is not supported")
-    if not len(steps) == len(dilations) == rank == len(pads) // 2 or min(*steps, *dilations) < 1 or min(pads) < 0:
+    if not len(steps) == len(dilations) == rank or len(pads) != 2 * rank or min(*steps, *dilations) < 1 or min(pads) < 0:
         raise node.refusal("strides, dilations or pads are malformed")
     if (node.integers("kernel_shape") or list(kernel)) != list(kernel):
         raise node.refusal("the kernel shape differs from the weights")
@@ -283,6 +294,7 @@ def _window(node: Node, rank: int, kernel: tuple[int, ...]) -> tuple[list[int], 
 def _conv(_: _Builder, node: Node, inputs: list[Tensor]) -> list[Tensor]:
     """A convolution, element by element: each output is a sparse combination of inputs."""
     data, weights = inputs[:2]
+    float_type(*inputs)
     rank, groups = len(data.shape) - 2, node.integer("group", 1)
     if rank < 1 or not weights.constant or len(weights.shape) != rank + 2 or groups < 1:
         raise node.refusal("only convolutions with constant weights are supported")
@@ -308,7 +320,8 @@ def _conv(_: _Builder, node: Node, inputs: list[Tensor]) -> list[Tensor]:
                         weight = values[(target * depth + c) * len(offsets) + number]
                         pairs.append((weight, rows[(first + c) * area + spot]))
             cells.append(linear_combination(pairs))  # type: ignore[arg-type]  # the weights are integers
-    result = Tensor((batch, filters, *sizes), data.denominator * weights.denominator, cells, constant=False)
+    denominator = data.denominator * weights.denominator
+    result = combined((data, weights), (batch, filters, *sizes), denominator, cells, data.constant)
     if len(inputs) < 3:
         return [result]
     return [add(result, _reshaped(inputs[2], (filters,) + (1,) * rank))]
@@ -328,7 +341,7 @@ OPERATORS: dict[str, tuple[_Operator, int, int]] = {  # with the least and great
     "Identity": (lambda _, __, x: x, 1, 1),
     "MatMul": (_matmul, 2, 2),
     "Mul": (lambda _, __, x: [multiply(x[0], x[1])], 2, 2),
-    "Neg": (lambda _, __, x: [multiply(x[0], _scalar(-1, 1))], 1, 1),
+    "Neg": (lambda _, __, x: [_scaled(x[0], -1, 1)], 1, 1),
     "Relu": (_relu, 1, 1),
     "Reshape": (_reshape, 1, 2),
     "Slice": (_slice, 1, 5),
@@ -379,7 +392,7 @@ def lower(data: bytes) -> Network:
     if not 0 < size < 1 << 16 or min(shape, default=1) < 1:
         raise Refusal("onnx", "graph", f"an input of shape {list(shape)} is not supported")
     builder = _Builder(graph, [1], 1 + size, {name: _constant(t) for name, t in graph.constants.items()})
-    builder.values[graph.input.name] = _symbols(shape, 1)
+    builder.values[graph.input.name] = _symbols(shape, 1, graph.input.element_type)
     try:
         for node in _needed(graph):
             _run(builder, node)
@@ -388,5 +401,7 @@ def lower(data: bytes) -> Network:
     output = builder.values.get(graph.output.name)
     if output is None:
         raise Refusal("onnx", "graph", f"the output {graph.output.name!r} is never computed")
+    if output.element_type != graph.output.element_type:
+        raise Refusal("onnx", "graph", f"the output {graph.output.name!r} is not of the type that the file declares")
     last = Affine(output.denominator, expressions(output))
     return Network(size, tuple(builder.starts), tuple(builder.layers), last)

@@ -11,20 +11,24 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from secateur.checker.protobuf import Message, fields, fixed, integers, one_bytes, one_integer, text
+from secateur.checker.protobuf import Message, fields, fixed, integers, one_bytes, one_fixed, one_integer, text
 from secateur.checker.refusal import Refusal
+from secateur.checker.tensors import FLOAT_TYPES
 
-__all__ = ["FLOAT_TYPES", "Graph", "Node", "TensorData", "ValueInfo", "exact_floats", "read_model"]
+__all__ = ["Graph", "Node", "TensorData", "ValueInfo", "exact_floats", "read_model"]
 
-FLOAT_TYPES = {1: "f", 10: "e", 11: "d"}  # ONNX element type -> struct code
-INTEGER_TYPES = {6: "i", 7: "q", 9: "?"}
+# ONNX element type -> struct code, least and greatest value
+INTEGER_TYPES = {6: ("i", -(1 << 31), (1 << 31) - 1), 7: ("q", -(1 << 63), (1 << 63) - 1), 9: ("?", 0, 1)}
+OPSETS = range(7, 26)  # below 7, broadcasting followed other rules; what comes after 25 has not been read
+ATTRIBUTE_KINDS = {1: "a float", 2: "an integer", 3: "a text", 4: "a tensor", 6: "floats", 7: "integers"}
 MAX_ELEMENTS = 1 << 26
 
 
 @dataclass(frozen=True)
 class TensorData:
-    """A constant: the row-major values are `values[i] / denominator`."""
+    """A constant: the row-major values are `values[i] / denominator`, in the file of an ONNX element type."""
 
+    element_type: int
     shape: tuple[int, ...]
     denominator: int
     values: list[int]
@@ -53,35 +57,47 @@ class Node:
         """A refusal that names this node by its operator and first output."""
         return Refusal("onnx", f"node {self.operator} -> {self.outputs[0] if self.outputs else '?'}", reason)
 
+    def _attribute(self, name: str, kind: int) -> Message | None:
+        """The attribute of this name, which must say that it is of this kind; None if not given."""
+        attribute = self.attributes.get(name)
+        if attribute is not None and one_integer(attribute, 20) != kind:
+            raise self.refusal(f"its attribute {name!r} is not {ATTRIBUTE_KINDS[kind]}")
+        return attribute
+
     def integer(self, name: str, default: int) -> int:
-        return one_integer(self.attributes[name], 3) if name in self.attributes else default
+        attribute = self._attribute(name, 2)
+        return default if attribute is None else one_integer(attribute, 3)
 
     def integers(self, name: str) -> list[int] | None:
-        return integers(self.attributes[name], 8) if name in self.attributes else None
+        attribute = self._attribute(name, 7)
+        return None if attribute is None else integers(attribute, 8)
 
     def text(self, name: str, default: str) -> str:
-        return text(self.attributes[name], 4) if name in self.attributes else default
+        attribute = self._attribute(name, 3)
+        return default if attribute is None else text(attribute, 4)
 
     def floats(self, name: str) -> list[float] | None:
-        return _floats(self.attributes[name], 7, "f") if name in self.attributes else None
+        attribute = self._attribute(name, 6)
+        return None if attribute is None else _floats(attribute, 7, "f")
 
     def number(self, name: str, default: float) -> tuple[int, int]:
         """A float attribute as an exact fraction."""
-        if name not in self.attributes:
+        attribute = self._attribute(name, 1)
+        if attribute is None:
             return default.as_integer_ratio()
-        denominator, (value,) = exact_floats([fixed(one_integer(self.attributes[name], 2), "<f")], name)
+        denominator, (value,) = exact_floats([one_fixed(attribute, 2, "<f")], name)
         return value, denominator
 
     def tensor(self, name: str) -> TensorData | None:
-        raw = one_bytes(self.attributes[name], 5) if name in self.attributes else None
+        attribute = self._attribute(name, 4)
+        raw = None if attribute is None else one_bytes(attribute, 5)
         return None if raw is None else _tensor(fields(raw))
 
 
 @dataclass(frozen=True)
 class Graph:
-    """The main graph, with the version of the standard operator set."""
+    """The main graph; what is read here means the same in every operator set that is accepted."""
 
-    opset: int
     nodes: tuple[Node, ...]
     constants: dict[str, TensorData]
     input: ValueInfo
@@ -101,10 +117,10 @@ def _floats(message: Message, number: int, code: str) -> list[float]:
     """A repeated float or double field, packed or not."""
     values: list[float] = []
     for value in message.get(number, []):
-        if isinstance(value, int):
-            values.append(fixed(value, f"<{code}"))
-        else:
+        if isinstance(value, bytes):
             values += _unpack(value, code, "a repeated field")
+        else:
+            values.append(fixed(value, f"<{code}"))
     return values
 
 
@@ -142,14 +158,17 @@ def _tensor(message: Message) -> TensorData:
         floats = _typed_floats(message, kind, where) if raw is None else _unpack(raw, FLOAT_TYPES[kind], where)
         denominator, values = exact_floats(floats, where)
     elif kind in INTEGER_TYPES:
+        code, least, most = INTEGER_TYPES[kind]
         typed = integers(message, 7 if kind == 7 else 5)
-        values = typed if raw is None else [int(v) for v in _unpack(raw, INTEGER_TYPES[kind], where)]
+        values = typed if raw is None else [int(v) for v in _unpack(raw, code, where)]
         denominator = 1
+        if values and not least <= min(values) <= max(values) <= most:
+            raise Refusal("onnx", f"tensor {where}", "a value is outside the range of its integer type")
     else:
         raise Refusal("onnx", f"tensor {where}", f"element type {kind} is not supported")
     if len(values) != count or (raw is not None and any(message.get(f) for f in (4, 5, 7, 10, 11))):
         raise Refusal("onnx", f"tensor {where}", f"the data do not match the shape {list(shape)}")
-    return TensorData(shape, denominator, values)
+    return TensorData(kind, shape, denominator, values)
 
 
 def _messages(message: Message, number: int) -> list[Message]:
@@ -173,6 +192,8 @@ def _node(message: Message) -> Node:
     node = Node(text(message, 4), text(message, 7), _strings(message, 1), _strings(message, 2), named)
     if len(named) != len(attributes):
         raise node.refusal("an attribute occurs twice")
+    if any(attribute.get(21) for attribute in attributes):
+        raise node.refusal("attributes that refer to those of a function are not supported")
     return node
 
 
@@ -192,16 +213,20 @@ def _only(values: list[ValueInfo], what: str) -> ValueInfo:
     return values[0]
 
 
-def _opset(model: Message) -> int:
+def _check_opset(model: Message) -> None:
     versions = [one_integer(m, 2) for m in _messages(model, 8) if text(m, 1) in ("", "ai.onnx")]
     if len(versions) != 1:
         raise Refusal("onnx", "model", "exactly one version of the standard operator set is needed")
-    return versions[0]
+    if versions[0] not in OPSETS:
+        raise Refusal("onnx", "model", f"operator set {versions[0]} is not one of {OPSETS[0]} to {OPSETS[-1]}")
 
 
 def read_model(data: bytes) -> Graph:
     """The graph of an ONNX file; refuses what is malformed or outside the fragment that is read here."""
     model = fields(data)
+    if model.get(25):
+        raise Refusal("onnx", "model", "functions defined in the model are not supported")
+    _check_opset(model)
     graph = _sub(model, 7)
     if graph.get(15):
         raise Refusal("onnx", "graph", "sparse initialisers are not supported")
@@ -214,4 +239,4 @@ def read_model(data: bytes) -> Graph:
     inputs = [info for info in map(_value_info, _messages(graph, 11)) if info.name not in constants]
     outputs = [_value_info(message) for message in _messages(graph, 12)]
     nodes = tuple(map(_node, _messages(graph, 1)))
-    return Graph(_opset(model), nodes, constants, _only(inputs, "input"), _only(outputs, "output"))
+    return Graph(nodes, constants, _only(inputs, "input"), _only(outputs, "output"))

@@ -1,18 +1,28 @@
 """A reader for the protobuf wire format: as much of it as ONNX files use.
 
-A message becomes a dict from field number to the list of its raw values in file order: integers for varints and
-fixed-width fields, bytes for everything with a length. What the numbers mean is `onnx_model`'s business.
+A message becomes a dict from field number to the list of its raw values in file order: integers for varints, `Fixed`
+for fixed-width fields, bytes for everything with a length. What the numbers mean is `onnx_model`'s business.
 """
 
 from __future__ import annotations
 
 import struct
+from dataclasses import dataclass
 
 from secateur.checker.refusal import Refusal
 
-__all__ = ["Message", "fields", "fixed", "integers", "one_bytes", "one_integer", "signed", "text"]
+__all__ = ["Fixed", "Message", "Value", "fields", "fixed", "integers", "one_bytes", "one_fixed", "one_integer", "signed", "text"]
 
-Message = dict[int, list[int | bytes]]
+
+@dataclass(frozen=True)
+class Fixed:
+    """The four or eight bytes of a fixed-width field: a float or a double."""
+
+    raw: bytes
+
+
+Value = int | bytes | Fixed
+Message = dict[int, list[Value]]
 
 
 def _malformed(reason: str) -> Refusal:
@@ -45,13 +55,13 @@ def fields(data: bytes) -> Message:
     at = 0
     while at < len(data):
         tag, at = _varint(data, at)
-        value: int | bytes
+        value: Value
         match tag & 7:
             case 0:
                 value, at = _varint(data, at)
             case 1 | 5 as wire:
                 raw, at = _take(data, at, 8 if wire == 1 else 4)
-                value = int.from_bytes(raw, "little")
+                value = Fixed(raw)
             case 2:
                 length, at = _varint(data, at)
                 value, at = _take(data, at, length)
@@ -73,6 +83,8 @@ def integers(message: Message, number: int) -> list[int]:
         if isinstance(value, int):
             values.append(signed(value))
             continue
+        if isinstance(value, Fixed):
+            raise _malformed(f"field {number} has the wrong type")
         at = 0
         while at < len(value):
             item, at = _varint(value, at)
@@ -104,6 +116,16 @@ def text(message: Message, number: int) -> str:
         raise _malformed(f"field {number} is not UTF-8 text") from None
 
 
-def fixed(value: int, kind: str) -> float:
+def fixed(value: Value, kind: str) -> float:
     """A fixed-width field as the float that its bits encode; `kind` is "<f" or "<d"."""
-    return float(struct.unpack(kind, value.to_bytes(struct.calcsize(kind), "little"))[0])
+    if not isinstance(value, Fixed) or len(value.raw) != struct.calcsize(kind):
+        raise _malformed(f"a number is not stored in the {struct.calcsize(kind)} bytes of its type")
+    return float(struct.unpack(kind, value.raw)[0])
+
+
+def one_fixed(message: Message, number: int, kind: str) -> float:
+    """A float field that occurs at most once; 0 where it is absent."""
+    values = message.get(number, [])
+    if len(values) > 1:
+        raise _malformed(f"field {number} occurs more than once")
+    return fixed(values[0], kind) if values else 0.0

@@ -200,6 +200,12 @@ def _largest(difference: Value, symbols: _Symbols) -> Fraction:
     return max(abs(low), abs(high)) / difference.denominator
 
 
+def _shown(value: Fraction) -> str:
+    """A number for a message: six digits, or a power of two where it is beyond all floats."""
+    exponent = value.numerator.bit_length() - value.denominator.bit_length()
+    return f"{float(value):.6g}" if exponent < 1000 else f"about 2^{exponent}"
+
+
 def check_agreement(statement: Statement, reduced_root: RootBounds) -> None:
     """Step 3: every output of N stays within the tolerance of the same output of N'."""
     symbols, expected = _run_reduced(statement.reduced, statement.reduced_facts, reduced_root, statement.domain)
@@ -209,5 +215,5 @@ def check_agreement(statement: Statement, reduced_root: RootBounds) -> None:
             raise Refusal("agree", f"output {index}", "it depends on a neuron that the reduced network does not have")
         largest = _largest(difference, symbols) + difference.error
         if largest > statement.tolerance:
-            reason = f"the networks may differ by {float(largest):.6g}, more than the tolerance {statement.tolerance}"
+            reason = f"the networks may differ by {_shown(largest)}, more than the tolerance {statement.tolerance}"
             raise Refusal("agree", f"output {index}", reason)

@@ -65,6 +65,9 @@ def _load(data: bytes, source: str, folder: Path | None) -> onnx.ModelProto:
         raise InputError("is no ONNX model or is damaged", where=source, remedy="fetch or export it again") from None
     if not model.graph.node:
         raise InputError("holds a graph without nodes", where=source, remedy="check that it is an ONNX model")
+    if model.functions:
+        remedy = "inline them (onnx.inliner.inline_local_functions)"
+        raise InputError(f"defines functions of its own ({model.functions[0].name})", where=source, remedy=remedy)
     if any(onnx.external_data_helper.uses_external_data(t) for t in model.graph.initializer):
         _load_outside_weights(model, source, folder)
     return model
@@ -86,6 +89,9 @@ def _opset(model: onnx.ModelProto, source: str) -> int:
     versions = [entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")]
     if not versions:
         raise InputError("names no version of the ONNX operators", where=source)
+    if len(versions) > 1:
+        listed = " and ".join(map(str, versions))
+        raise InputError(f"names several versions of the ONNX operators ({listed})", where=source, remedy="export it again")
     if versions[0] not in _OPSETS:
         raise InputError(
             f"uses opset {versions[0]}",

@@ -28,9 +28,11 @@ from secateur.network.maps import (
 )
 from secateur.network.model import Affine, Term
 
-__all__ = ["Lowering", "Tensor", "affine", "concatenated", "repeated_blocks"]
+__all__ = ["FLOAT_TYPES", "Lowering", "Tensor", "affine", "concatenated", "repeated_blocks"]
 
 Index = NDArray[np.intp]
+FLOAT_TYPES = ("float16", "float32", "float64")  # narrow to wide
+_INT64 = range(-(2**63), 2**63)
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +41,8 @@ class Tensor:
 
     `terms` maps the number of a source (0 the input, k the output of ReLU layer k) to the linear map of the
     flattened elements. `element_type` is the numpy name of the ONNX type. Integer tensors are constants:
-    shapes, axes, indices.
+    shapes, axes, indices. Arithmetic on them is refused where a runtime's would wrap, and for types that no
+    shape has.
     """
 
     bias: ExactArray
@@ -87,12 +90,28 @@ class Tensor:
         return self + -other
 
     def __add__(self, other: Tensor) -> Tensor:
+        self.check_type(other)
         shape = _common_shape(self, other)
         left, right = self.broadcast(shape), other.broadcast(shape)
         terms = dict(left.terms)
         for source, map_ in right.terms.items():
             terms[source] = added(terms[source], map_) if source in terms else map_
-        return Tensor(left.bias + right.bias, terms, self.element_type)
+        return Tensor(left.bias + right.bias, terms, self.element_type).without_overflow()
+
+    def check_type(self, other: Tensor) -> None:
+        """UnsupportedError unless both operands of an arithmetic operator have one element type."""
+        if self.element_type != other.element_type:
+            raise UnsupportedError(f"arithmetic on {self.element_type} and {other.element_type}", "use one element type")
+
+    def without_overflow(self) -> Tensor:
+        """The tensor itself, the result of arithmetic; UnsupportedError if its integers may have wrapped."""
+        if self.element_type in FLOAT_TYPES:
+            return self
+        if self.element_type != "int64":
+            raise UnsupportedError(f"arithmetic on {self.element_type} constants", "fold the constants first")
+        if not all(v in _INT64 for v in self.bias.fractions()):
+            raise UnsupportedError("arithmetic on int64 constants overflows", "repair the shape arithmetic")
+        return self
 
     def scaled(self, factor: ExactArray) -> Tensor:
         """The element-wise product with constants, broadcast as numpy does."""
@@ -100,7 +119,7 @@ class Tensor:
         wide, factor = self.broadcast(shape), factor.broadcast(shape)
         rows, flat = np.arange(wide.size), factor.reshape((-1,))
         terms = {s: selected(m, rows, flat) for s, m in wide.terms.items()}
-        return replace(wide, bias=wide.bias * factor, terms=terms)
+        return replace(wide, bias=wide.bias * factor, terms=terms).without_overflow()
 
     def mapped(self, outer: Dense | Conv, shape: tuple[int, ...]) -> Tensor:
         """The image of the flattened elements under a linear map, in a new shape."""
@@ -109,7 +128,8 @@ class Tensor:
         else:
             image = outer.apply_exact(self.bias.fractions())
             bias = ExactArray.of_fractions(image, shape)
-        return replace(self, bias=bias, terms={s: composed(outer, m) for s, m in self.terms.items()})
+        image_terms = {s: composed(outer, m) for s, m in self.terms.items()}
+        return replace(self, bias=bias, terms=image_terms).without_overflow()
 
     def times_matrix(self, matrix: ExactArray) -> Tensor:
         """Shape (..., k) times a constant matrix (k, m): shape (..., m)."""

@@ -35,17 +35,19 @@ def _neg(node: Node) -> Tensor:
 
 def _mul(node: Node) -> Tensor:
     left, right = node.required(0), node.required(1)
+    left.check_type(right)
     if not (left.is_constant or right.is_constant):
         raise UnsupportedError(_NONLINEAR)
     return left.scaled(right.bias) if right.is_constant else right.scaled(left.bias)
 
 
 def _div(node: Node) -> Tensor:
-    dividend, divisor = node.required(0), node.constant(1, "divisor").bias
+    dividend, divisor = node.required(0), node.constant(1, "divisor")
+    dividend.check_type(divisor)
     if dividend.element_type not in FLOAT_TYPES:
         raise UnsupportedError("a division of integers", "fold the constants first")
     try:
-        return dividend.scaled(divisor.reciprocal())
+        return dividend.scaled(divisor.bias.reciprocal())
     except ZeroDivisionError:
         raise UnsupportedError("a division by zero") from None
 
@@ -61,6 +63,7 @@ def _scaled(tensor: Tensor, factor: float) -> Tensor:
 
 def _product(left: Tensor, right: Tensor) -> Tensor:
     """The matrix product of two tensors of rank 2 or more, one of them constant with unit leading axes."""
+    left.check_type(right)
     if right.is_constant:
         return left.times_matrix(_weights(right))
     if left.is_constant:

@@ -12,11 +12,9 @@ from numpy.typing import NDArray
 
 from secateur.network.exact import ExactArray
 from secateur.network.maps import UnsupportedError
-from secateur.network.symbolic import Lowering, Tensor
+from secateur.network.symbolic import FLOAT_TYPES, Lowering, Tensor
 
 __all__ = ["FLOAT_TYPES", "Node", "Operator", "constant_tensor"]
-
-FLOAT_TYPES = ("float16", "float32", "float64")  # narrow to wide
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from functools import reduce
 
 import numpy as np
@@ -65,21 +66,22 @@ def _all_inputs(node: Node) -> list[Tensor]:
 def _clip(node: Node) -> Tensor:
     """min(high, max(x, low)), which is also what ONNX says where low exceeds high."""
     x = node.required(0)
-    low, high = _limit(node, "min", 1), _limit(node, "max", 2)
+    low, high = _limit(node, x, "min", 1), _limit(node, x, "max", 2)
     x = x if low is None else maximum(node.lowering, x, low)
     return x if high is None else _minimum(node.lowering, x, high)
 
 
-def _limit(node: Node, name: str, position: int) -> Tensor | None:
-    """A bound of Clip; None for none, which ONNX also writes as the largest finite number of the type."""
+def _limit(node: Node, x: Tensor, name: str, position: int) -> Tensor | None:
+    """A bound of Clip for x; None for none, which ONNX also writes as the least or greatest finite number of the type."""
     tensor = node.optional(position)
     if tensor is None and name in node.attributes:
-        tensor = Tensor(ExactArray.full((), node.number(name, 0.0)))
+        tensor = Tensor(ExactArray.full((), node.number(name, 0.0)), element_type=x.element_type)
     if tensor is None:
         return None
     if not tensor.is_constant or tensor.size != 1:
         raise UnsupportedError(f"the {name} of a Clip that is no single constant")
-    unbounded = abs(float(tensor.bias.floats.sum())) >= float(np.finfo(tensor.element_type).max)
+    (value,), greatest = tensor.bias.fractions(), Fraction(float(np.finfo(x.element_type).max))
+    unbounded = value <= -greatest if name == "min" else value >= greatest
     return None if unbounded else tensor.reshape(())
 
 

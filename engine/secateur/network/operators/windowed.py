@@ -67,6 +67,7 @@ def _result_shape(tensor: Tensor, channels: int, windows: Windows) -> tuple[int,
 
 def _conv(node: Node) -> Tensor:
     tensor, weight = node.required(0), node.constant(1, "kernel")
+    tensor.check_type(weight)
     groups = node.integer("group", 1)
     if weight.bias.rationals is not None:
         raise UnsupportedError("a kernel whose weights are no float64 numbers", "fold the constants first")
