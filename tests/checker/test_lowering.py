@@ -13,7 +13,10 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from secateur.checker.lowering import lower
+from secateur.checker.onnx_model import Node
+from secateur.checker.protobuf import fields
 from secateur.checker.refusal import Refusal
+from secateur.network import parse_onnx
 from tests.checker.support import evaluate
 from tests.onnx_models import model_bytes, node
 
@@ -111,7 +114,8 @@ def test_stored_floats_are_read_bit_for_bit(kind: type, raw: bool) -> None:
         tensor = helper.make_tensor("w", tensor.data_type, [4], values.tolist())
     info = [helper.make_tensor_value_info(n, tensor.data_type, [4]) for n in ("x", "y", "w")]
     graph = helper.make_graph([node("Add", ["x", "w"])], "g", [info[0], info[2]], [info[1]], [tensor])
-    _, found = evaluate(lower(helper.make_model(graph).SerializeToString()), [Fraction(0)] * 4)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)])
+    _, found = evaluate(lower(model.SerializeToString()), [Fraction(0)] * 4)
     assert found == [Fraction(float(v)) for v in values]
 
 
@@ -144,6 +148,58 @@ REFUSED: dict[str, tuple[Sequence[int], list[NodeProto], dict[str, Any], str]] =
     "cast": ([1, 3], [node("Cast", ["x"], to=TensorProto.INT64)], {}, "only casts between float types"),
     "nan": ([1, 1], [node("Add", ["x", "c"])], {"c": np.float32([np.nan])}, "NaN or infinite"),
     "missing": ([1, 1], [node("Relu", ["x"], "r")], {}, "never computed"),
+    "integer_division": (  # 7 / 2 is 3 to ONNX
+        [1, 1],
+        [node("Div", ["a", "b"], "q"), node("Cast", ["q"], "c", to=1), node("Add", ["x", "c"])],
+        {"a": whole(7), "b": whole(2)},
+        "arithmetic on integers",
+    ),
+    "integer_sum": ([1, 1], [node("Add", ["a", "a"], "s"), node("Add", ["x", "s"])], {"a": np.int32([2**30])}, "on integers"),
+    "integer_product": ([1, 1], [node("Mul", ["a", "a"], "s"), node("Add", ["x", "s"])], {"a": whole(2**40)}, "on integers"),
+    "integer_neg": ([1, 1], [node("Neg", ["a"], "s"), node("Add", ["x", "s"])], {"a": np.int32([-(2**31)])}, "on integers"),
+    "integer_matmul": ([1, 1], [node("MatMul", ["a", "a"], "s"), node("Add", ["x", "s"])], {"a": whole(1)[None]}, "on integers"),
+    "integer_relu": ([1, 1], [node("Relu", ["a"], "s"), node("Add", ["x", "s"])], {"a": whole(1)}, "on integers"),
+    "integer_conv": ([1, 1, 1], [node("Conv", ["x", "a"])], {"a": whole(1)[None, None]}, "different element types"),
+    "integer_conv_bias": (
+        [1, 1, 1],
+        [node("Conv", ["x", "w", "a"])],
+        {"w": eighths(1, 1, 1), "a": whole(1)},
+        "different element types",
+    ),
+    "integer_cast": ([1, 1], [node("Cast", ["a"], "c", to=1), node("Add", ["x", "c"])], {"a": whole(2**24 + 1)}, "only casts"),
+    "integer_concat": ([1, 1], [node("Concat", ["x", "a"], axis=1)], {"a": whole(1)[None]}, "different element types"),
+    "integer_output": ([1, 1], [node("Identity", ["a"])], {"a": whole(1)}, "not of the type"),
+    "double_output": ([1, 1], [node("Cast", ["x"], to=11)], {}, "not of the type"),
+    "float_shape": ([1, 1], [node("Reshape", ["x", "s"])], {"s": np.float32([1])}, "a constant of integers"),
+    "mixed_floats": ([1, 1], [node("Add", ["x", "c"])], {"c": np.float64([0.1])}, "different element types"),
+    "mixed_gemm": (
+        [1, 1],
+        [node("Gemm", ["x", "w", "c"])],
+        {"w": eighths(1, 1), "c": np.float16([1])},
+        "different element types",
+    ),
+    "rounding_cast": (
+        [1, 1],
+        [node("Cast", ["c"], "d", to=1), node("Add", ["x", "d"])],
+        {"c": np.array([1 / 3])},
+        "would round a constant",
+    ),
+    "overflowing_cast": (
+        [1, 1],
+        [node("Cast", ["c"], "h", to=10), node("Cast", ["h"], "d", to=1), node("Add", ["x", "d"])],
+        {"c": np.float32([1e6])},
+        "would round a constant",
+    ),
+    "narrowing_cast": ([1, 1], [node("Cast", ["x"], "h", to=10), node("Cast", ["h"], to=1)], {}, "narrower type rounds"),
+    "gemm_bias_cut": ([1, 2], [node("Gemm", ["x", "w", "b"])], {"w": eighths(2, 1), "b": eighths(3)}, "cannot be stretched"),
+    "gemm_bias_rows": ([1, 2], [node("Gemm", ["x", "w", "b"])], {"w": eighths(2, 2), "b": eighths(3, 2)}, "cannot be stretched"),
+    "gemm_bias_rank": ([1, 2], [node("Gemm", ["x", "w", "b"])], {"w": eighths(2, 2), "b": eighths(1, 1, 2)}, "be stretched"),
+    "integer_alpha": ([1, 2], [node("Gemm", ["x", "w"], alpha=2)], {"w": eighths(2, 2)}, "'alpha' is not a float"),
+    "float_axis": ([1, 2], [node("Flatten", ["x"], axis=1.0)], {}, "'axis' is not an integer"),
+    "scalar_perm": ([1, 2], [node("Transpose", ["x"], perm=1)], {}, "'perm' is not integers"),
+    "odd_pads": ([1, 1, 2, 2], [node("Conv", ["x", "w"], pads=[0, 0, 1, 1, 1])], {"w": eighths(1, 1, 2, 2)}, "malformed"),
+    "axes_twice": ([1, 2, 1], [node("Squeeze", ["x", "a"], axes=[0])], {"a": whole(2)}, "given twice"),
+    "two_values": ([1, 1], [node("Constant", [], "c", value_float=1.0, value_int=1), node("Add", ["x", "c"])], {}, "exactly one"),
 }
 
 
@@ -155,6 +211,97 @@ def test_what_is_outside_the_fragment_is_refused(name: str) -> None:
         lower(data)
     assert caught.value.rule == "onnx"
     assert reason in caught.value.reason
+
+
+IDENTITY = model_bytes([node("Relu", ["x"])], inputs={"x": [1, 2]}, outputs={"y": None})
+
+
+def refusal(model: onnx.ModelProto) -> str:
+    with pytest.raises(Refusal) as caught:
+        lower(model.SerializeToString())
+    assert caught.value.rule == "onnx"
+    return caught.value.reason
+
+
+@pytest.mark.parametrize("opset", [-1, 0, 1, 6, 26])
+def test_operator_sets_that_mean_something_else_are_refused(opset: int) -> None:
+    model = onnx.load_model_from_string(IDENTITY)
+    model.opset_import[0].version = opset
+    assert refusal(model) == f"operator set {opset} is not one of 7 to 25"
+
+
+def test_exactly_one_operator_set_is_needed() -> None:
+    model = onnx.load_model_from_string(IDENTITY)
+    model.opset_import.append(helper.make_opsetid("com.example", 1))
+    assert len(lower(model.SerializeToString()).layers) == 1
+    model.opset_import.append(helper.make_opsetid("ai.onnx", 13))
+    assert "exactly one version" in refusal(model)
+    del model.opset_import[:]
+    assert "exactly one version" in refusal(model)
+
+
+def test_functions_of_the_model_are_refused() -> None:
+    model = onnx.load_model_from_string(IDENTITY)
+    opsets = [helper.make_opsetid("", 13)]
+    model.functions.append(helper.make_function("ai.onnx", "Relu", ["a"], ["b"], [node("Neg", ["a"], "b")], opsets))
+    assert "functions defined in the model" in refusal(model)
+
+
+def test_attributes_need_a_type_and_a_value_of_their_own() -> None:
+    data = model_bytes([node("Flatten", ["x"], axis=0)], inputs={"x": [1, 2]}, outputs={"y": None})
+    model = onnx.load_model_from_string(data)
+    model.graph.node[0].attribute[0].type = onnx.AttributeProto.UNDEFINED
+    assert "'axis' is not an integer" in refusal(model)
+    model.graph.node[0].attribute[0].type = onnx.AttributeProto.INT
+    model.graph.node[0].attribute[0].ref_attr_name = "outer"
+    assert "refer to those of a function" in refusal(model)
+
+
+@pytest.mark.parametrize("field", [b"\x10" + b"\xff" * 9 + b"\x01", b"\x11" + bytes(8), b"\x12\x01a"])
+def test_a_float_of_another_wire_type_is_malformed(field: bytes) -> None:
+    attribute = helper.make_attribute("alpha", 2.0).SerializeToString()
+    stored = b"\x15" + np.float32(2).tobytes()
+    assert Node("Gemm", "", (), ("y",), {"alpha": fields(attribute)}).number("alpha", 1.0) == (2, 1)
+    damaged = fields(attribute.replace(stored, field))
+    with pytest.raises(Refusal, match="4 bytes of its type"):
+        Node("Gemm", "", (), ("y",), {"alpha": damaged}).number("alpha", 1.0)
+
+
+def test_integers_outside_their_type_are_refused() -> None:
+    index = helper.make_tensor("i", TensorProto.BOOL, [1], [1])
+    index.data_type, index.int32_data[0] = TensorProto.BOOL, 2
+    data = model_bytes([node("Gather", ["x", "i"], axis=1)], inputs={"x": [1, 2]}, outputs={"y": None})
+    model = onnx.load_model_from_string(data)
+    model.graph.initializer.append(index)
+    assert "outside the range" in refusal(model)
+    index.data_type = TensorProto.INT32
+    index.int32_data[0] = 1
+    model.graph.initializer[0].CopyFrom(index)
+    assert lower(model.SerializeToString()).output.rows == [{2: 1}]
+
+
+def test_exact_casts_of_constants_keep_their_value() -> None:
+    nodes = [node("Cast", ["c"], "d", to=TensorProto.FLOAT), node("Add", ["x", "d"])]
+    data = model_bytes(nodes, {"c": np.array([0.375, -(2.0**-149)])}, inputs={"x": [1, 2]}, outputs={"y": None})
+    assert evaluate(lower(data), [Fraction(0)] * 2)[1] == [Fraction(3, 8), -Fraction(1, 2**149)]
+
+
+@pytest.mark.parametrize("convolved", [False, True])
+def test_a_relu_of_a_constant_is_no_layer(convolved: bool) -> None:
+    """The engine folds it too, so that both number the layers alike; of zero weights on the input it is one."""
+    nodes = [node("Relu", ["c"], "d"), node("Relu", ["x"], "r"), node("Add", ["r", "d"])]
+    stored = {"c": np.float32([[[-1.5, 0, 2.5]]])}
+    if convolved:
+        nodes = [node("Conv", ["c", "w"], "k"), node("Relu", ["k"], "d"), *nodes[1:]]
+        stored["w"] = np.float32([[[1]]])
+    data = model_bytes(nodes, stored, inputs={"x": [1, 1, 3]}, outputs={"y": None})
+    layers, output = evaluate(lower(data), [Fraction(1)] * 3)
+    assert layers == [[1, 1, 1]]
+    assert output == [1, 1, Fraction(7, 2)]
+    assert len(parse_onnx(data, "folded.onnx").layers) == 1
+    zero = model_bytes([node("Mul", ["x", "z"], "m"), node("Relu", ["m"])], {"z": np.float32([0])}, inputs={"x": [1, 2]},
+                       outputs={"y": None})  # fmt: skip
+    assert len(lower(zero).layers) == len(parse_onnx(zero, "zero.onnx").layers) == 1
 
 
 def test_damaged_files_are_refused_and_never_crash() -> None:

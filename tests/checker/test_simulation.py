@@ -168,3 +168,10 @@ def test_errors_do_not_pass_an_inactive_neuron() -> None:
     before = [layer([[1, 2]], [0]), layer([[-1]], [-1]), layer([[2]], [3])]
     after = [layer([[1.125, 2]], [0]), layer([[0]], [3])]
     agree(before, after, frozenset({Claim(2, 0, "inactive")}), tolerance="1e-9", match={(1, 0): (1, 0)})
+
+
+def test_a_difference_beyond_all_floats_is_a_refusal_in_words() -> None:
+    huge = [layer([[1, 0]], [3]), *[layer([[2.0**127]], [2.0**127])] * 9]
+    small = [layer([[1, 0]], [3]), *[layer([[2.0**126]], [2.0**126])] * 9]
+    reason = refusal(huge, small)
+    assert reason.startswith("the networks may differ by about 2^")

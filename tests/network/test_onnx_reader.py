@@ -185,6 +185,22 @@ def test_opsets_outside_the_range_are_refused_with_a_remedy() -> None:
     assert "names no version" in refusal(model.SerializeToString())
 
 
+def test_several_versions_of_the_operators_and_functions_are_refused() -> None:
+    model = onnx.load_model_from_string(matmul([1, 3]))
+    model.opset_import.append(helper.make_opsetid("ai.onnx", 11))
+    assert "names several versions of the ONNX operators (13 and 11)" in refusal(model.SerializeToString())
+    del model.opset_import[1]
+    opsets = [helper.make_opsetid("", 13)]
+    model.functions.append(helper.make_function("ai.onnx", "MatMul", ["a", "b"], ["c"], [node("Add", ["a", "b"], "c")], opsets))
+    assert "defines functions of its own (MatMul)" in refusal(model.SerializeToString())
+
+
+def test_shapes_may_be_computed_with_int64() -> None:
+    nodes = [node("Add", ["a", "a"], "s"), node("Reshape", ["x", "s"])]
+    data = model_bytes(nodes, {"a": np.array([1, 3])}, inputs={"x": [3, 4]}, outputs={"y": None})
+    assert parse_onnx(data, "shape.onnx").interface.output_shape == (2, 6)
+
+
 def test_operators_of_other_domains_are_refused() -> None:
     model = onnx.load_model_from_string(matmul([1, 3]))
     model.graph.node[1].domain = "com.microsoft"

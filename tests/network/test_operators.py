@@ -116,6 +116,10 @@ CASES: dict[str, tuple[str, list[int], dict[str, Any], dict[str, Any]]] = {
     "clip": ("Clip", [1, 8], {"a": np.float32(-1), "b": np.float32(0.5)}, {}),
     "clip from above": ("Clip", [1, 8], {"b": np.float32(0.5)}, {"order": ["x", "", "b"]}),
     "clip, opset 7": ("Clip", [1, 8], {}, {"min": 0.0, "max": 1.0, "opset": 7}),
+    "clip at the least number": (
+        "Clip", [1, 8], {"b": np.finfo(np.float32).min}, {"order": ["x", "", "b"]}),
+    "clip at the greatest number": (
+        "Clip", [1, 8], {"a": np.finfo(np.float32).max}, {}),
     "clip without limits": (
         "Clip", [1, 8], {}, {"min": float(np.finfo(np.float32).min), "opset": 7}),
     "conv": ("Conv", [1, 2, 4, 5], {"w": eighths([3, 2, 2, 3]), "b": eighths([3])}, {}),
@@ -311,6 +315,12 @@ REFUSED: dict[str, tuple[str, list[int], dict[str, Any], dict[str, Any], str]] =
     "giant padding": ("Pad", [1, 3], {"p": ints(0, 2**40, 0, 0)}, {}, "1 x 1099511627779 entries"),
     "giant window": (
         "AveragePool", [1, 1, 4], {}, {"kernel_shape": [2], "pads": [2**40, 0]}, "1099511627779 x 2 entries"),
+    "bytes that wrap": ("Add", [1, 3], {"a": np.uint8([200]), "b": np.uint8([100])}, {"order": ["a", "b"]}, "on uint8 constants"),
+    "int32 that wraps": ("Mul", [1, 3], {"a": np.int32([2**30])}, {"order": ["a", "a"]}, "on int32 constants"),
+    "int64 that wraps": ("Add", [1, 3], {"a": ints(2**62)}, {"order": ["a", "a"]}, "int64 constants overflows"),
+    "int64 product that wraps": ("Mul", [1, 3], {"a": ints(2**32)}, {"order": ["a", "a"]}, "int64 constants overflows"),
+    "integer matrices": ("MatMul", [1, 3], {"a": np.int32([[2]])}, {"order": ["a", "a"]}, "on int32 constants"),
+    "mixed types": ("Add", [1, 3], {"a": ints(2)}, {}, "arithmetic on float32 and int64"),
     "giant": ("MatMul", [40000, 2], {"w": eighths([2, 2])}, {}, "80000 x 80000"),
 }  # fmt: skip
 

@@ -31,6 +31,9 @@ from secateur.checker.tensors import (
     matrix_product,
     multiply,
     reciprocal,
+    reshaped,
+    scalar,
+    scaled,
     select,
     strides,
     transposed,
@@ -120,19 +123,11 @@ def _relu(builder: _Builder, node: Node, inputs: list[Tensor]) -> list[Tensor]:
 def _gemm(_: _Builder, node: Node, inputs: list[Tensor]) -> list[Tensor]:
     left, right = (transposed(t, [1, 0]) if node.integer(name, 0) else t for t, name in
                    zip(inputs, ("transA", "transB"), strict=False))  # fmt: skip
-    total = _scaled(matrix_product(left, right), *node.number("alpha", 1.0))
+    total = scaled(matrix_product(left, right), *node.number("alpha", 1.0))
     if len(inputs) > 2:
-        bias = _scaled(inputs[2], *node.number("beta", 1.0))
+        bias = scaled(inputs[2], *node.number("beta", 1.0))
         total = add(total, broadcast(bias, total.shape))
     return [total]
-
-
-def _scalar(numerator: int, denominator: int, element_type: int) -> Tensor:
-    return Tensor((), denominator, [numerator], True, element_type)
-
-
-def _scaled(tensor: Tensor, numerator: int, denominator: int) -> Tensor:
-    return multiply(tensor, _scalar(numerator, denominator, tensor.element_type))
 
 
 def _matmul(_: _Builder, node: Node, inputs: list[Tensor]) -> list[Tensor]:
@@ -142,14 +137,10 @@ def _matmul(_: _Builder, node: Node, inputs: list[Tensor]) -> list[Tensor]:
     rows, k = left.shape[:-1], left.shape[-1]
     columns = right.shape[1:]
     flat = matrix_product(
-        _reshaped(left, (math.prod(rows), k)),
-        _reshaped(right, (right.shape[0], math.prod(columns))),
+        reshaped(left, (math.prod(rows), k)),
+        reshaped(right, (right.shape[0], math.prod(columns))),
     )
-    return [_reshaped(flat, (*rows, *columns))]
-
-
-def _reshaped(tensor: Tensor, shape: tuple[int, ...]) -> Tensor:
-    return replace(tensor, shape=shape)
+    return [reshaped(flat, (*rows, *columns))]
 
 
 def _transpose(_: _Builder, node: Node, inputs: list[Tensor]) -> list[Tensor]:
@@ -169,7 +160,7 @@ def _reshape(_: _Builder, node: Node, inputs: list[Tensor]) -> list[Tensor]:
     shape = [tensor.shape[i] if size == 0 and keep else size for i, size in enumerate(target)]
     known = math.prod(size for size in shape if size != -1)
     free = len(tensor.cells) // known if known else 0
-    return [_reshaped(tensor, tuple(free if size == -1 else size for size in shape))]
+    return [reshaped(tensor, tuple(free if size == -1 else size for size in shape))]
 
 
 def _flatten(_: _Builder, node: Node, inputs: list[Tensor]) -> list[Tensor]:
@@ -177,7 +168,7 @@ def _flatten(_: _Builder, node: Node, inputs: list[Tensor]) -> list[Tensor]:
     rank = len(tensor.shape)
     axis = node.integer("axis", 1)
     axis = rank if axis == rank else _axis(node, axis, rank)
-    return [_reshaped(tensor, (math.prod(tensor.shape[:axis]), math.prod(tensor.shape[axis:])))]
+    return [reshaped(tensor, (math.prod(tensor.shape[:axis]), math.prod(tensor.shape[axis:])))]
 
 
 def _squeeze(_: _Builder, node: Node, inputs: list[Tensor]) -> list[Tensor]:
@@ -185,7 +176,7 @@ def _squeeze(_: _Builder, node: Node, inputs: list[Tensor]) -> list[Tensor]:
     axes = _listed(node, inputs, "axes", 1)
     chosen = [i for i, n in enumerate(shape) if n == 1] if axes is None else axes
     dropped = {_axis(node, axis, len(shape)) for axis in chosen}
-    return [_reshaped(inputs[0], tuple(n for i, n in enumerate(shape) if i not in dropped))]
+    return [reshaped(inputs[0], tuple(n for i, n in enumerate(shape) if i not in dropped))]
 
 
 def _unsqueeze(_: _Builder, node: Node, inputs: list[Tensor]) -> list[Tensor]:
@@ -194,7 +185,7 @@ def _unsqueeze(_: _Builder, node: Node, inputs: list[Tensor]) -> list[Tensor]:
     added, sizes = {_axis(node, axis, rank) for axis in axes}, iter(inputs[0].shape)
     if len(added) != len(axes):
         raise node.refusal("an axis occurs twice")
-    return [_reshaped(inputs[0], tuple(1 if i in added else next(sizes) for i in range(rank)))]
+    return [reshaped(inputs[0], tuple(1 if i in added else next(sizes) for i in range(rank)))]
 
 
 def _concat(_: _Builder, node: Node, inputs: list[Tensor]) -> list[Tensor]:
@@ -238,7 +229,7 @@ def _gather(_: _Builder, node: Node, inputs: list[Tensor]) -> list[Tensor]:
     axis = _axis(node, node.integer("axis", 0), len(tensor.shape))
     chosen = [_axis(node, index, tensor.shape[axis]) for index in indices.integers()]
     flat = select(tensor, {axis: chosen})
-    return [_reshaped(flat, tensor.shape[:axis] + indices.shape + tensor.shape[axis + 1 :])]
+    return [reshaped(flat, tensor.shape[:axis] + indices.shape + tensor.shape[axis + 1 :])]
 
 
 def _cast(_: _Builder, node: Node, inputs: list[Tensor]) -> list[Tensor]:
@@ -272,9 +263,9 @@ def _constant_node(_: _Builder, node: Node, __: list[Tensor]) -> list[Tensor]:
     if whole is not None:
         return [Tensor((len(whole),), 1, whole, True, INT64)]
     if "value_int" in node.attributes:
-        return [_scalar(node.integer("value_int", 0), 1, INT64)]
+        return [scalar(node.integer("value_int", 0), 1, INT64)]
     if "value_float" in node.attributes:
-        return [_scalar(*node.number("value_float", 0.0), FLOAT)]
+        return [scalar(*node.number("value_float", 0.0), FLOAT)]
     raise node.refusal("the constant has no value of a supported kind")
 
 
@@ -324,7 +315,7 @@ def _conv(_: _Builder, node: Node, inputs: list[Tensor]) -> list[Tensor]:
     result = combined((data, weights), (batch, filters, *sizes), denominator, cells, data.constant)
     if len(inputs) < 3:
         return [result]
-    return [add(result, _reshaped(inputs[2], (filters,) + (1,) * rank))]
+    return [add(result, reshaped(inputs[2], (filters,) + (1,) * rank))]
 
 
 OPERATORS: dict[str, tuple[_Operator, int, int]] = {  # with the least and greatest number of inputs
@@ -341,7 +332,7 @@ OPERATORS: dict[str, tuple[_Operator, int, int]] = {  # with the least and great
     "Identity": (lambda _, __, x: x, 1, 1),
     "MatMul": (_matmul, 2, 2),
     "Mul": (lambda _, __, x: [multiply(x[0], x[1])], 2, 2),
-    "Neg": (lambda _, __, x: [_scaled(x[0], -1, 1)], 1, 1),
+    "Neg": (lambda _, __, x: [scaled(x[0], -1, 1)], 1, 1),
     "Relu": (_relu, 1, 1),
     "Reshape": (_reshape, 1, 2),
     "Slice": (_slice, 1, 5),

@@ -32,6 +32,9 @@ __all__ = [
     "matrix_product",
     "multiply",
     "reciprocal",
+    "reshaped",
+    "scalar",
+    "scaled",
     "select",
     "strides",
     "take",
@@ -73,6 +76,15 @@ def expressions(tensor: Tensor) -> list[Expression]:
 def strides(shape: Sequence[int]) -> list[int]:
     """Row-major strides, in elements."""
     return [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
+
+
+def scalar(numerator: int, denominator: int, element_type: int) -> Tensor:
+    return Tensor((), denominator, [numerator], True, element_type)
+
+
+def reshaped(tensor: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """The same cells in another shape of as many elements."""
+    return replace(tensor, shape=shape)
 
 
 def take(tensor: Tensor, shape: tuple[int, ...], offsets: Iterable[Sequence[int]]) -> Tensor:
@@ -193,6 +205,11 @@ def multiply(left: Tensor, right: Tensor) -> Tensor:
     pairs = zip(broadcast(right, shape).cells, expressions(broadcast(left, shape)), strict=True)
     cells = [linear_combination((pair,)) for pair in pairs]  # type: ignore[arg-type]  # a constant holds integers
     return combined((left, right), shape, left.denominator * right.denominator, cells, left.constant)
+
+
+def scaled(tensor: Tensor, numerator: int, denominator: int) -> Tensor:
+    """numerator / denominator times the tensor."""
+    return multiply(tensor, scalar(numerator, denominator, tensor.element_type))
 
 
 def reciprocal(tensor: Tensor) -> Tensor:

@@ -1,0 +1,92 @@
+"""The vector loops against the same formulas in Python numbers: equal to the last bit."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from numba import njit
+from numpy.typing import NDArray
+
+from secateur.bounds.microkernel import LANES, TILE_ROWS, exchange_row, multiply_tile, round_row, scale_row
+
+Floats = NDArray[np.float64]
+
+
+@njit
+def product(left, alive, count, matrix, out):  # type: ignore[no-untyped-def]
+    for r in range(0, left.shape[0], TILE_ROWS):
+        for c in range(0, matrix.shape[1], LANES):
+            multiply_tile(left, r, alive, count, matrix, out, c)
+
+
+@njit
+def exchange(rows, row, slopes, size, unit, sums):  # type: ignore[no-untyped-def]
+    exchange_row(rows, row, slopes, size, unit, sums)
+
+
+@njit
+def scale(products, row, scales, first, size):  # type: ignore[no-untyped-def]
+    return scale_row(products, row, scales, first, size)
+
+
+@njit
+def rounded(products, rows, row, size, factor):  # type: ignore[no-untyped-def]
+    round_row(products, rows, row, size, factor)
+
+
+@pytest.mark.parametrize("count", [0, 1, 5, 23])
+def test_products_are_exact(count: int) -> None:
+    rng = np.random.default_rng(count)
+    left = rng.integers(-(2**24), 2**24, (16, 24)).astype(float)
+    matrix = rng.integers(-(2**23), 2**23, (24, 40)).astype(float)
+    alive = rng.permutation(24).astype(np.int64)
+    out = np.full((16, 40), 7.0)
+    product(left, alive, count, matrix, out)
+    chosen = alive[:count]
+    expected = left[:, chosen].astype(object) @ matrix[chosen].astype(object) if count else np.zeros((16, 40))
+    assert (out == expected).all()
+
+
+@pytest.mark.parametrize("size", [1, 7, 8, 19])
+def test_exchange_follows_the_format(size: int) -> None:
+    rng = np.random.default_rng(size)
+    padded = size + -size % LANES
+    rows = rng.integers(-(2**24), 2**24, (3, padded)).astype(float)
+    slopes = np.zeros((4, padded))
+    slopes[0, :size] = rng.uniform(0, 1, size)
+    high = rng.uniform(0.1, 2.0, size).astype(np.float32)
+    low = -rng.uniform(0.1, 2.0, size).astype(np.float32)
+    slopes[1, :size] = high / (high - low)
+    slopes[2, :size], slopes[3, :size] = low, high
+    unit, sums, before = 2.0**-3, np.zeros(2), rows.copy()
+    exchange(rows, 1, slopes, size, unit, sums)
+    mus = [round(a * (slopes[0, j] if a >= 0 else slopes[1, j])) for j, a in enumerate(before[1, :size])]
+    costs = [
+        math.floor(min(0.0, -mu * slopes[2, j], (a - mu) * slopes[3, j]) * unit)
+        for j, (a, mu) in enumerate(zip(before[1], mus, strict=False))
+    ]
+    assert rows[1, :size].tolist() == mus
+    assert not rows[1, size:].any()
+    assert sums.tolist() == [sum(costs), sum(map(abs, mus))]
+    assert (rows[[0, 2]] == before[[0, 2]]).all()
+
+
+@pytest.mark.parametrize("size", [1, 8, 13])
+def test_scaling_finds_the_largest_magnitude_and_rounding_goes_to_even(size: int) -> None:
+    rng = np.random.default_rng(size)
+    padded = size + -size % LANES
+    products = np.zeros((2, padded))
+    products[1, :size] = rng.integers(-(2**50), 2**50, size)
+    scales = np.ldexp(1.0, rng.integers(-9, 9, 3 + padded))
+    expected = products[1, :size] * scales[3 : 3 + size]
+    bits = scale(products, 1, scales, 3, size)
+    assert (products[1, :size] == expected).all()
+    assert np.int64(bits).view(np.float64) == np.abs(expected).max()
+    rows = np.ones((2, padded))
+    halves = np.zeros((2, padded))
+    halves[0, :size] = np.arange(size) - 3.5
+    rounded(halves, rows, 0, size, 1.0)
+    assert rows[0, :size].tolist() == [round(v) for v in np.arange(size) - 3.5]
+    assert (rows[1] == 1.0).all()
