@@ -2,10 +2,10 @@
 
     python benchmarks/acasxu_phases.py [--timeout 120] [--networks 5_9 1_1] [--data ../shared/data] [--work acasxu-out]
 
-Prunes each network on the full ACAS Xu domain, checks the certificate in a process of its own, prints a table and writes it
-to benchmarks/RESULTS.md (only when all networks were asked for). A network whose folder is complete is not run again, so an
-interrupted campaign goes on where it stopped. Peers: the published MILP log for 5_9 (Lahav and Katz, FMCAD 2021) proves 13
-neurons in 2 h 03 min.
+Prunes each network on the full ACAS Xu domain and checks the certificate in a process of its own. Then prints a table of all
+networks whose folders in the work folder are complete, and writes it to benchmarks/RESULTS.md. What is complete is not run
+again, so an interrupted campaign goes on where it stopped. Peer: the published MILP log for 5_9 (Lahav and Katz, FMCAD 2021)
+proves 13 neurons in 2 h 03 min.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from secateur.progress import ConsoleProgress
 
 ALL = [f"{a}_{b}" for a in range(1, 6) for b in range(1, 10)]
 HERE = Path(__file__).resolve().parent
+RECORD = "check.json"
 MARK = "## Phases of all ACAS Xu neurons"
 
 
@@ -52,9 +53,9 @@ class Row:
         return self.inactive + self.active
 
 
-def outcome(name: str, model: Path, domain: Path, folder: Path, timeout: float) -> Row:
+def complete(name: str, model: Path, domain: Path, folder: Path, timeout: float) -> None:
     """Prune and check one network, unless its folder says that both were done."""
-    record = folder / "check.json"
+    record = folder / RECORD
     if not record.is_file():
         with ConsoleProgress() as progress:
             progress.note(name)
@@ -66,11 +67,12 @@ def outcome(name: str, model: Path, domain: Path, folder: Path, timeout: float) 
             raise SystemExit(f"{name}: {done.stdout}{done.stderr}")
         check = {"seconds": time.monotonic() - begun, "statement": done.stdout.strip()}
         write_atomically(record, json.dumps(check, indent=1).encode())
-    return row(name, json.loads((folder / "summary.json").read_text()), json.loads(record.read_text()))
 
 
-def row(name: str, summary: dict[str, Any], check: dict[str, Any]) -> Row:
+def row(name: str, folder: Path) -> Row:
     """A row of the table from a result folder's summary and the record of its check."""
+    summary: dict[str, Any] = json.loads((folder / "summary.json").read_text())
+    check: dict[str, Any] = json.loads((folder / RECORD).read_text())
     status = summary["status"]
     return Row(
         name,
@@ -118,13 +120,14 @@ def line(name: str, values: Sequence[float]) -> str:
     return "| " + " | ".join([name, *(f"{v:,.1f}".removesuffix(".0") for v in numbers), f"{difference:.1e}"]) + " |"
 
 
-def write_results(text: str, timeout: float) -> None:
+def write_results(text: str, count: int, timeout: float) -> None:
     """Replace this benchmark's section of RESULTS.md, leaving the others."""
     path = HERE / "RESULTS.md"
     before, _, rest = (path.read_text() if path.is_file() else "# Results\n\n").partition(MARK)
     after = rest[rest.index("\n## ") + 1 :] if "\n## " in rest else ""
     command = f"`python benchmarks/acasxu_phases.py --timeout {timeout:g}`"
-    section = f"{MARK}\n\n{command}, full domain, two cores. Published for 5_9: 13 proven in 2 h 03 min.\n\n"
+    head = f"{command}, full domain, two cores; {count} of {len(ALL)} networks. Published for 5_9: 13 proven in 2 h 03 min."
+    section = f"{MARK}\n\n{head}\n\n"
     write_atomically(path, f"{before}{section}{text}\n{after and chr(10) + after}".encode())
 
 
@@ -140,16 +143,15 @@ def main() -> None:
         "--work", type=Path, default=Path("acasxu-out"), help="folder of results; a complete one is not run again"
     )
     options = parser.parse_args()
-    rows = []
     for name in options.networks:
         model = options.data / "vnncomp" / "acasxu" / "onnx" / f"ACASXU_run2a_{name}_batch_2000.onnx"
         domain = options.data / "domains" / "acasxu.json"
         options.work.mkdir(parents=True, exist_ok=True)
-        rows.append(outcome(name, model, domain, options.work / name, options.timeout))
+        complete(name, model, domain, options.work / name, options.timeout)
+    rows = [row(name, options.work / name) for name in ALL if (options.work / name / RECORD).is_file()]
     text = table(rows)
     print(text)
-    if list(options.networks) == ALL:
-        write_results(text, options.timeout)
+    write_results(text, len(rows), options.timeout)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ imported by the command that needs them, so that help comes at once.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -28,6 +29,8 @@ OK, REFUSED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line (`sys.argv` by default) and return its exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    # numpy's products here are small: threads of BLAS would only spin beside those of the kernels.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         if words[:1] == ["check"]:  # the checker reads its own arguments: it is a program of its own
             from secateur.checker import main as check
