@@ -32,7 +32,7 @@ __all__ = ["FLOAT_TYPES", "Lowering", "Tensor", "affine", "concatenated", "repea
 
 Index = NDArray[np.intp]
 FLOAT_TYPES = ("float16", "float32", "float64")  # narrow to wide
-_INT64 = range(-(2**63), 2**63)
+_INT64_LIMIT = 2**63
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +109,7 @@ class Tensor:
             return self
         if self.element_type != "int64":
             raise UnsupportedError(f"arithmetic on {self.element_type} constants", "fold the constants first")
-        if not all(v in _INT64 for v in self.bias.fractions()):
+        if not all(-_INT64_LIMIT <= v < _INT64_LIMIT for v in self.bias.fractions()):
             raise UnsupportedError("arithmetic on int64 constants overflows", "repair the shape arithmetic")
         return self
 
