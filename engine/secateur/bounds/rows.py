@@ -1,0 +1,343 @@
+"""Rows: lower bounds of pre-activations by backward substitution (FORMAT.md, section 4).
+
+Start reading at `lower_rows`. All floats hold exact integers or exact dyadic numbers (rounding.py), so results do not depend on
+threads, vector width or fused operations. Written for speed: the two loops that take most of the time are in microkernel.py; the
+rest avoids floating-point reductions (maxima are taken over bit patterns, sums with eight independent accumulators, exact and
+hence order-free) and takes powers of two from a table. Options and buffers travel as `NamedTuple`s of arrays.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from secateur.bounds.microkernel import LANES, TILE_ROWS, exchange_row, multiply_tile, round_row, scale_row
+from secateur.bounds.rounding import BITS, GRID_BITS, VOID
+
+__all__ = ["REACH", "Scratch", "floor_to_bits", "lower_rows", "new_scratch", "power", "set_reach"]
+
+Floats = NDArray[np.float64]
+
+_TABLE = np.ldexp(1.0, np.arange(-1000, 1001))
+_CENTRE = 1000
+REACH = 960
+"""Exponents beyond this make a row void: powers of two must stay normal numbers."""
+_EXACT = 2.0**53
+_CHARGE_BITS = 16
+
+
+class Scratch(NamedTuple):
+    """Buffers of one worker; contents carry nothing from one sub-domain to the next.
+
+    rows, products : (2 n, n + 1) for the widest layer n, both rounded up to whole tiles; terms : (n + 1,);
+    slopes : (4, n + 1), relaxation of the current layer as `exchange_row` reads it; sums : (2,);
+    alive, targets : (2 n,) indices; signs : (2 n,);
+    exponents, constants, weights : (2 n,) per row; row_inputs : (2 n, n_0) coefficients at the input;
+    reach, charges : (K + 2,) S_h and D_h; alphas, coefficients, values, losses : one per neuron;
+    influence : (neurons, n_0), |input coefficient| x width of each refreshed neuron;
+    point, best_row, new_low, new_high, scores : (n_0,); outputs : (n + 1,).
+    """
+
+    rows: Floats
+    products: Floats
+    terms: Floats
+    slopes: Floats
+    sums: Floats
+    alive: NDArray[np.int64]
+    targets: NDArray[np.int64]
+    signs: Floats
+    exponents: NDArray[np.int64]
+    constants: Floats
+    weights: Floats
+    row_inputs: Floats
+    reach: Floats
+    charges: Floats
+    alphas: Floats
+    coefficients: Floats
+    best_coefficients: Floats
+    values: Floats
+    losses: Floats
+    influence: Floats
+    point: Floats
+    best_row: Floats
+    new_low: Floats
+    new_high: Floats
+    scores: Floats
+    outputs: Floats
+
+
+@njit(cache=True, inline="always")
+def power(exponent):
+    """2**exponent, exactly; callers keep |exponent| within the table."""
+    return _TABLE[exponent + _CENTRE]
+
+
+@njit(cache=True)
+def _sum_exact(terms, count):
+    """Sum of integers below 2**53 in all partial sums: exact, so eight accumulators may share the work."""
+    a0 = a1 = a2 = a3 = a4 = a5 = a6 = a7 = 0.0
+    whole = count - count % 8
+    for i in range(0, whole, 8):
+        a0 += terms[i]
+        a1 += terms[i + 1]
+        a2 += terms[i + 2]
+        a3 += terms[i + 3]
+        a4 += terms[i + 4]
+        a5 += terms[i + 5]
+        a6 += terms[i + 6]
+        a7 += terms[i + 7]
+    for i in range(whole, count):
+        a0 += terms[i]
+    return ((a0 + a1) + (a2 + a3)) + ((a4 + a5) + (a6 + a7))
+
+
+@njit(cache=True)
+def _multiply(left, count, alive, alive_count, matrix, out):
+    """out[r] = sum over alive i of left[r, i] * matrix[i], for the first `count` rows (and, in tiles, some after them)."""
+    width = matrix.shape[1]
+    if count > 1:
+        for r in range(0, count, TILE_ROWS):
+            for c in range(0, width, LANES):
+                multiply_tile(left, r, alive, alive_count, matrix, out, c)
+        return
+    p, x = out[0], left[0]
+    for j in range(width):
+        p[j] = 0.0
+    whole = alive_count - alive_count % 4
+    for i in range(0, whole, 4):
+        i0, i1, i2, i3 = alive[i], alive[i + 1], alive[i + 2], alive[i + 3]
+        w0, w1, w2, w3 = matrix[i0], matrix[i1], matrix[i2], matrix[i3]
+        x0, x1, x2, x3 = x[i0], x[i1], x[i2], x[i3]
+        for j in range(width):
+            p[j] += (x0 * w0[j] + x1 * w1[j]) + (x2 * w2[j] + x3 * w3[j])
+    for i in range(whole, alive_count):
+        i0 = alive[i]
+        w0, x0 = matrix[i0], x[i0]
+        for j in range(width):
+            p[j] += x0 * w0[j]
+
+
+@njit(cache=True, inline="always")
+def _exponent_of(bits):
+    """E with 2**(E-1) <= m < 2**E for a positive normal double given by its bits."""
+    return (bits >> 52) - 1022
+
+
+@njit(cache=True)
+def _clear(row, size):
+    for j in range(size):
+        row[j] = 0.0
+
+
+@njit(cache=True)
+def floor_to_bits(value, bits):
+    """The largest number with `bits` significant bits not above an exact value."""
+    if value == 0.0:
+        return 0.0
+    e = _exponent_of(np.float64(abs(value)).view(np.int64))
+    return np.floor(value * power(bits - e)) * power(e - bits)
+
+
+@njit(cache=True)
+def set_reach(h, net, upper, s):
+    """Set S_h and D_{h+1} (FORMAT.md, section 4) from the bounds of source h; infinite where they leave the exact range."""
+    size = net.sizes[h]
+    start = net.neurons[h]
+    column = net.columns[h + 1]
+    grid = net.grids[h + 1]
+    fine = power(grid + BITS)
+    own = power(net.grids[h])
+    for j in range(size):
+        rbar = 1.0 if h == 0 else max(0.0, np.float64(upper[start + j]))
+        s.terms[j] = np.ceil(net.deltas[column + j] * rbar * fine)
+        s.outputs[j] = np.ceil(rbar * own)
+    total = _sum_exact(s.terms, size) + np.ceil(net.deltas[column + size] * fine)
+    span = np.float64(size) if h == 0 else _sum_exact(s.outputs, size)
+    s.reach[h] = span if span < _EXACT else np.inf
+    s.charges[h + 1] = -floor_to_bits(-total, _CHARGE_BITS) if total < _EXACT else np.inf
+
+
+@njit(cache=True, inline="always")
+def _start_rows(k, count, net, s):
+    """Step 0: the rows sign * Q[target] of layer k, exponent 0, weight 1."""
+    width = net.strides[k]
+    offset = net.offsets[k]
+    for r in range(count):
+        begin = offset + s.targets[r] * width
+        sign = s.signs[r]
+        row = s.products[r]
+        for j in range(width):
+            row[j] = sign * net.weights[begin + j]
+        s.exponents[r] = 0
+        s.weights[r] = 1.0
+        s.constants[r] = 0.0
+
+
+@njit(cache=True, inline="always")
+def _absorb(k, h, count, net, s):
+    """Steps 1 and 2: charge bias and matrix error, round the rows to 24 bits."""
+    size = net.sizes[h]
+    column = net.columns[h + 1]
+    grid = net.grids[k]
+    bias_grid = grid - net.exponents[column + size]
+    charge_grid = grid - net.grids[h + 1] - BITS
+    slack_grid = grid - 1 - net.grids[h]
+    for r in range(count):
+        constant = s.products[r, size]
+        s.products[r, size] = 0.0
+        largest = scale_row(s.products, r, net.scales, column, size)
+        e = s.exponents[r]
+        shift = BITS - _exponent_of(largest) if largest > 0 else 0
+        if not (
+            abs(shift) <= REACH
+            and abs(bias_grid - e) <= REACH
+            and abs(charge_grid - e) <= REACH
+            and abs(slack_grid - e - shift) <= REACH
+        ):
+            s.constants[r] = -np.inf
+            _clear(s.rows[r], size)
+            continue
+        bias = np.floor(constant * power(bias_grid - e))
+        charge = np.ceil(s.weights[r] * s.charges[h + 1] * power(charge_grid - e))
+        slack = np.ceil(s.reach[h] * power(slack_grid - e - shift)) if largest > 0 else 0.0
+        round_row(s.products, s.rows, r, size, power(shift))
+        s.exponents[r] = e + shift
+        if abs(bias) < VOID and charge < VOID and slack < VOID:
+            s.constants[r] += bias - charge - slack
+        else:
+            s.constants[r] = -np.inf
+
+
+@njit(cache=True, inline="always")
+def _layer_slopes(h, net, lower, upper, alphas, s):
+    """Slopes and bounds of layer h for `_relax`; stable neurons get such that the formula is exact. Returns the alive count."""
+    start = net.neurons[h]
+    count = 0
+    positive, negative, lows, highs = s.slopes[0], s.slopes[1], s.slopes[2], s.slopes[3]
+    size = net.sizes[h]
+    for j in range(size, size + (-size) % LANES):
+        positive[j] = negative[j] = lows[j] = highs[j] = 0.0
+    for j in range(size):
+        low, high = np.float64(lower[start + j]), np.float64(upper[start + j])
+        lows[j] = highs[j] = 0.0
+        if high <= 0.0:
+            positive[j] = negative[j] = 0.0
+            continue
+        s.alive[count] = j
+        count += 1
+        if low >= 0.0:
+            positive[j] = negative[j] = 1.0
+        else:
+            positive[j] = alphas[start + j]
+            negative[j] = high / (high - low)
+            lows[j] = low
+            highs[j] = high
+    return count
+
+
+@njit(cache=True, inline="always")
+def _relax(k, h, count, net, s):
+    """Step 4: from coefficients of r_j to multipliers of z_j, and what the exchange costs."""
+    size = net.sizes[h]
+    for r in range(count):
+        shift = net.grids[k] - s.exponents[r]
+        row = s.rows[r]
+        if abs(shift) > REACH:
+            s.constants[r] = -np.inf
+            _clear(row, size)
+            continue
+        exchange_row(s.rows, r, s.slopes, size, power(shift), s.sums)
+        cost = s.sums[0]
+        s.weights[r] = s.sums[1]
+        if cost > -VOID:
+            s.constants[r] += cost
+        else:
+            s.constants[r] = -np.inf
+
+
+@njit(cache=True, inline="always")
+def _concretise(k, count, net, low, high, s):
+    """Step 3: the rows' smallest values over the box."""
+    n = net.sizes[0]
+    for r in range(count):
+        shift = net.grids[k] - s.exponents[r] - GRID_BITS
+        row, inputs = s.rows[r], s.row_inputs[r]
+        if abs(shift) > REACH:
+            s.constants[r] = -np.inf
+            continue
+        unit = power(shift)
+        for j in range(n):
+            a = row[j]
+            s.terms[j] = np.floor(a * (low[j] if a > 0.0 else high[j]) * unit)
+            inputs[j] = a
+        total = _sum_exact(s.terms, n)
+        if abs(total) < VOID:
+            s.constants[r] += total
+        else:
+            s.constants[r] = -np.inf
+
+
+@njit(cache=True)
+def lower_rows(k, count, net, low, high, lower, upper, alphas, s):
+    """Lower bounds of the first `count` targets of layer k: constants (-inf where void), row_inputs, exponents.
+
+    With a single row, `coefficients` receives its a_j at every hidden neuron before layer k.
+    """
+    _start_rows(k, count, net, s)
+    for h in range(k - 1, -1, -1):
+        _absorb(k, h, count, net, s)
+        if h == 0:
+            break
+        if count == 1:
+            start = net.neurons[h]
+            for j in range(net.sizes[h]):
+                s.coefficients[start + j] = s.rows[0, j]
+        alive_count = _layer_slopes(h, net, lower, upper, alphas, s)
+        _relax(k, h, count, net, s)
+        width = net.strides[h]
+        offset = net.offsets[h]
+        matrix = net.weights[offset : offset + net.sizes[h] * width].reshape((net.sizes[h], width))
+        _multiply(s.rows, count, s.alive, alive_count, matrix, s.products)
+    _concretise(k, count, net, low, high, s)
+
+
+@njit(cache=True)
+def new_scratch(net):
+    """Fresh buffers for one worker."""
+    widest = 1
+    for size in net.sizes:
+        widest = max(widest, size)
+    n, neurons, layers = net.sizes[0], net.neurons[-1], len(net.sizes) + 1
+    rows = 2 * widest + (-2 * widest) % TILE_ROWS
+    width = widest + 1 + (-widest - 1) % LANES
+    return Scratch(
+        np.zeros((rows, width)),
+        np.zeros((rows, width)),
+        np.zeros(widest + 1),
+        np.zeros((4, width)),
+        np.zeros(2),
+        np.zeros(rows, np.int64),
+        np.zeros(rows, np.int64),
+        np.zeros(rows),
+        np.zeros(rows, np.int64),
+        np.zeros(rows),
+        np.zeros(rows),
+        np.zeros((rows, n)),
+        np.zeros(layers),
+        np.zeros(layers),
+        np.zeros(neurons),
+        np.zeros(neurons),
+        np.zeros(neurons),
+        np.zeros(neurons),
+        np.zeros(neurons),
+        np.zeros((neurons, n)),
+        np.zeros(n),
+        np.zeros(n),
+        np.zeros(n),
+        np.zeros(n),
+        np.zeros(n),
+        np.zeros(widest + 1),
+    )
