@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 import secateur
 from secateur import Accepted, Domain, InputError, PruneResult, Refused, prune
@@ -135,3 +136,17 @@ def test_pruning_twice_changes_nothing_more(result: PruneResult, tmp_path: Path)
     again = prune(tmp_path / "once" / "reduced.onnx", BOX, out=tmp_path / "twice", solver="none")
     assert again.network.sizes == result.network.sizes
     assert isinstance(secateur.check(tmp_path / "twice"), Accepted)
+
+
+def test_what_the_checker_cannot_read_is_refused_by_name(tmp_path: Path) -> None:
+    """The reader lowers MaxPool, the checker does not know it: no certificate, so nothing is written."""
+    pool = helper.make_node("MaxPool", ["x"], ["p"], kernel_shape=[1, 2], strides=[1, 2])
+    nodes = [pool, helper.make_node("Flatten", ["p"], ["f"]), helper.make_node("Gemm", ["f", "w"], ["y"])]
+    ends = [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in (("x", [1, 1, 1, 4]), ("y", [1, 1]))]
+    weight = numpy_helper.from_array(np.ones((2, 1), np.float32), "w")
+    graph = helper.make_graph(nodes, "pool", ends[:1], ends[1:], [weight])
+    model = tmp_path / "pool.onnx"
+    model.write_bytes(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)]).SerializeToString())
+    with pytest.raises(InputError, match=r"node MaxPool -> p: unsupported operator; nothing was written"):
+        prune(model, ((0,) * 4, (1,) * 4), out=tmp_path / "out", solver="none")
+    assert not (tmp_path / "out").exists()

@@ -243,7 +243,7 @@ def _refusal(reduction: Reduction, progress: Progress) -> str:
         (folder / DOMAIN).write_bytes(domain_file(reduction.analysis))
         (folder / CERTIFICATE).write_bytes(certificate_for(reduction, None))
         verdict = check(folder, original=source, progress=progress.update)
-    return "" if isinstance(verdict, Accepted) else verdict.reason
+    return "" if isinstance(verdict, Accepted) else f"{verdict.step}: {verdict.reason}"
 
 
 def _options(tolerance: Number, timeout: float, jobs: int | None, solver: str, seed: int) -> PruneOptions:

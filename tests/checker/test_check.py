@@ -70,6 +70,9 @@ def test_a_solvers_word_is_named_and_refused_when_strict(tmp_path: Path) -> None
     assert isinstance(verdict, Accepted)
     assert verdict.trusted[0] == "neuron 0 of layer 3 inactive in the original network, by z3 5.4.0"
     assert f"Trusted, not verified: {'; '.join(verdict.trusted)}." in verdict.statement
+    assert verdict.statement.startswith("Verified, given the trusted facts named below: for all x in D")
+    verified = len(case.interval) + sum(len(proven) for proven, _, _ in case.trees)
+    assert verdict.counts.inactive + verdict.counts.active == verified
     assert check(folder, strict=True) == Refused(
         "solver", "original solver 0", "'neuron 0 of layer 3 inactive' rests on the word of z3 5.4.0 alone"
     )

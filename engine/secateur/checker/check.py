@@ -182,16 +182,19 @@ def _available(arithmetic: str) -> str:
 
 
 def _phases(inputs: _Inputs) -> tuple[int, int]:
-    claims = inputs.certificate.facts["original"].claims()
+    """Neurons of the original network verified inactive and active; a solver's word does not count."""
+    facts = inputs.certificate.facts["original"]
+    claims = [*facts.interval, *(c for tree in facts.trees for c in tree.claims)]
     return tuple(sum(claim.phase == phase for claim in claims) for phase in ("inactive", "active"))  # type: ignore[return-value]
 
 
 def _statement(inputs: _Inputs, counts: Counts, arithmetic: str, trusted: tuple[str, ...]) -> str:
     certificate, names = inputs.certificate, inputs.names
     relation = "= 0" if certificate.tolerance == 0 else f"<= {certificate.tolerance}"
+    verified = "Verified, given the trusted facts named below" if trusted else "Verified"
     plural = "" if len(inputs.domain.lower) == 1 else "s"
     text = (
-        f"Verified: for all x in D, max |N(x) - N'(x)| {relation}, where "
+        f"{verified}: for all x in D, max |N(x) - N'(x)| {relation}, where "
         f"N = {names['original']} (sha256 {certificate.original.sha256}), "
         f"N' = {names['reduced']} (sha256 {certificate.reduced.sha256}), "
         f"D = the box of {len(inputs.domain.lower)} input{plural} in {PurePosixPath(certificate.domain.file).name} "
