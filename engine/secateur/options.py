@@ -8,7 +8,7 @@ from fractions import Fraction
 
 from secateur.errors import InputError
 
-__all__ = ["SOLVERS", "PruneOptions"]
+__all__ = ["SOLVERS", "PruneOptions", "VerifyOptions"]
 
 SOLVERS = ("z3", "cvc5", "both", "none")
 
@@ -36,13 +36,31 @@ class PruneOptions:
     def __post_init__(self) -> None:
         if self.tolerance < 0:
             raise InputError(f"tolerance {self.tolerance} is negative", where="--tolerance")
-        if not 0 < self.timeout < float("inf"):
-            raise InputError(f"time limit {self.timeout} is not a positive number of seconds", where="--timeout")
-        if self.jobs < 1:
-            raise InputError(f"{self.jobs} threads cannot work", where="--jobs", remedy="give at least 1")
-        if self.solver not in SOLVERS:
-            raise InputError(
-                f"unknown solver {self.solver!r}",
-                where="--solver",
-                remedy=f"choose one of {', '.join(SOLVERS)}",
-            )
+        _check_resources(self.timeout, self.jobs, self.solver)
+
+
+@dataclass(frozen=True)
+class VerifyOptions:
+    """How to verify a query.
+
+    timeout : seconds from the start of the search to its end, decided or not. jobs : threads. solver : who gets the residual
+    queries that the engine's own deciders leave; "none" for nobody. seed : of the attack. Raises InputError for values that
+    make no sense.
+    """
+
+    timeout: float = 300.0
+    jobs: int = field(default_factory=_cores)
+    solver: str = "z3"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _check_resources(self.timeout, self.jobs, self.solver)
+
+
+def _check_resources(timeout: float, jobs: int, solver: str) -> None:
+    if not 0 < timeout < float("inf"):
+        raise InputError(f"time limit {timeout} is not a positive number of seconds", where="--timeout")
+    if jobs < 1:
+        raise InputError(f"{jobs} threads cannot work", where="--jobs", remedy="give at least 1")
+    if solver not in SOLVERS:
+        raise InputError(f"unknown solver {solver!r}", where="--solver", remedy=f"choose one of {', '.join(SOLVERS)}")

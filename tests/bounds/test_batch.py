@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from secateur.bounds import LEAF, Claim, QuantisedNetwork, SubDomains, evaluate, quantise, root, root_bounds
+from secateur.bounds import LEAF, Claim, Goal, QuantisedNetwork, SubDomains, evaluate, quantise, root, root_bounds
 from secateur.network import Network
 from tests.bounds.support import UNIT, boxes, chain_values, random_network
 from tests.strategies import networks, skip_networks
@@ -39,7 +39,7 @@ def test_bounds_claims_and_contraction_are_sound(network: Network, steps: int, d
     claims = all_claims(network)
     low, high = sub_box(data, network.input_size)
     batch = on_box(quantised, claims, low, high)
-    found = evaluate(quantised, batch, claims, steps, 1)
+    found = evaluate(quantised, batch, [Goal.of(c) for c in claims], steps, 1)
     for _ in range(4):
         q = [data.draw(st.integers(a, b)) for a, b in zip(low, high, strict=True)]
         z = chain_values(quantised.layers, [Fraction(v, UNIT) for v in q])
@@ -76,9 +76,9 @@ def test_results_depend_on_neither_workers_nor_batches() -> None:
     whole = start.take(np.zeros(37, dtype=np.intp))
     whole.low[:], whole.high[:] = corners
     single = [whole.take(slice(b, b + 1)) for b in range(37)]
-    together = evaluate(quantised, whole, claims, 3, 5)
+    together = evaluate(quantised, whole, [Goal.of(c) for c in claims], 3, 5)
     for b, part in enumerate(single):
-        alone = evaluate(quantised, part, claims, 3, 1)
+        alone = evaluate(quantised, part, [Goal.of(c) for c in claims], 3, 1)
         assert (part.lower == whole.lower[b]).all()
         assert (part.upper == whole.upper[b]).all()
         assert (part.low == whole.low[b]).all()
@@ -93,7 +93,7 @@ def test_bounds_are_much_tighter_than_intervals() -> None:
     quantised = quantise(network, (Fraction(-1),) * 5, (Fraction(1),) * 5)
     before = root_bounds(quantised.layers, {})
     batch = on_box(quantised, [(3, 0, -1)], [UNIT // 2] * 5, [UNIT // 2 + UNIT // 64] * 5)
-    evaluate(quantised, batch, [(3, 0, -1)], 3, 1)
+    evaluate(quantised, batch, [Goal.of((3, 0, -1))], 3, 1)
     second = slice(50, 100)
     width = (batch.upper[0] - batch.lower[0])[second].mean()
     assert width < 0.05 * (before.upper - before.lower)[second].mean()
@@ -104,7 +104,7 @@ def test_hits_are_points_of_the_box_where_floats_see_a_violation() -> None:
     quantised = quantise(network, (Fraction(-1),) * 3, (Fraction(1),) * 3)
     claims = all_claims(network)
     batch = on_box(quantised, claims, [0] * 3, [UNIT] * 3)
-    found = evaluate(quantised, batch, claims, 0, 1)
+    found = evaluate(quantised, batch, [Goal.of(c) for c in claims], 0, 1)
     assert found.hits.any()
     assert (found.points >= 0).all()
     assert (found.points <= UNIT).all()

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from secateur.bounds import quantise, root, root_bounds
+from secateur.bounds import Goal, quantise, root, root_bounds
 from secateur.certificate import FileReference, certificate_bytes, interval_evidence
 from secateur.checker import Accepted, check
 from secateur.network import Network, read_onnx, write_onnx
@@ -93,7 +93,11 @@ def test_a_tree_may_end_after_facts_that_it_did_not_use(tmp_path: Path) -> None:
     quantised = quantise(network, domain.lower, domain.upper)
     facts = {c[:2]: c[2] for c in result.evidence.interval}
     late = SplitTree(
-        quantised, root(quantised, root_bounds(quantised.layers, facts), len(third.claims)), third.claims, 3, len(facts)
+        quantised,
+        root(quantised, root_bounds(quantised.layers, facts), len(third.claims)),
+        [Goal.of(c) for c in third.claims],
+        3,
+        len(facts),
     )
     late.advance(float("inf"))
     assert late.proof().tightest != third.tightest, "the case is only of interest if the facts make a difference"

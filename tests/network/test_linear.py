@@ -70,6 +70,15 @@ def test_a_convolution_is_its_definition_in_every_form(map_: Conv, data: st.Data
     assert (map_.in_size, map_.out_size) == (map_.dense().in_size, map_.dense().out_size)
 
 
+@given(convolutions(), st.integers(0, 2**32 - 1))
+@settings(deadline=None, max_examples=60)
+def test_the_transposed_action_is_that_of_the_transposed_matrix(map_: Conv, seed: int) -> None:
+    batch = np.random.default_rng(seed).integers(-8, 9, (3, map_.out_size)) / 8
+    expected = batch @ map_.dense().weight
+    np.testing.assert_allclose(map_.apply_transposed(batch), expected, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(map_.dense().apply_transposed(batch), expected, rtol=1e-12, atol=1e-12)
+
+
 @given(st.lists(st.one_of(small_dyadics(), float32_weights()), min_size=6, max_size=6), exact_points(3))
 @settings(deadline=None, max_examples=40)
 def test_dense_applies_its_rationals(weights: list[float], point: tuple[Fraction, ...]) -> None:

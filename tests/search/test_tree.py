@@ -9,7 +9,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from secateur.bounds import Claim, QuantisedNetwork, quantise, root, root_bounds
+from secateur.bounds import Claim, Goal, QuantisedNetwork, quantise, root, root_bounds
 from secateur.search.tree import SplitTree
 from tests.bounds.support import UNIT, chain_values, random_network
 
@@ -26,7 +26,7 @@ def network_with_inactive_neurons() -> tuple[QuantisedNetwork, list[Claim]]:
 
 
 def new_tree(network: QuantisedNetwork, claims: list[Claim]) -> SplitTree:
-    return SplitTree(network, root(network, root_bounds(network.layers, {}), len(claims)), claims, 3)
+    return SplitTree(network, root(network, root_bounds(network.layers, {}), len(claims)), [Goal.of(c) for c in claims], 3)
 
 
 def leaves(symbols: list[int], low: list[int], high: list[int]) -> list[tuple[list[int], list[int]]]:

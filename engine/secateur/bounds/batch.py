@@ -1,6 +1,6 @@
 """The typed layer over the kernels: batches of sub-domains of one network's domain.
 
-Requires a `QuantisedNetwork`; evaluates sub-domains for a list of claims (FORMAT.md, section 6). Soundness: rounding.py.
+Requires a `QuantisedNetwork`; evaluates sub-domains for a list of goals (FORMAT.md, section 6). Soundness: rounding.py.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ __all__ = [
     "UNSPLITTABLE",
     "ContradictoryBoundsError",
     "Evaluation",
+    "Goal",
     "SubDomains",
     "evaluate",
     "root",
@@ -36,12 +37,32 @@ class ContradictoryBoundsError(RuntimeError):
     """A lower bound exceeded an upper bound of the same value: a fault of ours or of the machine, never a verdict."""
 
 
+@dataclass(frozen=True)
+class Goal:
+    """Target rows s z of one layer, of which is to be shown that they are not all negative at once.
+
+    targets : (layer from 1, neuron, sign s) of each row. closed : whether a row that is 0 counts as negative.
+    """
+
+    targets: tuple[Claim, ...]
+    closed: bool = False
+
+    @staticmethod
+    def of(claim: Claim) -> Goal:
+        """The claim s z >= 0 about one neuron."""
+        return Goal((claim,))
+
+    @property
+    def layer(self) -> int:
+        return self.targets[0][0]
+
+
 @dataclass(frozen=True, eq=False)
 class SubDomains:
     """B sub-domains with what is known on each.
 
     low, high : (B, n_0) integers 0 .. 2**24 in units of the normalised input. lower, upper : (B, neurons) float32 bounds of
-    pre-activations. open : (B, C) claims that are not proven yet.
+    pre-activations. open : (B, C) goals that are not settled yet.
     """
 
     low: Floats
@@ -70,7 +91,7 @@ class SubDomains:
 class Evaluation:
     """What the kernels found, one row per sub-domain.
 
-    split : coordinate to split, or LEAF or UNSPLITTABLE. hits : (B, C) claims that a float evaluation at `points` (B, n_0)
+    split : coordinate to split, or LEAF or UNSPLITTABLE. hits : (B, C) goals that a float evaluation at `points` (B, n_0)
     violates. margins : (B, C) value of the best row, as a real number; -inf where there is none. rows : (B, C, n_0) its
     coefficients over the normalised input.
     """
@@ -82,8 +103,8 @@ class Evaluation:
     rows: Floats
 
 
-def root(network: QuantisedNetwork, bounds: RootBounds, claims: int) -> SubDomains:
-    """The whole domain as a batch of one, with all of `claims` claims open.
+def root(network: QuantisedNetwork, bounds: RootBounds, goals: int) -> SubDomains:
+    """The whole domain as a batch of one, with all of `goals` goals open.
 
     InputError where a bound is too large or too close to 0 for float32: rounding it would not be sound.
     """
@@ -99,26 +120,30 @@ def root(network: QuantisedNetwork, bounds: RootBounds, claims: int) -> SubDomai
         np.full((1, n), 2.0**GRID_BITS),
         lower[None],
         upper[None],
-        np.ones((1, claims), dtype=bool),
+        np.ones((1, goals), dtype=bool),
     )
 
 
-def evaluate(network: QuantisedNetwork, batch: SubDomains, claims: Sequence[Claim], steps: int, workers: int) -> Evaluation:
-    """Evaluate a batch in place: bounds tighten, boxes contract, proven claims close.
+def evaluate(network: QuantisedNetwork, batch: SubDomains, goals: Sequence[Goal], steps: int, workers: int) -> Evaluation:
+    """Evaluate a batch in place: bounds tighten, boxes contract, goals that are settled close.
 
-    `steps` slope optimisation steps per claim; `workers` slices run side by side. Raises ContradictoryBoundsError.
+    `steps` slope optimisation steps per goal; `workers` slices run side by side. Raises ContradictoryBoundsError.
     """
     from secateur.bounds.kernels import Work, evaluate_batch  # compiles: not before it is needed
 
     size, n = batch.low.shape
-    count = len(claims)
+    count = len(goals)
+    firsts = np.cumsum([0, *(len(goal.targets) for goal in goals)])
+    table = [(first, len(goal.targets), int(goal.closed)) for first, goal in zip(firsts, goals, strict=False)]
+    targets = [target for goal in goals for target in goal.targets]
     work = Work(
         batch.low,
         batch.high,
         batch.lower,
         batch.upper,
         batch.open,
-        np.array(claims, dtype=np.int64).reshape(count, 3),
+        np.array(table, dtype=np.int64).reshape(count, 3),
+        np.array(targets, dtype=np.int64).reshape(-1, 3),
         steps,
         np.zeros(size, dtype=np.int64),
         np.zeros((size, count), dtype=bool),
@@ -129,5 +154,5 @@ def evaluate(network: QuantisedNetwork, batch: SubDomains, claims: Sequence[Clai
     evaluate_batch(network.kernel, work, workers)
     if (work.split == CONTRADICTION).any():
         raise ContradictoryBoundsError("contradictory bounds on a sub-domain that is not empty")
-    units = np.ldexp(1.0, -network.kernel.grids[[c[0] for c in claims]].astype(np.int32))
+    units = np.ldexp(1.0, -network.kernel.grids[[goal.layer for goal in goals]].astype(np.int32))
     return Evaluation(work.split, work.hits, work.hit_points, work.margins * units, work.rows)

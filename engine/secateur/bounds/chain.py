@@ -7,31 +7,48 @@ checker then know one shape of network only. All matrices are exact.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
+
+import numpy as np
 
 from secateur.network import Network
+from secateur.network.exact import ExactArray, Objects
 from secateur.network.model import Affine, Term
 
 __all__ = ["ChainLayer", "chain_form"]
 
-Rows = list[list[Fraction]]
+Box = tuple[ExactArray, ExactArray]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ChainLayer:
-    """One layer: rows of [W | b] as rationals, bias last; `own` neurons first, pass-through neurons behind them."""
+    """One layer: the matrix [W | b], bias last; `own` neurons first, pass-through neurons behind them."""
 
-    rows: Rows
+    matrix: ExactArray
     own: int
 
     @property
     def size(self) -> int:
-        return len(self.rows)
+        return int(self.matrix.shape[0])
 
     @property
     def in_size(self) -> int:
-        return len(self.rows[0]) - 1 if self.rows else 0
+        return int(self.matrix.shape[1]) - 1
+
+    @cached_property
+    def rows(self) -> list[list[Fraction]]:
+        """The matrix as rationals, row by row."""
+        values = self.matrix.fractions()
+        width = self.in_size + 1
+        return [values[i * width : (i + 1) * width] for i in range(self.size)]
+
+    @cached_property
+    def integers(self) -> tuple[Objects, int]:
+        """Python integers n, shaped as the matrix, and d > 0 with matrix == n / d."""
+        return self.matrix.integers()
 
 
 def chain_form(network: Network, lower: tuple[Fraction, ...], upper: tuple[Fraction, ...]) -> tuple[ChainLayer, ...]:
@@ -39,20 +56,25 @@ def chain_form(network: Network, lower: tuple[Fraction, ...], upper: tuple[Fract
 
     Layers whose maps are no matrices are multiplied out; the output layer is not part of the result.
     """
+    n = network.input_size
+    widths = [high - low for low, high in zip(lower, upper, strict=True)]
+    box = ExactArray.of_fractions(list(lower), (n, 1)), ExactArray.of_fractions(widths, (1, n))
     last_reader = _last_readers(network)
-    sizes = (network.input_size, *network.sizes)
+    sizes = (n, *network.sizes)
     layers: list[ChainLayer] = []
     position = {0: 0}  # where each carried source starts in the layer before
-    width = network.input_size
+    width = n
     for k, affine in enumerate(network.layers, start=1):
-        rows = _own_rows(affine, position, width, lower, upper)
         carried = [s for s in sorted(position) if last_reader[s] > k]
-        placed = {k: 0}
-        for source in carried:
-            placed[source] = len(rows)
-            rows += [_unit_row(position[source] + i, width) for i in range(sizes[source])]
-        layers.append(ChainLayer(rows, affine.size))
-        position, width = placed, len(rows)
+        columns = [position[s] + i for s in carried for i in range(sizes[s])]
+        size = affine.size + len(columns)
+        matrix = _own_part(affine, position, box, (size, width + 1))
+        if columns:
+            at = (affine.size + np.arange(len(columns)), np.array(columns))
+            matrix = matrix + ExactArray(np.ones(len(columns))).placed((size, width + 1), at)
+        starts = np.cumsum([affine.size, *(sizes[s] for s in carried)])
+        layers.append(ChainLayer(matrix, affine.size))
+        position, width = {k: 0} | {s: int(start) for s, start in zip(carried, starts, strict=False)}, size
     return tuple(layers)
 
 
@@ -69,32 +91,22 @@ def _read(affine: Affine) -> list[Term]:
     return [t for t in affine.terms if t.map.dense().weight.any() or t.map.dense().exact is not None]
 
 
-def _unit_row(column: int, width: int) -> list[Fraction]:
-    row = [Fraction(0)] * (width + 1)
-    row[column] = Fraction(1)
-    return row
-
-
-def _own_rows(
-    affine: Affine,
-    position: dict[int, int],
-    width: int,
-    lower: tuple[Fraction, ...],
-    upper: tuple[Fraction, ...],
-) -> Rows:
-    bias = list(affine.rational_bias())
-    rows = [[Fraction(0)] * (width + 1) for _ in range(affine.size)]
-    widths = [high - low for low, high in zip(lower, upper, strict=True)]
+def _own_part(affine: Affine, position: dict[int, int], box: Box, shape: tuple[int, int]) -> ExactArray:
+    """The neurons' own rows, within zeros of the layer's shape."""
+    bias = ExactArray.of_fractions(list(affine.rational_bias()), (affine.size, 1))
+    parts: list[tuple[ExactArray, Sequence[int]]] = []
     for term in _read(affine):
+        weights = term.map.dense().array()
         start = position[term.source]
-        for i, stored in enumerate(term.map.dense().rationals()):
-            row, weights = rows[i], stored
-            if term.source == 0:
-                bias[i] += sum((w * low for w, low in zip(stored, lower, strict=True) if w), Fraction(0))
-                weights = [w * span if w else w for w, span in zip(stored, widths, strict=True)]
-            for j, weight in enumerate(weights, start=start):
-                if weight:
-                    row[j] += weight
-    for row, value in zip(rows, bias, strict=True):
-        row[-1] = value
-    return rows
+        columns: Sequence[int] = range(start, start + weights.shape[1])
+        if term.source == 0:
+            lower, widths = box
+            bias = bias + weights @ lower
+            weights = weights * widths
+        parts.append((weights, columns))
+    parts.append((bias, [shape[1] - 1]))
+    rows = np.arange(affine.size)[:, None]
+    total = ExactArray.full(shape)
+    for array, places in parts:
+        total = total + array.placed(shape, (rows, np.asarray(places)[None, :]))
+    return total

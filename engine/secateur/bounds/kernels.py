@@ -1,4 +1,7 @@
-"""Sub-domains: refresh, claims, contraction and splits of a batch (FORMAT.md, sections 5 and 6).
+"""Sub-domains: refresh, goals, contraction and splits of a batch (FORMAT.md, sections 5 and 6).
+
+A *goal* is a set of target rows s z of one layer, and what is to be shown on a sub-domain is that they are not all negative (or not
+all <= 0) at once: some sum of them with weights >= 0 is not. A claim about a neuron's phase is a goal of one row.
 
 Plain arrays in, plain arrays changed in place; the typed layer is bounds/batch.py. Start reading at `evaluate_batch`. Bounds come
 from rows.py and are exact; only `_propagate` and `_improve_slopes`, which *choose* slopes, and the split score round, and the
@@ -15,7 +18,16 @@ from numpy.typing import NDArray
 
 from secateur.bounds.quantised import KernelNetwork
 from secateur.bounds.rounding import BITS, GRID_BITS
-from secateur.bounds.rows import REACH, floor_to_bits, lower_rows, new_scratch, power, set_reach
+from secateur.bounds.rows import (
+    MIX_BITS,
+    REACH,
+    floor_to_bits,
+    lower_mixed_row,
+    lower_rows,
+    new_scratch,
+    power,
+    set_reach,
+)
 
 __all__ = ["Work", "evaluate_batch"]
 
@@ -24,16 +36,20 @@ Floats = NDArray[np.float64]
 _UNIT = 2.0**GRID_BITS
 _FIRST_STEP = 4.0
 _STEP_DECAY = 0.75
+_SHIFTS = 48
+_FIRST_SHIFT = 0.8
+_SHIFT_DECAY = 0.93
 
 
 class Work(NamedTuple):
     """A batch of B sub-domains, changed in place.
 
     box_low, box_high : (B, n_0) integers 0 .. 2**24; lower, upper : (B, neurons) float32, bounds with 24 bits;
-    open_claims : (B, C); claims : (C, 3) layer, neuron, sign; steps : slope optimisation steps;
+    open_goals : (B, C); goals : (C, 3) first target, number of targets, least value that closes the goal (0 or 1, in units of the
+    layer's grid); targets : (T, 3) layer, neuron, sign; steps : slope optimisation steps;
     split : (B,) coordinate to split, -1 for a leaf, -2 where no coordinate can be split, -3 for contradictory bounds;
-    hits : (B, C) whether a float evaluation found the claim violated; hit_points : (B, n_0), in units of 2**-24;
-    margins : (B, C) value of the best row in units of the claim's layer (closed claims: at least 0).
+    hits : (B, C) whether a float evaluation violates the goal; hit_points : (B, n_0), in units of 2**-24;
+    margins : (B, C) value of the best row in units of the goal's layer.
     rows : (B, C, n_0) coefficients of the best row over the normalised input.
     """
 
@@ -41,8 +57,9 @@ class Work(NamedTuple):
     box_high: Floats
     lower: NDArray[np.float32]
     upper: NDArray[np.float32]
-    open_claims: NDArray[np.bool_]
-    claims: NDArray[np.int64]
+    open_goals: NDArray[np.bool_]
+    goals: NDArray[np.int64]
+    targets: NDArray[np.int64]
     steps: int
     split: NDArray[np.int64]
     hits: NDArray[np.bool_]
@@ -155,16 +172,15 @@ def _improve_slopes(k, step, net, low, high, lower, upper, s):
 
 
 @njit(cache=True)
-def _bound_claim(claim, steps, net, low, high, lower, upper, s):
-    """Section 5: the best row for one claim (layer, neuron, sign). Returns (value, exponent); best_row, best_coefficients."""
-    k = claim[0]
+def _bound_goal(k, count, threshold, steps, net, low, high, lower, upper, s):
+    """Section 5: the best row for the mixed (or only) target. Returns (value, exponent); best_row, best_coefficients."""
     best, exponent = -np.inf, 0
-    _default_slopes(0, net.neurons[k], lower, upper, s.alphas)
     step = _FIRST_STEP
     for it in range(steps + 1):
-        s.targets[0] = claim[1]
-        s.signs[0] = np.float64(claim[2])
-        lower_rows(k, 1, net, low, high, lower, upper, s.alphas, s)
+        if count == 1:
+            lower_rows(k, 1, net, low, high, lower, upper, s.alphas, s)
+        else:
+            lower_mixed_row(k, count, net, low, high, lower, upper, s.alphas, s)
         value = s.constants[0]
         if value > best:
             best = value
@@ -173,7 +189,7 @@ def _bound_claim(claim, steps, net, low, high, lower, upper, s):
                 s.best_row[i] = s.row_inputs[0, i]
             for v in range(net.neurons[k]):
                 s.best_coefficients[v] = s.coefficients[v]
-        if best >= 0.0 or it == steps or value == -np.inf:
+        if best >= threshold or it == steps or value == -np.inf:
             break
         _improve_slopes(k, step, net, low, high, lower, upper, s)
         step *= _STEP_DECAY
@@ -181,40 +197,138 @@ def _bound_claim(claim, steps, net, low, high, lower, upper, s):
 
 
 @njit(cache=True)
-def _shrink(value, exponent, grid, net, low, high, s):
-    """Section 6, step 4, for one open claim: widen new_low .. new_high by what the claim leaves."""
+def _cut(value, exponent, grid, row, net, low, high, s):
+    """Section 6, step 4: narrow keep_low .. keep_high to where a row with this smallest value on the box may still be <= 0."""
+    shift = GRID_BITS + exponent - grid
+    if value == -np.inf or abs(shift) > REACH:
+        return
+    need = np.ceil(-value * power(shift))
     for i in range(net.sizes[0]):
-        keep_low, keep_high = low[i], high[i]
-        a = s.best_row[i]
+        a = row[i]
         width = high[i] - low[i]
-        shift = GRID_BITS + exponent - grid
-        if value > -np.inf and a != 0.0 and abs(shift) <= REACH:
-            need = np.ceil(-value * power(shift))
-            size = abs(a)
-            if need < width * size:
-                # need < 2**48 and size < 2**25: the rounded quotient cannot cross an integer, so its floor is exact.
-                d = np.floor(need / size) + 1.0
-                if d < width:
-                    if a > 0.0:
-                        keep_high = low[i] + d
-                    else:
-                        keep_low = high[i] - d
-        s.new_low[i] = min(s.new_low[i], keep_low)
-        s.new_high[i] = max(s.new_high[i], keep_high)
+        size = abs(a)
+        if a != 0.0 and need < width * size:
+            # need < 2**48 and size < 2**25: the rounded quotient cannot cross an integer, so its floor is exact.
+            d = np.floor(need / size) + 1.0
+            if d < width:
+                if a > 0.0:
+                    s.keep_high[i] = min(s.keep_high[i], low[i] + d)
+                else:
+                    s.keep_low[i] = max(s.keep_low[i], high[i] - d)
 
 
 @njit(cache=True)
-def _look_for_violation(b, c, k, net, low, high, work, s):
-    """Evaluate the network in floats where the claim's row is smallest; a hit is a candidate for exact replay."""
+def _as_slants(k, count, net, low, high, s):
+    """The rows of a goal as floats over the box's own coordinates in [0, 1], each divided by its size. False if one is void."""
+    n = net.sizes[0]
+    unit = power(-net.grids[k])
+    for r in range(count):
+        if s.constants[r] == -np.inf or abs(s.exponents[r]) > REACH - GRID_BITS:
+            return False
+        scale = power(-s.exponents[r] - GRID_BITS)
+        constant = s.constants[r] * unit
+        size = 0.0
+        for i in range(n):
+            a = s.row_inputs[r, i] * scale * (high[i] - low[i])
+            constant -= min(0.0, a)
+            s.slant[r, i] = a
+            size += abs(a)
+        size += abs(constant)
+        s.slant[r, n] = constant
+        s.trial[r] = 1.0 / size if size > 0.0 else 1.0
+        for i in range(n + 1):
+            s.slant[r, i] *= s.trial[r]
+    return True
+
+
+@njit(cache=True)
+def _weigh(count, n, low, high, s):
+    """Weights of a goal's rows, by multiplicative updates on max over weights of min over the box; any weights are sound.
+
+    Sets mix (integers up to 2**20) and middle, a point of the box where the rows are about as small as they can be together.
+    """
+    for r in range(count):
+        s.share[r] = 1.0 / count
+        s.mix[r] = s.share[r]
+    for i in range(n):
+        s.middle[i] = 0.0
+    best, step, travelled = -np.inf, _FIRST_SHIFT, 0.0
+    for _ in range(_SHIFTS):
+        value = 0.0
+        for r in range(count):
+            value += s.share[r] * s.slant[r, n]
+        for i in range(n):
+            a = 0.0
+            for r in range(count):
+                a += s.share[r] * s.slant[r, i]
+            value += min(0.0, a)
+            s.point[i] = 1.0 if a < 0.0 else 0.0
+            s.middle[i] += step * s.point[i]
+        travelled += step
+        if value > best:
+            best = value
+            for r in range(count):
+                s.mix[r] = s.share[r]
+        total = 0.0
+        for r in range(count):
+            gain = s.slant[r, n]
+            for i in range(n):
+                gain += s.slant[r, i] * s.point[i]
+            s.share[r] *= 1.0 + step * gain
+            total += s.share[r]
+        for r in range(count):
+            s.share[r] /= total
+        step *= _SHIFT_DECAY
+    for i in range(n):
+        s.middle[i] = low[i] + (high[i] - low[i]) * (s.middle[i] / travelled)
+    largest = 0.0
+    for r in range(count):
+        s.mix[r] *= s.trial[r]
+        largest = max(largest, s.mix[r])
+    for r in range(count):
+        s.mix[r] = np.rint(s.mix[r] / largest * 2.0**MIX_BITS)
+
+
+@njit(cache=True)
+def _single_rows(k, count, net, low, high, lower, upper, s):
+    """Each row of a goal alone: cuts the box. Returns (largest value, exponent), its row in best_row."""
+    lower_rows(k, count, net, low, high, lower, upper, s.alphas, s)
+    best, exponent = -np.inf, 0
+    for r in range(count):
+        _cut(s.constants[r], s.exponents[r], net.grids[k], s.row_inputs[r], net, low, high, s)
+        if s.constants[r] > best:
+            best, exponent = s.constants[r], s.exponents[r]
+            for i in range(net.sizes[0]):
+                s.best_row[i] = s.row_inputs[r, i]
+    return best, exponent
+
+
+@njit(cache=True)
+def _check_point(b, g, k, net, work, s):
+    """Note the point as a candidate for exact replay if a float evaluation there violates the goal."""
+    _propagate(k, net, work.lower[b], work.upper[b], False, s)
+    z = s.values[net.neurons[k] : net.neurons[k + 1]]
+    first = work.goals[g, 0]
+    for t in range(first, first + work.goals[g, 1]):
+        value = z[work.targets[t, 1]] * work.targets[t, 2]
+        if value > 0.0 or (value == 0.0 and work.goals[g, 2] == 0):
+            return
+    work.hits[b, g] = True
+    for j in range(net.sizes[0]):
+        work.hit_points[b, j] = s.point[j] * _UNIT
+
+
+@njit(cache=True)
+def _look_for_violation(b, g, k, net, low, high, work, s):
+    """Evaluate the network in floats where the goal's row is smallest, and where its rows are small together."""
     for j in range(net.sizes[0]):
         corner = low[j] if s.best_row[j] > 0.0 else high[j]
         s.point[j] = corner / _UNIT
-    _propagate(k, net, work.lower[b], work.upper[b], False, s)
-    z = s.values[net.neurons[k] : net.neurons[k + 1]]
-    if z[work.claims[c, 1]] * work.claims[c, 2] < 0.0:
-        work.hits[b, c] = True
+    _check_point(b, g, k, net, work, s)
+    if work.goals[g, 1] > 1 and not work.hits[b, g]:
         for j in range(net.sizes[0]):
-            work.hit_points[b, j] = s.point[j] * _UNIT
+            s.point[j] = np.floor(s.middle[j]) / _UNIT
+        _check_point(b, g, k, net, work, s)
 
 
 @njit(cache=True)
@@ -253,11 +367,11 @@ def _best_split(kmax, net, lower, upper, s):
 
 @njit(cache=True)
 def _tighten(b, net, work, s):
-    """Refresh all layers before the last that an open claim is about. Returns that layer, or -1 on contradictory bounds."""
+    """Refresh all layers before the last that an open goal is about. Returns that layer, or -1 on contradictory bounds."""
     kmax = 0
-    for c in range(len(work.claims)):
-        if work.open_claims[b, c]:
-            kmax = max(kmax, work.claims[c, 0])
+    for g in range(len(work.goals)):
+        if work.open_goals[b, g]:
+            kmax = max(kmax, work.targets[work.goals[g, 0], 0])
     lower, upper = work.lower[b], work.upper[b]
     s.influence[: net.neurons[kmax]] = 0.0
     s.losses[: net.neurons[kmax]] = 0.0
@@ -273,30 +387,64 @@ def _tighten(b, net, work, s):
 
 
 @njit(cache=True)
-def _try_claim(b, c, net, work, s):
-    """One open claim: close it, or collect what it says about contraction, splitting and violations."""
-    low, high, lower, upper = work.box_low[b], work.box_high[b], work.lower[b], work.upper[b]
-    k = work.claims[c, 0]
-    value, exponent = _bound_claim(work.claims[c], work.steps, net, low, high, lower, upper, s)
-    work.margins[b, c] = value
+def _note(b, g, value, exponent, net, work, s):
+    """What the best row of a goal is."""
+    work.margins[b, g] = value
     if value > -np.inf:
         scale = power(-exponent)
         for i in range(net.sizes[0]):
-            work.rows[b, c, i] = s.best_row[i] * scale
-    if value >= 0.0:
-        work.open_claims[b, c] = False
-        return
-    _shrink(value, exponent, net.grids[k], net, low, high, s)
+            work.rows[b, g, i] = s.best_row[i] * scale
+
+
+@njit(cache=True)
+def _bounded(b, g, net, work, s):
+    """Bound one open goal and cut the box by it. True if that closes it, else its losses and scores are collected."""
+    low, high, lower, upper = work.box_low[b], work.box_high[b], work.lower[b], work.upper[b]
+    first, count, threshold = work.goals[g, 0], work.goals[g, 1], work.goals[g, 2]
+    k = work.targets[first, 0]
+    for r in range(count):
+        s.targets[r] = work.targets[first + r, 1]
+        s.signs[r] = np.float64(work.targets[first + r, 2])
+    for i in range(net.sizes[0]):
+        s.keep_low[i], s.keep_high[i], s.middle[i] = low[i], high[i], low[i]
+    _default_slopes(0, net.neurons[k], lower, upper, s.alphas)
+    if count > 1:
+        value, exponent = _single_rows(k, count, net, low, high, lower, upper, s)
+        if value >= threshold or not _as_slants(k, count, net, low, high, s):
+            _note(b, g, value, exponent, net, work, s)
+            return value >= threshold
+        _weigh(count, net.sizes[0], low, high, s)
+    value, exponent = _bound_goal(k, count, threshold, work.steps, net, low, high, lower, upper, s)
+    _note(b, g, value, exponent, net, work, s)
+    if value >= threshold:
+        return True
+    _cut(value, exponent, net.grids[k], s.best_row, net, low, high, s)
     if value > -np.inf:
         for i in range(net.sizes[0]):
-            s.scores[i] += 0.25 * abs(work.rows[b, c, i])
+            s.scores[i] += 0.25 * abs(work.rows[b, g, i])
         _collect_losses(k, net, lower, upper, s, exponent)
-        _look_for_violation(b, c, k, net, low, high, work, s)
+        _look_for_violation(b, g, k, net, low, high, work, s)
+    return False
+
+
+@njit(cache=True)
+def _try_goal(b, g, net, work, s):
+    """One open goal: close it, or widen new_low .. new_high by what it leaves of the box."""
+    n = net.sizes[0]
+    closed = _bounded(b, g, net, work, s)
+    for i in range(n):
+        closed = closed or s.keep_low[i] > s.keep_high[i]
+    if closed:
+        work.open_goals[b, g] = False
+        return
+    for i in range(n):
+        s.new_low[i] = min(s.new_low[i], s.keep_low[i])
+        s.new_high[i] = max(s.new_high[i], s.keep_high[i])
 
 
 @njit(cache=True)
 def _evaluate(b, net, work, s):
-    """One node: refresh, claims, contraction, split choice (FORMAT.md, section 6)."""
+    """One node: refresh, goals, contraction, split choice (FORMAT.md, section 6)."""
     kmax = _tighten(b, net, work, s)
     if kmax < 0:
         work.split[b] = -3
@@ -305,10 +453,10 @@ def _evaluate(b, net, work, s):
     for i in range(net.sizes[0]):
         s.new_low[i], s.new_high[i] = high[i], low[i]
     still_open = 0
-    for c in range(len(work.claims)):
-        if work.open_claims[b, c]:
-            _try_claim(b, c, net, work, s)
-            still_open += work.open_claims[b, c]
+    for g in range(len(work.goals)):
+        if work.open_goals[b, g]:
+            _try_goal(b, g, net, work, s)
+            still_open += work.open_goals[b, g]
     if still_open == 0:
         work.split[b] = -1
         return

@@ -18,6 +18,7 @@ from secateur.bounds.chain import ChainLayer, chain_form
 from secateur.bounds.rounding import COLUMN_BITS, binary_exponent, ceil_to_bits, floor_to_bits
 from secateur.errors import InputError
 from secateur.network import Network
+from secateur.network.exact import ExactArray, common_denominator
 
 __all__ = ["Claim", "KernelNetwork", "QuantisedNetwork", "RootBounds", "quantise", "root_bounds"]
 
@@ -62,28 +63,6 @@ class KernelNetwork(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class QuantisedNetwork:
-    """The exact chain form beside the kernels' arrays."""
-
-    layers: tuple[ChainLayer, ...]
-    kernel: KernelNetwork
-
-    @property
-    def input_size(self) -> int:
-        return int(self.kernel.sizes[0])
-
-    @property
-    def neuron_count(self) -> int:
-        """Neurons of all layers, pass-through neurons included."""
-        return int(self.kernel.neurons[-1])
-
-    @property
-    def grids(self) -> tuple[int, ...]:
-        """G_1 .. G_K."""
-        return tuple(int(g) for g in self.kernel.grids[1:])
-
-
-@dataclass(frozen=True, eq=False)
 class RootBounds:
     """Exact interval bounds over the whole domain: as computed, and rounded outward to 24 bits."""
 
@@ -100,6 +79,29 @@ class RootBounds:
         return self.exact_lower[layer - 1][neuron] >= 0
 
 
+@dataclass(frozen=True, eq=False)
+class QuantisedNetwork:
+    """The exact chain form beside the kernels' arrays; `bounds` are its root bounds without any facts."""
+
+    layers: tuple[ChainLayer, ...]
+    kernel: KernelNetwork
+    bounds: RootBounds
+
+    @property
+    def input_size(self) -> int:
+        return int(self.kernel.sizes[0])
+
+    @property
+    def neuron_count(self) -> int:
+        """Neurons of all layers, pass-through neurons included."""
+        return int(self.kernel.neurons[-1])
+
+    @property
+    def grids(self) -> tuple[int, ...]:
+        """G_1 .. G_K."""
+        return tuple(int(g) for g in self.kernel.grids[1:])
+
+
 def root_bounds(layers: Sequence[ChainLayer], facts: Mapping[tuple[int, int], int]) -> RootBounds:
     """Interval bounds by exact arithmetic, layer by layer; `facts` maps (layer, neuron) to a proven sign."""
     low = [Fraction(0)] * (layers[0].in_size if layers else 0)
@@ -107,7 +109,7 @@ def root_bounds(layers: Sequence[ChainLayer], facts: Mapping[tuple[int, int], in
     exact_lower, exact_upper, lower, upper = [], [], [], []
     zero = Fraction(0)
     for k, layer in enumerate(layers, start=1):
-        y_low, y_high = zip(*(_interval(row, low, high) for row in layer.rows), strict=True)
+        y_low, y_high = _intervals(layer, low, high)
         exact_lower.append(y_low)
         exact_upper.append(y_high)
         l_k = [floor_to_bits(y) for y in y_low]
@@ -129,6 +131,28 @@ def root_bounds(layers: Sequence[ChainLayer], facts: Mapping[tuple[int, int], in
     )
 
 
+def _intervals(
+    layer: ChainLayer, low: Sequence[Fraction], high: Sequence[Fraction]
+) -> tuple[tuple[Fraction, ...], tuple[Fraction, ...]]:
+    """Exact ranges of a layer's rows, in integers over one denominator: fractions would cost ten times more."""
+    numerators, denominator = layer.integers
+    common = common_denominator([*low, *high])
+    a, b = ([v.numerator * (common // v.denominator) for v in side] for side in (low, high))
+    bottoms, tops = [], []
+    for row in numerators.tolist():
+        bottom = top = row[-1] * common
+        for weight, x, y in zip(row, a, b, strict=False):
+            if weight > 0:
+                bottom += weight * x
+                top += weight * y
+            elif weight < 0:
+                bottom += weight * y
+                top += weight * x
+        bottoms.append(Fraction(bottom, denominator * common))
+        tops.append(Fraction(top, denominator * common))
+    return tuple(bottoms), tuple(tops)
+
+
 def _exact_float(value: Fraction) -> float:
     """A number of 24 bits as a double; InputError where its exponent does not fit."""
     rounded = float(value) if abs(value) < _FAR else float("inf")
@@ -137,18 +161,6 @@ def _exact_float(value: Fraction) -> float:
             "a pre-activation has bounds outside the range of doubles on the domain", remedy="rescale the network's layers"
         )
     return rounded
-
-
-def _interval(row: Sequence[Fraction], low: Sequence[Fraction], high: Sequence[Fraction]) -> tuple[Fraction, Fraction]:
-    bottom = top = row[-1]
-    for weight, a, b in zip(row, low, high, strict=False):
-        if weight > 0:
-            bottom += weight * a
-            top += weight * b
-        elif weight < 0:
-            bottom += weight * b
-            top += weight * a
-    return bottom, top
 
 
 def quantise(network: Network, lower: tuple[Fraction, ...], upper: tuple[Fraction, ...]) -> QuantisedNetwork:
@@ -184,7 +196,7 @@ def quantise(network: Network, lower: tuple[Fraction, ...], upper: tuple[Fractio
         grids=np.array(grids, dtype=np.int64),
         neurons=neurons.astype(np.int64),
     )
-    return QuantisedNetwork(layers, kernel)
+    return QuantisedNetwork(layers, kernel, bounds)
 
 
 def _grid(lower: Floats, upper: Floats) -> int:
@@ -195,23 +207,38 @@ def _grid(lower: Floats, upper: Floats) -> int:
 
 def _columns(layer: ChainLayer) -> tuple[Floats, Integers, Floats]:
     """Integers Q (rows as the layer's), exponents c and errors delta of each column of [W | b]."""
-    shape = (layer.size, layer.in_size + 1)
-    integers = np.zeros(shape)
-    exponents = np.zeros(shape[1], dtype=np.int64)
-    deltas = np.zeros(shape[1])
-    for j in range(shape[1]):
-        column = [row[j] for row in layer.rows]
-        norm = sum(map(abs, column), Fraction(0))
-        if not norm:
-            continue
-        c = COLUMN_BITS - binary_exponent(norm)
-        if abs(c) > _MAX_EXPONENT:
-            raise InputError(f"weights of magnitude 2**{COLUMN_BITS - c} are outside the supported range")
-        scale = Fraction(2) ** c
-        scaled = [w * scale for w in column]
-        rounded = [round(w) for w in scaled]
-        integers[:, j] = rounded
-        exponents[j] = c
-        if any(w != q for w, q in zip(scaled, rounded, strict=True)):
-            deltas[j] = float(Fraction(1, 2) / scale)
+    matrix = layer.matrix
+    exponents = _column_exponents(matrix)
+    if (np.abs(exponents) > _MAX_EXPONENT).any():
+        worst = COLUMN_BITS - exponents[np.abs(exponents).argmax()]
+        raise InputError(f"weights of magnitude 2**{worst} are outside the supported range")
+    if matrix.rationals is None:
+        # Scaling by powers of two and rounding half to even are exact operations on doubles.
+        scaled = np.ldexp(matrix.floats, exponents.astype(np.int32))
+        integers = np.rint(scaled)
+        exact = (integers == scaled) & ((scaled != 0.0) | (matrix.floats == 0.0))
+    else:
+        powers = [Fraction(2) ** int(c) for c in exponents]
+        values = [v * powers[i % len(powers)] for i, v in enumerate(matrix.fractions())]
+        rounded = [round(v) for v in values]
+        integers = np.array(rounded, dtype=np.float64).reshape(matrix.shape)
+        exact = np.array([v == q for v, q in zip(values, rounded, strict=True)], dtype=bool).reshape(matrix.shape)
+    deltas = np.where(exact.all(axis=0), 0.0, np.ldexp(0.5, -exponents.astype(np.int32)))
     return integers, exponents, deltas
+
+
+def _column_exponents(matrix: ExactArray) -> Integers:
+    """c = COLUMN_BITS - E for columns whose 1-norm lies in [2**(E - 1), 2**E); 0 for columns of zeros."""
+    if not matrix.shape[0]:
+        return np.zeros(matrix.shape[1], dtype=np.int64)
+    norms = np.abs(matrix.floats).sum(axis=0)
+    part, exponents = np.frexp(norms)
+    # The sums are rounded: next to a power of two, and where floats only approximate, exact arithmetic decides.
+    slack = 2.0**-36
+    doubtful = (part < 0.5 + slack) | (part > 1.0 - slack) | ~np.isfinite(norms)
+    result: Integers = COLUMN_BITS - exponents.astype(np.int64)
+    for j in np.flatnonzero(doubtful):
+        column = matrix.rearranged(lambda a, j=j: a[:, j]).fractions()  # type: ignore[misc]
+        norm = sum(map(abs, column), Fraction(0))
+        result[j] = COLUMN_BITS - binary_exponent(norm) if norm else 0
+    return result

@@ -17,7 +17,17 @@ from numpy.typing import NDArray
 from secateur.bounds.microkernel import LANES, TILE_ROWS, exchange_row, multiply_tile, round_row, scale_row
 from secateur.bounds.rounding import BITS, GRID_BITS, VOID
 
-__all__ = ["REACH", "Scratch", "floor_to_bits", "lower_rows", "new_scratch", "power", "set_reach"]
+__all__ = [
+    "MIX_BITS",
+    "REACH",
+    "Scratch",
+    "floor_to_bits",
+    "lower_mixed_row",
+    "lower_rows",
+    "new_scratch",
+    "power",
+    "set_reach",
+]
 
 Floats = NDArray[np.float64]
 
@@ -27,6 +37,8 @@ REACH = 960
 """Exponents beyond this make a row void: powers of two must stay normal numbers."""
 _EXACT = 2.0**53
 _CHARGE_BITS = 16
+MIX_BITS = 20
+"""A mixed row is a sum of target rows with integer weights up to 2**20; its scale starts at 2**-20."""
 
 
 class Scratch(NamedTuple):
@@ -38,7 +50,9 @@ class Scratch(NamedTuple):
     exponents, constants, weights : (2 n,) per row; row_inputs : (2 n, n_0) coefficients at the input;
     reach, charges : (K + 2,) S_h and D_h; alphas, coefficients, values, losses : one per neuron;
     influence : (neurons, n_0), |input coefficient| x width of each refreshed neuron;
-    point, best_row, new_low, new_high, scores : (n_0,); outputs : (n + 1,).
+    point, best_row, new_low, new_high, keep_low, keep_high, scores : (n_0,); outputs : (n + 1,);
+    mix : (2 n,) weights of the rows of a goal; share, trial : (2 n,) the same as floats; slant : (2 n, n_0 + 1) those rows over
+    the box as floats, constant last; middle : (n_0,) a point of the box.
     """
 
     rows: Floats
@@ -65,8 +79,15 @@ class Scratch(NamedTuple):
     best_row: Floats
     new_low: Floats
     new_high: Floats
+    keep_low: Floats
+    keep_high: Floats
     scores: Floats
     outputs: Floats
+    mix: Floats
+    share: Floats
+    trial: Floats
+    slant: Floats
+    middle: Floats
 
 
 @njit(cache=True, inline="always")
@@ -177,6 +198,27 @@ def _start_rows(k, count, net, s):
 
 
 @njit(cache=True, inline="always")
+def _start_mixed_row(k, count, net, s):
+    """Step 0 for one row that is the sum of mix[r] * sign * Q[target] over `count` targets of layer k."""
+    width = net.strides[k]
+    row = s.products[0]
+    _clear(row, width)
+    total = 0.0
+    for r in range(count):
+        factor = s.mix[r]
+        if factor == 0.0:
+            continue
+        total += factor
+        begin = net.offsets[k] + s.targets[r] * width
+        factor *= s.signs[r]
+        for j in range(width):
+            row[j] += factor * net.weights[begin + j]
+    s.exponents[0] = MIX_BITS
+    s.weights[0] = total
+    s.constants[0] = 0.0
+
+
+@njit(cache=True, inline="always")
 def _absorb(k, h, count, net, s):
     """Steps 1 and 2: charge bias and matrix error, round the rows to 24 bits."""
     size = net.sizes[h]
@@ -281,12 +323,8 @@ def _concretise(k, count, net, low, high, s):
 
 
 @njit(cache=True)
-def lower_rows(k, count, net, low, high, lower, upper, alphas, s):
-    """Lower bounds of the first `count` targets of layer k: constants (-inf where void), row_inputs, exponents.
-
-    With a single row, `coefficients` receives its a_j at every hidden neuron before layer k.
-    """
-    _start_rows(k, count, net, s)
+def _substitute(k, count, net, low, high, lower, upper, alphas, s):
+    """Carry the started rows back to the input; see `lower_rows`."""
     for h in range(k - 1, -1, -1):
         _absorb(k, h, count, net, s)
         if h == 0:
@@ -302,6 +340,23 @@ def lower_rows(k, count, net, low, high, lower, upper, alphas, s):
         matrix = net.weights[offset : offset + net.sizes[h] * width].reshape((net.sizes[h], width))
         _multiply(s.rows, count, s.alive, alive_count, matrix, s.products)
     _concretise(k, count, net, low, high, s)
+
+
+@njit(cache=True)
+def lower_rows(k, count, net, low, high, lower, upper, alphas, s):
+    """Lower bounds of the first `count` targets of layer k: constants (-inf where void), row_inputs, exponents.
+
+    With a single row, `coefficients` receives its a_j at every hidden neuron before layer k.
+    """
+    _start_rows(k, count, net, s)
+    _substitute(k, count, net, low, high, lower, upper, alphas, s)
+
+
+@njit(cache=True)
+def lower_mixed_row(k, count, net, low, high, lower, upper, alphas, s):
+    """The same for one row, the sum of the first `count` targets of layer k with the integer weights `mix`, times 2**-20."""
+    _start_mixed_row(k, count, net, s)
+    _substitute(k, 1, net, low, high, lower, upper, alphas, s)
 
 
 @njit(cache=True)
@@ -339,5 +394,12 @@ def new_scratch(net):
         np.zeros(n),
         np.zeros(n),
         np.zeros(n),
+        np.zeros(n),
+        np.zeros(n),
         np.zeros(widest + 1),
+        np.zeros(rows),
+        np.zeros(rows),
+        np.zeros(rows),
+        np.zeros((rows, n + 1)),
+        np.zeros(n),
     )

@@ -6,8 +6,8 @@ from fractions import Fraction
 
 import numpy as np
 
-from secateur.bounds.batch import evaluate, root
-from secateur.bounds.quantised import quantise, root_bounds
+from secateur.bounds.batch import Goal, evaluate, root
+from secateur.bounds.quantised import quantise
 from secateur.network import Affine, Dense, Network, Term
 
 __all__ = ["set_threads", "warmup"]
@@ -18,7 +18,7 @@ def warmup() -> None:
     layer = Affine((Term(0, Dense(np.array([[1.0]]))),), np.array([-2.0]))
     output = Affine((Term(1, Dense(np.array([[1.0]]))),), np.array([0.0]))
     network = quantise(Network(1, (layer,), output), (Fraction(0),), (Fraction(1),))
-    evaluate(network, root(network, root_bounds(network.layers, {}), 1), [(1, 0, -1)], 0, 1)
+    evaluate(network, root(network, network.bounds, 1), [Goal.of((1, 0, -1))], 0, 1)
 
 
 def set_threads(count: int) -> int:

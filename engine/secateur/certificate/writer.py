@@ -71,7 +71,7 @@ def certificate_bytes(
 def interval_evidence(network: Network, domain: Domain) -> PhaseEvidence:
     """The phases of a network's neurons that exact interval arithmetic proves."""
     quantised = quantise(network, domain.lower, domain.upper)
-    bounds = root_bounds(quantised.layers, {})
+    bounds = quantised.bounds
     claims: list[Claim] = []
     for k, size in enumerate(network.sizes, start=1):
         for i in range(size):

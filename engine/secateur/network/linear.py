@@ -40,6 +40,10 @@ class LinearMap(Protocol):
         """Shape (batch, in_size) to (batch, out_size), in float64."""
         ...
 
+    def apply_transposed(self, batch: Floats) -> Floats:
+        """The transposed map: shape (batch, out_size) to (batch, in_size), in float64; it pulls gradients back."""
+        ...
+
     def apply_exact(self, point: Sequence[Fraction]) -> list[Fraction]:
         """The exact image of one rational point."""
         ...
@@ -76,6 +80,9 @@ class Dense:
 
     def apply(self, batch: Floats) -> Floats:
         return batch @ self.weight.T
+
+    def apply_transposed(self, batch: Floats) -> Floats:
+        return batch @ self.weight
 
     def array(self) -> ExactArray:
         """The matrix as exact numbers."""
@@ -155,6 +162,17 @@ class Conv:
         for tap, cell in zip(taps, table.T, strict=True):
             total += tap @ grouped[:, :, :, cell]
         return total.reshape(n, -1)
+
+    def apply_transposed(self, batch: Floats) -> Floats:
+        n, (channels, height, width) = batch.shape[0], self.in_shape
+        taps = np.swapaxes(self._tap_matrices(), 2, 3)
+        table = self._windows.table
+        grouped = batch.reshape(n, self.groups, self.kernel.shape[0] // self.groups, table.shape[0])
+        cells = np.zeros((n, self.groups, channels // self.groups, height * width + 1))
+        for tap, cell in zip(taps, table.T, strict=True):
+            # One tap meets each cell at most once, except the padding, which nobody reads.
+            cells[:, :, :, cell] += tap @ grouped
+        return cells[..., :-1].reshape(n, -1)
 
     def _tap_matrices(self) -> Floats:
         """The kernel as (taps, groups, out_channels / groups, in_channels / groups)."""

@@ -1,5 +1,6 @@
 """The solver core: what holds on the whole domain, decided by splitting it."""
 
+from secateur.search.decide import decide
 from secateur.search.deciding import DecidingRow, deciding_rows
 from secateur.search.phases import decide_phases
 from secateur.search.result import (
@@ -13,18 +14,27 @@ from secateur.search.result import (
     Status,
     Tightest,
 )
+from secateur.search.verdict import Holds, SearchStatistics, Unknown, Verdict, Violated
+from secateur.search.witness import Witness
 
 __all__ = [
     "Basis",
     "DecidingRow",
+    "Holds",
     "NeuronStatus",
     "PhaseEvidence",
     "PhaseResult",
     "PhaseStatistics",
     "ProvenTree",
+    "SearchStatistics",
     "SolverClaim",
     "Status",
     "Tightest",
+    "Unknown",
+    "Verdict",
+    "Violated",
+    "Witness",
+    "decide",
     "decide_phases",
     "deciding_rows",
 ]

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from secateur.bounds import Claim, QuantisedNetwork, quantise, root, root_bounds, set_threads, warmup
+from secateur.bounds import Claim, Goal, QuantisedNetwork, quantise, root, root_bounds, set_threads, warmup
 from secateur.network import Network
 from secateur.options import PruneOptions
 from secateur.progress import Progress
@@ -126,7 +126,7 @@ def _decide(run: _Run, started: float) -> PhaseResult:
 
 
 def _prove_by_intervals(run: _Run) -> None:
-    bounds = root_bounds(run.quantised.layers, {})
+    bounds = run.quantised.bounds
     run.interval = [c for c in run.open_claims() if bounds.decides(c)]
     # A first-layer row is exact: where intervals do not prove the claim, the row's own corner refutes it.
     for claim in run.open_claims():
@@ -209,7 +209,7 @@ def _take_turns(run: _Run, trees: Sequence[SplitTree]) -> None:
 def _new_tree(run: _Run, claims: Sequence[Claim]) -> SplitTree:
     facts = run.replayable_facts
     bounds = root_bounds(run.quantised.layers, facts)
-    return SplitTree(run.quantised, root(run.quantised, bounds, len(claims)), claims, _STEPS, len(facts))
+    return SplitTree(run.quantised, root(run.quantised, bounds, len(claims)), [Goal.of(c) for c in claims], _STEPS, len(facts))
 
 
 def _advance(run: _Run, tree: SplitTree, until: float, most_nodes: int | None = None) -> SplitTree | None:
@@ -221,13 +221,14 @@ def _advance(run: _Run, tree: SplitTree, until: float, most_nodes: int | None = 
         run.nodes += tree.nodes - before
         run.progress.update(_describe(run, tree), float(tree.proven_share.mean()))
         for hit in (*hits, *tree.stuck):
-            if run.alarms.get(hit.claim, 0) < _FALSE_ALARMS and not run.falsifier.is_refuted(hit.claim):
-                run.alarms[hit.claim] = run.alarms.get(hit.claim, 0) + 1
+            claim = tree.claims[hit.goal]
+            if run.alarms.get(claim, 0) < _FALSE_ALARMS and not run.falsifier.is_refuted(claim):
+                run.alarms[claim] = run.alarms.get(claim, 0) + 1
                 run.falsifier.replay(hit.point)
         standing = [c for c in tree.claims if not run.falsifier.is_refuted(c)]
         if not standing:
             return None
-        ties = {hit.claim for hit in tree.stuck} & set(standing)
+        ties = {tree.claims[hit.goal] for hit in tree.stuck} & set(standing)
         run.ties += [c for c in standing if c in ties and len(standing) > 1]
         easier = [c for c in standing if c not in ties]
         if len(standing) < len(tree.claims) or (ties and easier):

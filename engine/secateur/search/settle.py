@@ -9,7 +9,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import NamedTuple
 
-from secateur.bounds import Claim, QuantisedNetwork, RootBounds, evaluate, root
+from secateur.bounds import Claim, Goal, QuantisedNetwork, RootBounds, evaluate, root
 from secateur.network import Network
 from secateur.residual import ResidualSolver, Sat, Unsat, negative, normal_form, positive
 from secateur.specification import Domain
@@ -40,7 +40,7 @@ def settle(
     """Ask whether the claim fails anywhere on the domain; `bounds` are root bounds with all facts proven so far."""
     layer, neuron, sign = claim
     batch = root(quantised, bounds, 1)
-    evaluate(quantised, batch, [claim], 0, 1)
+    evaluate(quantised, batch, [Goal.of(claim)], 0, 1)
     ranges, unstable, start = [], 0, 0
     for k, own in enumerate(network.sizes[: layer - 1]):
         part = slice(start, start + own)  # a chain layer's own neurons come first

@@ -1,4 +1,4 @@
-"""One split tree for many claims: the search that proves phases.
+"""One split tree for many goals: the search that proves phases and refutes queries.
 
 The sub-domains that are still open wait on a stack (depth first keeps memory small and meets counterexamples early); batches
 of them are evaluated on all cores. What the kernels decide at a node is a function of its history alone, so the tree's split
@@ -10,58 +10,113 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from secateur.bounds import LEAF, UNSPLITTABLE, Claim, QuantisedNetwork, SubDomains, evaluate
+from secateur.bounds import LEAF, UNSPLITTABLE, Claim, Goal, QuantisedNetwork, SubDomains, evaluate
 from secateur.search.result import ProvenTree, Tightest
 
-__all__ = ["Hit", "SplitTree"]
+__all__ = ["Aside", "Hit", "SplitTree", "Waiting"]
+
+Integers = NDArray[np.int64]
 
 _BATCH = 256
+_BATCH_SECONDS = 0.2
+"""A batch of slow nodes is made smaller, so that deadlines are kept."""
 _WORKERS = 8
 """Slices of a batch; more than cores, so that an uneven slice does not leave a core idle for long."""
 
 
+class Waiting(NamedTuple):
+    """Sub-domains with their numbers and depths in the tree, one per row."""
+
+    domains: SubDomains
+    numbers: Integers
+    depths: Integers
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def take(self, index: NDArray[np.intp] | slice) -> Waiting:
+        """A copy of some of them."""
+        return Waiting(self.domains.take(index), self.numbers[index], self.depths[index])
+
+    @staticmethod
+    def joined(parts: Sequence[Waiting]) -> Waiting:
+        """All of the parts, in order."""
+        return Waiting(
+            SubDomains.joined([p.domains for p in parts]),
+            np.concatenate([p.numbers for p in parts]),
+            np.concatenate([p.depths for p in parts]),
+        )
+
+
+class Aside(NamedTuple):
+    """One open sub-domain that was not split, and the coordinate that it would be split along (or UNSPLITTABLE)."""
+
+    part: Waiting
+    coordinate: int
+
+
 @dataclass(frozen=True)
 class Hit:
-    """A point where a float evaluation violates a claim: a candidate for exact replay. Units of 2**-24."""
+    """A point where a float evaluation violates a goal (its number): a candidate for exact replay. Units of 2**-24, integers."""
 
-    claim: Claim
+    goal: int
     point: tuple[int, ...]
 
 
 class SplitTree:
-    """A proof in progress that every claim of a list holds on the whole domain."""
+    """A proof in progress that settles every goal of a list on the whole domain."""
 
-    def __init__(self, network: QuantisedNetwork, start: SubDomains, claims: Sequence[Claim], steps: int, uses: int = 0) -> None:
-        self.network, self.claims, self.steps, self.uses = network, tuple(claims), steps, uses
-        self.tightest = [Tightest() for _ in self.claims]
+    def __init__(
+        self,
+        network: QuantisedNetwork,
+        start: SubDomains,
+        goals: Sequence[Goal],
+        steps: int,
+        uses: int = 0,
+        pauses: Sequence[int] = (),
+    ) -> None:
+        """`pauses`: sub-domains that are open at one of these depths are put aside as if they could not be split."""
+        self.network, self.goals, self.steps, self.uses, self._pauses = network, tuple(goals), steps, uses, list(pauses)
+        self.tightest = [Tightest() for _ in self.goals]
         self.nodes = 0
         self.seconds = 0.0
-        self.stuck: tuple[Hit, ...] = ()
-        """Claims that stay open on sub-domains which can be split no further, each with a corner of one."""
-        self._stack: list[tuple[SubDomains, NDArray[np.int64]]] = [(start, np.zeros(1, dtype=np.int64))]
-        self._split: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]] = []
+        self.aside: list[Aside] = []
+        """Sub-domains that shall or can be split no further: somebody else may settle them."""
+        self._stack = [Waiting(start, np.zeros(1, dtype=np.int64), np.zeros(1, dtype=np.int64))]
+        self._split: list[tuple[Integers, Integers, Integers]] = []
         self._size = 1
         self._unsettled = False
 
     @property
+    def claims(self) -> tuple[Claim, ...]:
+        """The goals as claims about one neuron each."""
+        return tuple(goal.targets[0] for goal in self.goals)
+
+    @property
     def finished(self) -> bool:
-        """Whether every claim is proven."""
-        return not self._stack and not self._unsettled
+        """Whether every goal is settled."""
+        return not self._stack and not self.aside and not self._unsettled
+
+    @property
+    def stuck(self) -> tuple[Hit, ...]:
+        """Goals that stay open on sub-domains put aside, each with a corner of one."""
+        return tuple(hit for a in self.aside for hit in self._hits(a.part.domains.open, a.part.domains.low))
 
     @property
     def proven_share(self) -> NDArray[np.float64]:
-        """For each claim the share of the tree, by volume of halvings, on which it is proven; shape (claims,)."""
+        """For each goal the share of the tree, by volume of halvings, on which it is settled; shape (goals,)."""
         return 1.0 - self._open_shares()
 
     def advance(self, deadline: float, most_nodes: int | None = None) -> list[Hit]:
         """Work until finished, stuck, a hit, the deadline (`time.monotonic`) or a number of nodes."""
         started = time.monotonic()
         stop = None if most_nodes is None else self.nodes + most_nodes
-        while self._stack and not self.stuck and time.monotonic() < deadline and (stop is None or self.nodes < stop):
+        while self._stack and not self.aside and time.monotonic() < deadline and (stop is None or self.nodes < stop):
             hits = self._step()
             if hits:
                 break
@@ -77,54 +132,65 @@ class SplitTree:
         return self.seconds * (1.0 - share) / share if share > 0 else float("inf")
 
     def proof(self) -> ProvenTree:
-        """The finished tree. Raises ValueError while claims are open."""
+        """The finished tree. Raises ValueError while goals are open."""
         if not self.finished:
             raise ValueError("the tree is not finished")
         return ProvenTree(self.claims, self.steps, self.uses, self._preorder(), tuple(self.tightest))
 
-    def _pop(self) -> tuple[SubDomains, NDArray[np.int64]]:
+    def split_further(self) -> None:
+        """Split the last sub-domain put aside after all. ValueError where it cannot be split."""
+        aside = self.aside[-1]
+        if aside.coordinate == UNSPLITTABLE:
+            raise ValueError("the sub-domain cannot be split")
+        self._split_nodes(aside.part, np.array([aside.coordinate]))
+        self.aside.pop()  # last: an interruption before it must not lose the sub-domain
+
+    def _batch_size(self) -> int:
+        pace = self.seconds / self.nodes if self.nodes and self.seconds > 0 else 0.0
+        return _BATCH if pace * _BATCH <= _BATCH_SECONDS else max(1, int(_BATCH_SECONDS / pace))
+
+    def _pop(self) -> Waiting:
+        most = self._batch_size()
         parts = [self._stack.pop()]
-        while self._stack and sum(len(p[1]) for p in parts) < _BATCH:
+        while self._stack and sum(map(len, parts)) < most:
             parts.insert(0, self._stack.pop())
-        batch = SubDomains.joined([p[0] for p in parts]) if len(parts) > 1 else parts[0][0]
-        numbers = np.concatenate([p[1] for p in parts])
-        surplus = len(numbers) - _BATCH
+        batch = Waiting.joined(parts) if len(parts) > 1 else parts[0]
+        surplus = len(batch) - most
         if surplus > 0:
-            self._stack.append((batch.take(slice(0, surplus)), numbers[:surplus]))
-            batch, numbers = batch.take(slice(surplus, None)), numbers[surplus:]
-        return batch, numbers
+            self._stack.append(batch.take(slice(0, surplus)))
+            batch = batch.take(slice(surplus, None))
+        return batch
 
     def _step(self) -> list[Hit]:
         self._unsettled = True  # an exception from here on would lose sub-domains: such a tree never counts as finished
-        batch, numbers = self._pop()
-        before = batch.open.copy()
-        found = evaluate(self.network, batch, self.claims, self.steps, _WORKERS)
-        self.nodes += len(numbers)
-        self._note_tightest(batch, before & ~batch.open, found.margins, found.rows)
-        parents = np.flatnonzero(found.split != LEAF)
-        unsplittable = found.split == UNSPLITTABLE
-        if unsplittable.any():
-            self.stuck = tuple(self._hits(batch.open & unsplittable[:, None], batch.low))
-            self._stack.append((batch.take(parents), numbers[parents]))
-        elif len(parents):
-            self._split_nodes(batch.take(parents), numbers[parents], found.split[parents])
+        batch = self._pop()
+        before = batch.domains.open.copy()
+        found = evaluate(self.network, batch.domains, self.goals, self.steps, _WORKERS)
+        self.nodes += len(batch)
+        self._note_tightest(batch.domains, before & ~batch.domains.open, found.margins, found.rows)
+        deep = (found.split != LEAF) & ((found.split == UNSPLITTABLE) | np.isin(batch.depths, self._pauses))
+        self.aside += [Aside(batch.take(np.array([b])), int(found.split[b])) for b in np.flatnonzero(deep)]
+        parents = np.flatnonzero((found.split != LEAF) & ~deep)
+        if len(parents):
+            self._split_nodes(batch.take(parents), found.split[parents])
         self._unsettled = False
         return self._hits(found.hits, found.points)
 
     def _hits(self, which: NDArray[np.bool_], points: NDArray[np.float64]) -> list[Hit]:
-        return [Hit(self.claims[c], tuple(int(q) for q in points[b])) for b, c in zip(*np.nonzero(which), strict=True)]
+        return [Hit(int(g), tuple(int(q) for q in points[b])) for b, g in zip(*np.nonzero(which), strict=True)]
 
-    def _split_nodes(self, batch: SubDomains, numbers: NDArray[np.int64], coordinate: NDArray[np.int64]) -> None:
-        count = len(numbers)
+    def _split_nodes(self, batch: Waiting, coordinate: Integers) -> None:
+        count = len(batch)
         rows = np.arange(count)
-        middle = np.floor((batch.low[rows, coordinate] + batch.high[rows, coordinate]) / 2)
-        first, second = batch.take(slice(None)), batch
+        first, second = batch.take(slice(None)).domains, batch.domains
+        middle = np.floor((first.low[rows, coordinate] + first.high[rows, coordinate]) / 2)
         first.high[rows, coordinate] = middle
         second.low[rows, coordinate] = middle
-        first_numbers = self._size + 2 * rows
-        self._split.append((numbers, coordinate, first_numbers))
+        numbers = self._size + 2 * rows
+        self._split.append((batch.numbers, coordinate, numbers))
         self._size += 2 * count
-        self._stack.append((SubDomains.joined([second, first]), np.concatenate([first_numbers + 1, first_numbers])))
+        depths = batch.depths + 1
+        self._stack.append(Waiting.joined([Waiting(second, numbers + 1, depths), Waiting(first, numbers, depths)]))
 
     def _note_tightest(
         self,
@@ -144,13 +210,9 @@ class SplitTree:
                 )
 
     def _open_shares(self) -> NDArray[np.float64]:
-        depth = np.zeros(self._size, dtype=np.int64)
-        for numbers, _, first in self._split:
-            depth[first] = depth[numbers] + 1
-            depth[first + 1] = depth[first]
-        shares = np.zeros(len(self.claims))
-        for batch, numbers in self._stack:
-            shares += (np.ldexp(1.0, -depth[numbers])[:, None] * batch.open).sum(axis=0)
+        shares = np.zeros(len(self.goals))
+        for part in (*self._stack, *(a.part for a in self.aside)):
+            shares += (np.ldexp(1.0, -part.depths.astype(np.int32))[:, None] * part.domains.open).sum(axis=0)
         return shares
 
     def _preorder(self) -> NDArray[np.uint16]:

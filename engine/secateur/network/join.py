@@ -1,0 +1,80 @@
+"""Several networks as one: side by side, layer by layer, over shared inputs.
+
+Returns a `Network` whose outputs are those of the parts one after the other, and whose layer k holds the layers k of all parts.
+Soundness: every entry is placed, none is computed, so the result means exactly what the parts mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from secateur.network.exact import ExactArray
+from secateur.network.linear import Dense
+from secateur.network.model import Affine, Network, Term
+
+__all__ = ["side_by_side"]
+
+Index = NDArray[np.intp]
+
+
+def side_by_side(networks: Sequence[Network], inputs: Sequence[Sequence[int]], input_size: int) -> Network:
+    """The networks over one input of `input_size` coordinates; input i of network n is coordinate `inputs[n][i]`."""
+    if len(networks) == 1 and list(inputs[0]) == list(range(input_size)):
+        return networks[0]
+    depth = max(len(network.layers) for network in networks)
+    # Where the values of source s of each network lie within source s of the whole.
+    places: list[list[Sequence[int]]] = [list(inputs)]
+    layers: list[Affine] = []
+    for k in range(depth):
+        parts = [network.layers[k] if k < len(network.layers) else None for network in networks]
+        starts = np.cumsum([0, *(0 if part is None else part.size for part in parts)])
+        places.append([range(starts[n], starts[n + 1]) for n in range(len(networks))])
+        layers.append(_stacked(parts, places, [input_size, *(layer.size for layer in layers)]))
+    output = _stacked([n.output for n in networks], places, [input_size, *(layer.size for layer in layers)])
+    return Network(input_size, tuple(layers), output, networks[0].interface)
+
+
+def _stacked(parts: Sequence[Affine | None], places: Sequence[Sequence[Sequence[int]]], sizes: Sequence[int]) -> Affine:
+    """The parts below each other; each reads its own places of the sources."""
+    total = sum(part.size for part in parts if part is not None)
+    blocks: dict[int, list[ExactArray]] = {}
+    biases: list[Fraction] = []
+    first = 0
+    for n, part in enumerate(parts):
+        if part is None:
+            continue
+        rows = np.arange(first, first + part.size)
+        first += part.size
+        biases += part.rational_bias()
+        for term in part.terms:
+            matrix = term.map.dense().array()
+            at = (rows[:, None], np.asarray(places[term.source][n], dtype=np.intp)[None, :])
+            blocks.setdefault(term.source, []).append(_placed(matrix, (total, sizes[term.source]), at))
+    terms = tuple(Term(source, _dense(_sum(arrays))) for source, arrays in sorted(blocks.items()))
+    bias = ExactArray.of_fractions(biases, (total,))
+    return Affine(terms, bias.floats, None if bias.rationals is None else tuple(bias.rationals.tolist()))
+
+
+def _placed(matrix: ExactArray, shape: tuple[int, int], at: tuple[Index, Index]) -> ExactArray:
+    """The matrix within zeros; columns that share a place are added up (two inputs may be the same coordinate)."""
+    columns = at[1].ravel()
+    if len(set(columns.tolist())) == len(columns):
+        return matrix.placed(shape, at)
+    gather = np.zeros((len(columns), shape[1]))
+    gather[np.arange(len(columns)), columns] = 1.0
+    return (matrix @ ExactArray(gather)).placed(shape, (at[0], np.arange(shape[1])[None, :]))
+
+
+def _sum(arrays: Sequence[ExactArray]) -> ExactArray:
+    total = arrays[0]
+    for array in arrays[1:]:
+        total = total + array
+    return total
+
+
+def _dense(array: ExactArray) -> Dense:
+    return Dense(array.floats, array.rationals)

@@ -1,0 +1,195 @@
+"""Questions: is there a point of a box where all rows of some goal hold? What the search decides about a query.
+
+A query's disjuncts over one box become one question: the rows of all disjuncts are the outputs of one network, in
+such a way that row r holds where output r is <= 0 (< 0 where the row is strict). Conditions that make two inputs equal are
+resolved by making them one coordinate. Exact: rows are composed with the outputs in rationals; each is scaled by a power of two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from secateur.errors import InputError
+from secateur.network import Affine, Dense, Network, Term
+from secateur.network.exact import ExactArray
+from secateur.network.join import side_by_side
+from secateur.specification import Domain, Query
+from secateur.specification.vnnlib.formula import Kind, Polytope, Row
+
+__all__ = ["Question", "questions"]
+
+_MOST_GOALS = 256
+"""Disjuncts that share one question: its tables grow with their number."""
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """Is there x in the domain with all rows of some goal satisfied?
+
+    network : its outputs are the rows' values. domain : over its inputs. goals : for each disjunct the rows it consists of.
+    strict : whether row r needs a value < 0 rather than <= 0. coordinates : for each input of the query the coordinate of the
+    domain that it is.
+    """
+
+    network: Network
+    domain: Domain
+    goals: tuple[tuple[int, ...], ...]
+    strict: tuple[bool, ...]
+    coordinates: tuple[int, ...]
+
+    def query_point(self, point: Sequence[Fraction]) -> tuple[Fraction, ...]:
+        """A point of the domain as the query's inputs."""
+        return tuple(point[c] for c in self.coordinates)
+
+    def meets(self, point: Sequence[Fraction], values: Sequence[Fraction]) -> bool:
+        """Whether exact row values at a point of the domain satisfy some goal."""
+        zero = Fraction(0)
+        held = [v < zero or (v == zero and not s) for v, s in zip(values, self.strict, strict=True)]
+        return self.domain.contains(point) and any(all(held[r] for r in goal) for goal in self.goals)
+
+
+def questions(query: Query, networks: Sequence[Network]) -> Iterator[Question]:
+    """The query as questions whose union it is, streamed in the order of the file.
+
+    `networks` in the order of the query's declarations. InputError for an input without bounds, and for rows over hidden values.
+    """
+    pending: list[Polytope] = []
+    for polytope in query.disjuncts():
+        if pending and (len(pending) == _MOST_GOALS or not _same_box(pending[0], polytope)):
+            yield from _question(query, networks, pending)
+            pending = []
+        pending.append(polytope)
+    if pending:
+        yield from _question(query, networks, pending)
+
+
+def _same_box(one: Polytope, other: Polytope) -> bool:
+    return one.lower == other.lower and one.upper == other.upper and _equalities(one) == _equalities(other)
+
+
+def _equalities(polytope: Polytope) -> frozenset[tuple[int, int]]:
+    """Pairs of inputs (i < j) that two rows of the polytope make equal."""
+    differences = set()
+    for row in polytope.rows:
+        if len(row.coefficients) == 2 and row.bound == 0 and not row.strict:
+            (a, c), (b, d) = row.coefficients
+            if a.kind is Kind.INPUT and b.kind is Kind.INPUT and c == -d:
+                differences.add((a.position, b.position, c > 0))
+    return frozenset((i, j) for i, j, positive in differences if positive and (i, j, False) in differences)
+
+
+def _question(query: Query, networks: Sequence[Network], polytopes: Sequence[Polytope]) -> Iterator[Question]:
+    """One question, or none where inputs that are equal have no value in common."""
+    first = polytopes[0]
+    coordinates = _coordinates(query.input_count, _equalities(first))
+    domain = _domain(query, first, coordinates)
+    if domain is None:
+        return
+    offsets = np.cumsum([0, *(n.input_size for n in networks)])
+    inputs = [coordinates[offsets[n] : offsets[n + 1]] for n in range(len(networks))]
+    joined = side_by_side(networks, inputs, domain.dimension)
+    rows: list[Row] = []
+    goals = []
+    for polytope in polytopes:
+        kept = [r for r in polytope.rows if not _is_settled(r, coordinates)]
+        goals.append(tuple(range(len(rows), len(rows) + len(kept))))
+        rows += kept
+    network = Network(joined.input_size, joined.layers, _row_values(query, joined, rows, coordinates), joined.interface)
+    yield Question(network, domain, tuple(goals), tuple(r.strict for r in rows), coordinates)
+
+
+def _coordinates(count: int, equalities: frozenset[tuple[int, int]]) -> tuple[int, ...]:
+    """Each input's coordinate, inputs that are equal having the same."""
+    leader = list(range(count))
+
+    def find(i: int) -> int:
+        while leader[i] != i:
+            i = leader[i]
+        return i
+
+    for i, j in equalities:
+        a, b = sorted((find(i), find(j)))
+        leader[b] = a
+    number: dict[int, int] = {}
+    return tuple(number.setdefault(find(i), len(number)) for i in range(count))
+
+
+def _domain(query: Query, polytope: Polytope, coordinates: Sequence[int]) -> Domain | None:
+    """The box; equal inputs share the intersection of their bounds. None where that is empty."""
+    size = max(coordinates) + 1
+    lower: list[Fraction | None] = [None] * size
+    upper: list[Fraction | None] = [None] * size
+    for c, low, high in zip(coordinates, polytope.lower, polytope.upper, strict=True):
+        known_low, known_high = lower[c], upper[c]
+        lower[c] = low if known_low is None else known_low if low is None else max(known_low, low)
+        upper[c] = high if known_high is None else known_high if high is None else min(known_high, high)
+    bounds = []
+    for c, (low, high) in enumerate(zip(lower, upper, strict=True)):
+        if low is None or high is None:
+            name = f"input {coordinates.index(c)}"
+            side = "lower" if low is None else "upper"
+            raise InputError(f"{name} has no {side} bound", where=query.source, remedy="bound every input on both sides")
+        bounds.append((low, high))
+    if any(low > high for low, high in bounds):
+        return None
+    return Domain(tuple(b[0] for b in bounds), tuple(b[1] for b in bounds), query.source)
+
+
+def _is_settled(row: Row, coordinates: Sequence[int]) -> bool:
+    """Whether the row only says that a coordinate equals itself."""
+    if len(row.coefficients) != 2 or row.strict or row.bound != 0:
+        return False
+    (a, c), (b, d) = row.coefficients
+    inputs = a.kind is Kind.INPUT and b.kind is Kind.INPUT
+    return inputs and c == -d and coordinates[a.position] == coordinates[b.position]
+
+
+def _row_values(query: Query, network: Network, rows: Sequence[Row], coordinates: Sequence[int]) -> Affine:
+    """The rows as an affine function of the network's sources."""
+    over_inputs = [[Fraction(0)] * network.input_size for _ in rows]
+    over_outputs = [[Fraction(0)] * network.output_size for _ in rows]
+    bounds = []
+    for r, row in enumerate(rows):
+        scale = _scale(row)
+        for variable, coefficient in row.coefficients:
+            if variable.kind is Kind.HIDDEN:
+                raise InputError(
+                    f"condition on the hidden value {query.name(variable)}",
+                    where=query.source,
+                    remedy="ask about inputs and outputs",
+                )
+            if variable.kind is Kind.INPUT:
+                over_inputs[r][coordinates[variable.position]] += coefficient * scale
+            else:
+                over_outputs[r][variable.position] += coefficient * scale
+        bounds.append(row.bound * scale)
+    outer = _matrix(over_outputs, network.output_size)
+    return _composed(outer, _matrix(over_inputs, network.input_size), bounds, network.output)
+
+
+def _scale(row: Row) -> Fraction:
+    """The power of two that brings the row's largest coefficient to about 1: rows share the columns of one matrix."""
+    largest = max((abs(c) for _, c in row.coefficients), default=Fraction(1))
+    exponent = largest.numerator.bit_length() - largest.denominator.bit_length()
+    return Fraction(2) ** -exponent
+
+
+def _matrix(rows: Sequence[Sequence[Fraction]], width: int) -> ExactArray:
+    return ExactArray.of_fractions([v for row in rows for v in row], (len(rows), width))
+
+
+def _composed(outer: ExactArray, direct: ExactArray, bounds: Sequence[Fraction], inner: Affine) -> Affine:
+    """outer @ inner + direct @ input - bounds."""
+    blocks = {0: direct} if direct.rationals is not None or direct.floats.any() else {}
+    for term in inner.terms:
+        product = outer @ term.map.dense().array()
+        blocks[term.source] = blocks[term.source] + product if term.source in blocks else product
+    constant = outer @ ExactArray.of_fractions(list(inner.rational_bias()), (inner.size, 1))
+    bias = [v - b for v, b in zip(constant.fractions(), bounds, strict=True)]
+    whole = ExactArray.of_fractions(bias, (len(bias),))
+    terms = tuple(Term(source, Dense(array.floats, array.rationals)) for source, array in sorted(blocks.items()))
+    return Affine(terms, whole.floats, None if whole.rationals is None else tuple(whole.rationals.tolist()))

@@ -1,0 +1,135 @@
+"""Refuting a question: a split tree over its domain, with the residual deciders for what splitting does not settle.
+
+Requires a `Question`. Method: the question's rows become the last layer of the network, every disjunct a goal of the tree; a
+sub-domain that is still open deep down is a tie or nearly one: its normal form goes to the DPLL over phases, then to SMT.
+Soundness: a goal is settled only by a row in exact integer arithmetic, by exact Farkas multipliers, or by the SMT solver's word
+(then named). Points are only proposed here; witness.py decides.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from fractions import Fraction
+
+import numpy as np
+
+from secateur.bounds import GRID_BITS, UNSPLITTABLE, Goal, quantise, root
+from secateur.network import Affine, Network
+from secateur.residual import Constraint, ResidualSolver, Sat, Unknown, Unsat, Verdict, normal_form, solver_versions
+from secateur.search.phase_dpll import decide_residual
+from secateur.search.question import Question
+from secateur.search.tree import Aside, SplitTree
+
+__all__ = ["Refutation", "row_network"]
+
+Point = tuple[Fraction, ...]
+
+_STEPS = 3
+"""Slope optimisation steps: as for phases, more save little."""
+_PAUSES = {20: 15, 40: 60}
+"""Halvings after which a sub-domain that is still open goes to the residual deciders, if it has at most so many unstable neurons:
+they settle ties, but a millisecond of theirs is worth ten sub-domains."""
+_LAST_UNSTABLE, _SMT_UNSTABLE = 60, 15
+"""The same for what can be split no further, and for the SMT solver, who is asked last."""
+_RESIDUAL_SECONDS = 10.0
+_RESIDUAL_SHARE = 0.3
+"""Residual deciders get at most this share of the tree's time, except for what can be split no further."""
+_UNIT = 1 << GRID_BITS
+
+
+def row_network(question: Question) -> Network:
+    """The question's network with its rows as last ReLU layer: what the kernels bound."""
+    network = question.network
+    return Network(network.input_size, (*network.layers, network.output), Affine((), np.zeros(0)))
+
+
+class Refutation:
+    """A proof in progress that no point of the domain meets a goal of the question.
+
+    residuals : sub-domains that the residual deciders settled. trusted : the SMT solvers whose word was needed. reason : why
+    the proof cannot be finished, empty as long as it can. Raises InputError where the network does not fit the kernels.
+    """
+
+    def __init__(self, question: Question, solver: ResidualSolver) -> None:
+        self.question = question
+        self.residuals = 0
+        self.trusted = ""
+        self.reason = ""
+        self._solver = solver
+        self._residual_seconds = 0.0
+        network = row_network(question)
+        self._layer = len(network.layers)
+        quantised = quantise(network, question.domain.lower, question.domain.upper)
+        goals = [self._goal(goal) for goal in question.goals]
+        self._chain_sizes = [layer.size for layer in quantised.layers]
+        self.tree = SplitTree(quantised, root(quantised, quantised.bounds, len(goals)), goals, _STEPS, pauses=list(_PAUSES))
+
+    @property
+    def finished(self) -> bool:
+        """Whether every goal is refuted everywhere."""
+        return self.tree.finished and not self.reason
+
+    @property
+    def nodes(self) -> int:
+        return self.tree.nodes
+
+    def advance(self, deadline: float, most_nodes: int) -> list[Point]:
+        """Work until finished, the deadline (`time.monotonic`), a number of nodes, or candidates, which are returned."""
+        points = [self._grid_point(hit.point) for hit in self.tree.advance(deadline, most_nodes)]
+        while self.tree.aside and not self.reason and time.monotonic() < deadline:
+            points += self._settle(self.tree.aside[-1], deadline)
+        return points
+
+    def _goal(self, rows: Sequence[int]) -> Goal:
+        strict = all(self.question.strict[r] for r in rows)
+        return Goal(tuple((self._layer, r, 1) for r in rows), closed=not strict)
+
+    def _grid_point(self, grid: Sequence[int]) -> Point:
+        domain = self.question.domain
+        return tuple(
+            low + width * Fraction(int(q), _UNIT) for low, width, q in zip(domain.lower, domain.widths(), grid, strict=True)
+        )
+
+    def _settle(self, aside: Aside, deadline: float) -> list[Point]:
+        """Ask the residual deciders about every goal that is open on the sub-domain put aside last; points against it."""
+        if aside.coordinate != UNSPLITTABLE and self._residual_seconds > _RESIDUAL_SHARE * self.tree.seconds:
+            self.tree.split_further()
+            return []
+        begun = time.monotonic()
+        points, settled = [], True
+        for g in np.flatnonzero(aside.part.domains.open[0]):
+            until = min(deadline, time.monotonic() + _RESIDUAL_SECONDS)
+            verdict = self._ask(aside, self.question.goals[g], until)
+            settled = settled and isinstance(verdict, Unsat)
+            if isinstance(verdict, Sat):
+                points.append(tuple(verdict.model))
+        self._residual_seconds += time.monotonic() - begun
+        if settled:
+            self.residuals += 1
+            self.tree.aside.pop()
+        elif aside.coordinate != UNSPLITTABLE:
+            self.tree.split_further()
+        else:
+            self.reason = "a sub-domain that cannot be split further is a tie, or as good as one"
+        return points
+
+    def _ask(self, aside: Aside, goal: Sequence[int], deadline: float) -> Verdict:
+        domains = aside.part.domains
+        low, high = self._grid_point(domains.low[0].tolist()), self._grid_point(domains.high[0].tolist())
+        ranges, unstable, start = [], 0, 0
+        for own, size in zip(self.question.network.sizes, self._chain_sizes, strict=False):
+            lower, upper = (side[0][start : start + own].astype(float) for side in (domains.lower, domains.upper))
+            ranges.append((lower.tolist(), upper.tolist()))
+            unstable += int(((lower < 0) & (upper > 0)).sum())
+            start += size
+        if unstable > _PAUSES.get(int(aside.part.depths[0]), _LAST_UNSTABLE):
+            return Unknown(f"{unstable} unstable neurons")
+        rows = [Constraint(((self._layer - 1, r, Fraction(1)),), strict=self.question.strict[r]) for r in goal]
+        problem = normal_form(self.question.network, low, high, ranges, rows)
+        verdict = decide_residual(problem, deadline)
+        if isinstance(verdict, Unknown) and unstable <= _SMT_UNSTABLE:
+            verdict = self._solver.solve(problem, deadline - time.monotonic())
+            if isinstance(verdict, Unsat):
+                self.trusted = solver_versions(self._solver.choice)
+        return verdict

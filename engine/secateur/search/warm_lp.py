@@ -1,0 +1,195 @@
+"""The floating-point side of the phase search: one HiGHS LP that follows the phases by changes of bounds, from its last basis.
+
+It minimises the largest violation m of the problem's rows over the relaxation under the current phases, so its duals are the
+multipliers of a refutation where m > 0, and its solution is a likely model where m <= 0. Where the phases alone contradict each
+other it has no solution; then a ray, or the duals of its *elastic* form (every row may be violated, at a price), say why.
+
+Trusted: nothing. Whatever comes back is a proposal that `PhaseSystem.weigh` and `Problem.satisfied` check.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from secateur.search.phase_system import Literal, PhaseSystem, SystemRow
+
+if TYPE_CHECKING:
+    import highspy
+
+__all__ = ["LpBasis", "LpSolution", "WarmLp"]
+
+Floats = NDArray[np.float64]
+
+_OPTIONS: dict[str, bool | int | float | str] = {
+    "output_flag": False,
+    "threads": 1,
+    "solver": "simplex",
+    "simplex_strategy": 1,  # dual: a change of bounds leaves the last basis dual feasible
+    "presolve": "off",  # it would throw the basis away, and rays with it
+    "small_matrix_value": 1e-12,
+}
+
+_PREFERENCE = 1e-7
+"""By how much strict rows are tightened: of two rows that tie, the strict one gets the multiplier, and needs no surplus."""
+
+
+@dataclass(frozen=True)
+class LpBasis:
+    """Which columns are basic, and for the others whether they are at their upper bound; the same for the rows."""
+
+    basic_columns: tuple[int, ...]
+    nonbasic_rows: tuple[int, ...]
+    upper_columns: frozenset[int]
+    upper_rows: frozenset[int]
+
+
+@dataclass(frozen=True)
+class LpSolution:
+    """What the LP proposes. `feasible`: the relaxation has points, and `margin` is the least violation of the rows on it.
+
+    multipliers : float64, one per row of the system, or empty. columns : float64, one per column, or empty.
+    """
+
+    feasible: bool
+    margin: float
+    multipliers: Floats
+    columns: Floats
+
+
+class WarmLp:
+    """The LP of one `PhaseSystem`. `ArithmeticError` or `OverflowError` where its numbers are beyond floats.
+
+    Besides the system's columns it has m (the largest violation of the goals) and p, q (of the elastic form: by how much upper
+    and lower bounds of rows may be exceeded); p and q are zero otherwise.
+    """
+
+    def __init__(self, system: PhaseSystem) -> None:
+        import highspy
+
+        self._system, self._api = system, highspy
+        self._width = len(system.lower)
+        self._phases = [0] * len(system.relus)
+        self._column_scale = system.column_unit
+        self._row_scale = system.column_unit * system.coefficient_unit
+        self._highs: Any = highspy.Highs()  # type: ignore[no-untyped-call]
+        for name, value in _OPTIONS.items():
+            self._highs.setOptionValue(name, value)
+        if self._highs.passModel(self._model()) == highspy.HighsStatus.kError:  # a warning: tiny coefficients were dropped
+            raise ArithmeticError("the LP solver refuses the numbers of the problem")
+
+    def _model(self) -> highspy.HighsLp:
+        system, infinity = self._system, self._api.kHighsInf
+        lp = self._api.HighsLp()
+        lp.num_col_, lp.num_row_ = self._width + 3, len(system.rows)
+        cost = np.zeros(self._width + 3)
+        cost[self._width] = 1.0
+        has_goals = system.first_goal < len(system.rows)
+        m = infinity if has_goals else 0.0
+        lp.col_cost_ = cost
+        lp.col_lower_ = np.array([v / self._column_scale for v in system.lower] + [-m, 0.0, 0.0])
+        lp.col_upper_ = np.array([v / self._column_scale for v in system.upper] + [m, 0.0, 0.0])
+        lp.row_lower_ = np.array([-infinity if row.lower is None else row.lower / self._row_scale for row in system.rows])
+        lp.row_upper_ = np.array([self._upper_bound(row) for row in system.rows])
+        starts, indices, values = [0], [], []
+        for i, row in enumerate(system.rows):
+            terms = [(c, a / system.coefficient_unit) for c, a in row.terms]
+            terms += [(self._width, -1.0)] if i >= system.first_goal else []
+            terms += [(self._width + 1, -1.0), (self._width + 2, 1.0)]
+            indices += [c for c, _ in terms]
+            values += [a for _, a in terms]
+            starts.append(len(indices))
+        lp.a_matrix_.format_ = self._api.MatrixFormat.kRowwise
+        lp.a_matrix_.start_ = np.array(starts)
+        lp.a_matrix_.index_ = np.array(indices)
+        lp.a_matrix_.value_ = np.array(values)
+        return lp
+
+    def _upper_bound(self, row: SystemRow) -> float:
+        if row.upper is None:
+            return float(self._api.kHighsInf)
+        return row.upper / self._row_scale - (_PREFERENCE if row.strict else 0.0)
+
+    def solve(self, phases: Sequence[int], deadline: float) -> LpSolution | None:
+        """The LP under `phases` (1, -1 or 0 for each ReLU); None where the solver did not finish, for whatever reason."""
+        self._follow(phases)
+        status = self._run(deadline)
+        if status == self._api.HighsModelStatus.kOptimal:
+            return self._solution(feasible=True)
+        if status != self._api.HighsModelStatus.kInfeasible:
+            return None
+        nothing = np.zeros(0)
+        okay, has_ray, ray = self._highs.getDualRay()
+        known = okay == self._api.HighsStatus.kOk and has_ray
+        return LpSolution(False, np.inf, -np.array(ray, dtype=float) if known else nothing, nothing)
+
+    def solve_elastic(self, deadline: float) -> LpSolution | None:
+        """The elastic form under the phases of the last `solve`: its duals exist however infeasible they are."""
+        m, p, q = range(self._width, self._width + 3)
+        columns = np.array([m, p, q], dtype=np.int32)
+        zero, infinite = np.zeros(3), np.array([0.0, self._api.kHighsInf, self._api.kHighsInf])
+        self._highs.changeColsBounds(3, columns, zero, infinite)
+        self._highs.changeColsCost(3, columns, np.array([0.0, 1.0, 1.0]))
+        status = self._run(deadline)
+        found = self._solution(feasible=False) if status == self._api.HighsModelStatus.kOptimal else None
+        has_goals = self._system.first_goal < len(self._system.rows)
+        free = np.array([self._api.kHighsInf if has_goals else 0.0, 0.0, 0.0])
+        self._highs.changeColsBounds(3, columns, -free, free)
+        self._highs.changeColsCost(3, columns, np.array([1.0, 0.0, 0.0]))
+        return found
+
+    def basis(self) -> LpBasis:
+        """The basis that the last run ended with."""
+        basis, status = self._highs.getBasis(), self._api.HighsBasisStatus
+        columns, rows = list(basis.col_status), list(basis.row_status)
+        return LpBasis(
+            tuple(j for j, s in enumerate(columns) if s == status.kBasic),
+            tuple(i for i, s in enumerate(rows) if s != status.kBasic),
+            frozenset(j for j, s in enumerate(columns) if s == status.kUpper),
+            frozenset(i for i, s in enumerate(rows) if s == status.kUpper),
+        )
+
+    def _run(self, deadline: float) -> Any:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            return None
+        self._highs.setOptionValue("time_limit", self._highs.getRunTime() + left)  # the solver's clock runs over all calls
+        status = self._status()
+        if status == self._api.HighsModelStatus.kUnknown:  # numerical trouble, which the same basis would bring again
+            self._highs.clearSolver()
+            status = self._status()
+        return status
+
+    def _status(self) -> Any:
+        return None if self._highs.run() == self._api.HighsStatus.kError else self._highs.getModelStatus()
+
+    def _solution(self, *, feasible: bool) -> LpSolution:
+        solution = self._highs.getSolution()
+        value = float(self._highs.getObjectiveValue())
+        columns = np.array(solution.col_value[: self._width], dtype=float)
+        return LpSolution(feasible, value, -np.array(solution.row_dual, dtype=float), columns)
+
+    def _follow(self, phases: Sequence[int]) -> None:
+        """Move the bounds of all neurons whose phase has changed."""
+        for k, (now, wanted) in enumerate(zip(self._phases, phases, strict=True)):
+            if now != wanted:
+                self._set(k, wanted)
+        self._phases = list(phases)
+
+    def _set(self, neuron: int, phase: int) -> None:
+        system = self._system
+        relu = system.unstable(neuron)
+        if phase:
+            literal: Literal = phase * (neuron + 1)
+            z, r, gap = system.bounds_under(literal)
+        else:
+            z, r = ((system.lower[c], system.upper[c]) for c in (relu.pre, relu.output))
+            gap = (0, system.rows[relu.gap].upper or 0)
+        for column, (low, high) in ((relu.pre, z), (relu.output, r)):
+            self._highs.changeColBounds(column, low / self._column_scale, high / self._column_scale)
+        self._highs.changeRowBounds(relu.gap, gap[0] / self._row_scale, gap[1] / self._row_scale)
