@@ -1,4 +1,4 @@
-"""The command `secateur`: prune, check, warmup.
+"""The command `secateur`: prune, verify, supports, vnncomp, check, warmup.
 
 Exit codes: 0 done (or accepted), 1 a certificate was refused, 2 bad input (one line on standard error), 130 stopped by
 Ctrl-C, after saving what was decided. Results go to standard output, progress to standard error. Heavy modules are
@@ -15,6 +15,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from secateur.errors import InputError
 from secateur.options import SOLVERS
+from secateur.verify_command import add_parsers as add_verify_parsers
+from secateur.verify_command import open_verifier
+from secateur.vnncomp.command import add_parsers as add_vnncomp_parsers
 
 if TYPE_CHECKING:
     from secateur.api import PruneResult
@@ -64,6 +67,14 @@ class _Version(argparse.Action):
         parser.exit()
 
 
+class _Name(argparse.Action):
+    """The standard command line of VNN-LIB 2.0 asks for it."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
+        print("Secateur")
+        parser.exit()
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="secateur",
@@ -71,8 +82,11 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
+    parser.add_argument("--name", action=_Name, nargs=0, help="show the name and exit")
     commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
     _add_prune(commands)
+    add_verify_parsers(commands)
+    add_vnncomp_parsers(commands, open_verifier)
     commands.add_parser("check", add_help=False, help="check a certificate, independently of the program that wrote it")
     warmup = commands.add_parser("warmup", allow_abbrev=False, help="compile the numeric kernels now, once")
     warmup.set_defaults(run=_warmup)

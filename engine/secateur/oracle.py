@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from secateur.bounds import set_threads, warmup
+from secateur.bounds import set_threads
 from secateur.errors import InputError
 from secateur.network import Network, Replay, parse_onnx
 from secateur.options import VerifyOptions
@@ -63,7 +63,6 @@ class Engine:
         self._options = options if jobs is None else VerifyOptions(jobs=jobs, solver=solver, seed=seed)
         self._solver = ResidualSolver(solver)
         self._loaded: dict[Path, _Loaded] = {}
-        self._is_warm = False
 
     def __enter__(self) -> Self:
         return self
@@ -98,7 +97,7 @@ class Engine:
         models = [self._load(path) for path in _paths(model, asked)]
         for declaration, loaded in zip(asked.networks, models, strict=True):
             _require_fit(declaration, loaded, asked)
-        self._warm_up(progress)
+        set_threads(self._options.jobs)
         left = timeout - (time.monotonic() - begun)
         if left <= 0:
             return Unknown(f"the time limit of {timeout:g} s is used up", timed_out=True)
@@ -109,13 +108,6 @@ class Engine:
     def _with_timeout(self, timeout: float) -> VerifyOptions:
         o = self._options
         return VerifyOptions(timeout, o.jobs, o.solver, o.seed)
-
-    def _warm_up(self, progress: Progress) -> None:
-        if not self._is_warm:
-            progress.stage("load kernels")
-            set_threads(self._options.jobs)
-            warmup()
-            self._is_warm = True
 
     def _load(self, path: Path) -> _Loaded:
         try:

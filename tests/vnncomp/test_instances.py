@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -26,10 +27,9 @@ def written(folder: Path, instances: str | bytes, truth: str | None = None) -> P
 
 
 def refusal(folder: Path, *, files: bool = False) -> str:
+    read: Callable[[], object] = (lambda: with_files(read_benchmark(folder))) if files else (lambda: read_benchmark(folder))
     with pytest.raises(InputError) as caught:
-        benchmark = read_benchmark(folder)
-        if files:
-            with_files(benchmark)
+        read()
     text = str(caught.value)
     assert "\n" not in text
     return text
@@ -58,7 +58,8 @@ def test_a_version_folder_is_named_by_its_parent(tmp_path: Path) -> None:
 
 
 def test_ground_truth_belongs_to_the_files_however_they_are_written(tmp_path: Path) -> None:
-    truth = "timeout,vnnlib,onnx,consensus,tools\n9,./p.vnnlib,a.onnx.gz,SAT,x y\n9,q.vnnlib,a.onnx,unknown,\n9,r.vnnlib,a.onnx,unsat,\n"
+    truth = "timeout,vnnlib,onnx,consensus,tools\n9,./p.vnnlib,a.onnx.gz,SAT,x y\n"
+    truth += "9,q.vnnlib,a.onnx,unknown,\n9,r.vnnlib,a.onnx,unsat,\n"
     rows = "./a.onnx,p.vnnlib.gz,1\na.onnx,q.vnnlib,1\na.onnx,r.vnnlib,1\na.onnx,s.vnnlib,1\n"
     benchmark = read_benchmark(written(tmp_path, rows, truth))
     assert [benchmark.truth_of(i) for i in benchmark.instances] == [Status.SAT, None, Status.UNSAT, None]

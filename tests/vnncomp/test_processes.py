@@ -77,5 +77,5 @@ def test_kill_all_ends_what_runs_and_what_is_started_later() -> None:
 
 
 def test_a_program_that_is_not_there_is_told_in_one_line() -> None:
-    with pytest.raises(InputError, match="^no-such-program: cannot be started: No such file or directory$"):
+    with pytest.raises(InputError, match=r"^no-such-program: cannot be started: No such file or directory$"):
         Children().run(["no-such-program"], 1)

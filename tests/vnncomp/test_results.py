@@ -87,7 +87,7 @@ def test_a_device_that_is_full_is_told_in_one_line() -> None:
     with (
         ResultsFile("/dev/full", resume=False, note=refuse_notes) as results,
         pytest.raises(
-            InputError, match="^/dev/full: cannot be written: No space left on device; what was written before is kept$"
+            InputError, match=r"^/dev/full: cannot be written: No space left on device; what was written before is kept$"
         ),
     ):
         results.append(ROW)

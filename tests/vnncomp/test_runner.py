@@ -125,7 +125,12 @@ def test_ctrl_c_keeps_what_is_done_and_resume_goes_on(tiny: Path) -> None:
     with (tiny / "out.csv").open("ab") as stream:
         stream.write(b"tiny,onnx/net.onnx,vnnl")
     asked.clear()
-    report = run_in(tiny, warm(lambda m, q, t: (asked.append(q.stem), decide(m, q, t))[1]), resume=True)
+
+    def patient(models: Mapping[str, Path], query: Path, timeout: float) -> Answer:
+        asked.append(query.stem)
+        return decide(models, query, timeout)
+
+    report = run_in(tiny, warm(patient), resume=True)
     assert asked == ["c", "d"]
     assert report.complete
     assert [row.result for row in read_results(tiny / "out.csv")] == EXPECTED
@@ -196,7 +201,7 @@ def test_bad_input_of_an_isolated_process_is_an_error_with_its_line(tiny: Path, 
 
 
 def test_a_command_that_is_not_there_ends_the_run(tiny: Path) -> None:
-    with pytest.raises(InputError, match="^no-such-solver: cannot be started"):
+    with pytest.raises(InputError, match=r"^no-such-solver: cannot be started"):
         run_in(tiny, lambda instances: measure_isolated(instances, ["no-such-solver"], 2))
 
 

@@ -1,7 +1,7 @@
 """Sub-domains: refresh, goals, contraction and splits of a batch (FORMAT.md, sections 5 and 6).
 
-A *goal* is a set of target rows s z of one layer, and what is to be shown on a sub-domain is that they are not all negative (or not
-all <= 0) at once: some sum of them with weights >= 0 is not. A claim about a neuron's phase is a goal of one row.
+A *goal* is a set of target rows s z of one layer, and what is to be shown on a sub-domain is that they are not all negative (or
+not all <= 0) at once: some sum of them with weights >= 0 is not. A claim about a neuron's phase is a goal of one row.
 
 Plain arrays in, plain arrays changed in place; the typed layer is bounds/batch.py. Start reading at `evaluate_batch`. Bounds come
 from rows.py and are exact; only `_propagate` and `_improve_slopes`, which *choose* slopes, and the split score round, and the
@@ -22,7 +22,6 @@ from secateur.bounds.rows import (
     MIX_BITS,
     REACH,
     floor_to_bits,
-    lower_mixed_row,
     lower_rows,
     new_scratch,
     power,
@@ -88,7 +87,7 @@ def _refresh(k, net, low, high, lower, upper, s):
             count += 2
     if count == 0:
         return True
-    lower_rows(k, count, net, low, high, lower, upper, s.alphas, s)
+    lower_rows(k, count, False, net, low, high, lower, upper, s.alphas, s)
     unit = power(-net.grids[k])
     for r in range(0, count, 2):
         v = start + s.targets[r]
@@ -177,10 +176,7 @@ def _bound_goal(k, count, threshold, steps, net, low, high, lower, upper, s):
     best, exponent = -np.inf, 0
     step = _FIRST_STEP
     for it in range(steps + 1):
-        if count == 1:
-            lower_rows(k, 1, net, low, high, lower, upper, s.alphas, s)
-        else:
-            lower_mixed_row(k, count, net, low, high, lower, upper, s.alphas, s)
+        lower_rows(k, count, count > 1, net, low, high, lower, upper, s.alphas, s)
         value = s.constants[0]
         if value > best:
             best = value
@@ -247,37 +243,19 @@ def _weigh(count, n, low, high, s):
 
     Sets mix (integers up to 2**20) and middle, a point of the box where the rows are about as small as they can be together.
     """
-    for r in range(count):
-        s.share[r] = 1.0 / count
-        s.mix[r] = s.share[r]
-    for i in range(n):
-        s.middle[i] = 0.0
+    s.share[:count] = 1.0 / count
+    s.mix[:count] = s.share[:count]
+    s.middle[:] = 0.0
     best, step, travelled = -np.inf, _FIRST_SHIFT, 0.0
     for _ in range(_SHIFTS):
-        value = 0.0
-        for r in range(count):
-            value += s.share[r] * s.slant[r, n]
+        value = _lowest_corner(count, n, s)
         for i in range(n):
-            a = 0.0
-            for r in range(count):
-                a += s.share[r] * s.slant[r, i]
-            value += min(0.0, a)
-            s.point[i] = 1.0 if a < 0.0 else 0.0
             s.middle[i] += step * s.point[i]
         travelled += step
         if value > best:
             best = value
-            for r in range(count):
-                s.mix[r] = s.share[r]
-        total = 0.0
-        for r in range(count):
-            gain = s.slant[r, n]
-            for i in range(n):
-                gain += s.slant[r, i] * s.point[i]
-            s.share[r] *= 1.0 + step * gain
-            total += s.share[r]
-        for r in range(count):
-            s.share[r] /= total
+            s.mix[:count] = s.share[:count]
+        _shift(count, n, step, s)
         step *= _SHIFT_DECAY
     for i in range(n):
         s.middle[i] = low[i] + (high[i] - low[i]) * (s.middle[i] / travelled)
@@ -290,9 +268,38 @@ def _weigh(count, n, low, high, s):
 
 
 @njit(cache=True)
+def _lowest_corner(count, n, s):
+    """The smallest value over the box of the rows weighted by `share`; `point` is the corner (in [0, 1]) where it is taken."""
+    value = 0.0
+    for r in range(count):
+        value += s.share[r] * s.slant[r, n]
+    for i in range(n):
+        a = 0.0
+        for r in range(count):
+            a += s.share[r] * s.slant[r, i]
+        value += min(0.0, a)
+        s.point[i] = 1.0 if a < 0.0 else 0.0
+    return value
+
+
+@njit(cache=True)
+def _shift(count, n, step, s):
+    """Move weight towards the rows that are large at `point`."""
+    total = 0.0
+    for r in range(count):
+        gain = s.slant[r, n]
+        for i in range(n):
+            gain += s.slant[r, i] * s.point[i]
+        s.share[r] *= 1.0 + step * gain
+        total += s.share[r]
+    for r in range(count):
+        s.share[r] /= total
+
+
+@njit(cache=True)
 def _single_rows(k, count, net, low, high, lower, upper, s):
     """Each row of a goal alone: cuts the box. Returns (largest value, exponent), its row in best_row."""
-    lower_rows(k, count, net, low, high, lower, upper, s.alphas, s)
+    lower_rows(k, count, False, net, low, high, lower, upper, s.alphas, s)
     best, exponent = -np.inf, 0
     for r in range(count):
         _cut(s.constants[r], s.exponents[r], net.grids[k], s.row_inputs[r], net, low, high, s)
@@ -465,7 +472,7 @@ def _evaluate(b, net, work, s):
         low[i], high[i] = s.new_low[i], s.new_high[i]
 
 
-@njit(cache=True, parallel=True)
+@njit(cache=True, parallel=True, nogil=True)
 def evaluate_batch(net: KernelNetwork, work: Work, workers: int) -> None:
     """Evaluate every sub-domain of a batch, in place; `workers` slices run side by side, each with its own scratch."""
     batch = len(work.box_low)

@@ -22,7 +22,6 @@ __all__ = [
     "REACH",
     "Scratch",
     "floor_to_bits",
-    "lower_mixed_row",
     "lower_rows",
     "new_scratch",
     "power",
@@ -323,8 +322,18 @@ def _concretise(k, count, net, low, high, s):
 
 
 @njit(cache=True)
-def _substitute(k, count, net, low, high, lower, upper, alphas, s):
-    """Carry the started rows back to the input; see `lower_rows`."""
+def lower_rows(k, targets, mixed, net, low, high, lower, upper, alphas, s):
+    """Lower bounds of the first `targets` targets of layer k: constants (-inf where void), row_inputs, exponents.
+
+    Where `mixed`, of one row only: their sum with the integer weights `mix`, times 2**-20.
+    With a single row, `coefficients` receives its a_j at every hidden neuron before layer k.
+    """
+    if mixed:
+        count = 1
+        _start_mixed_row(k, targets, net, s)
+    else:
+        count = targets
+        _start_rows(k, count, net, s)
     for h in range(k - 1, -1, -1):
         _absorb(k, h, count, net, s)
         if h == 0:
@@ -340,23 +349,6 @@ def _substitute(k, count, net, low, high, lower, upper, alphas, s):
         matrix = net.weights[offset : offset + net.sizes[h] * width].reshape((net.sizes[h], width))
         _multiply(s.rows, count, s.alive, alive_count, matrix, s.products)
     _concretise(k, count, net, low, high, s)
-
-
-@njit(cache=True)
-def lower_rows(k, count, net, low, high, lower, upper, alphas, s):
-    """Lower bounds of the first `count` targets of layer k: constants (-inf where void), row_inputs, exponents.
-
-    With a single row, `coefficients` receives its a_j at every hidden neuron before layer k.
-    """
-    _start_rows(k, count, net, s)
-    _substitute(k, count, net, low, high, lower, upper, alphas, s)
-
-
-@njit(cache=True)
-def lower_mixed_row(k, count, net, low, high, lower, upper, alphas, s):
-    """The same for one row, the sum of the first `count` targets of layer k with the integer weights `mix`, times 2**-20."""
-    _start_mixed_row(k, count, net, s)
-    _substitute(k, 1, net, low, high, lower, upper, alphas, s)
 
 
 @njit(cache=True)

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from secateur.bounds import Claim, quantise, root_bounds
+from secateur.bounds import Claim, quantise
 from secateur.network import Network
 from secateur.search import PhaseEvidence, ProvenTree
 from secateur.specification import Domain

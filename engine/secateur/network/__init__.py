@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from secateur.network.linear import Conv, Dense, LinearMap
 from secateur.network.model import Affine, ExactTrace, Interface, Network, Term
-from secateur.network.onnx_reader import parse_onnx, read_onnx
+from secateur.network.onnx_reader import SUPPORTED_OPSETS, parse_onnx, read_onnx
 from secateur.network.onnx_writer import to_model_bytes, write_onnx
 from secateur.network.replay import Replay
 from secateur.network.transform import as_chain
 
 __all__ = [
+    "SUPPORTED_OPSETS",
     "Affine",
     "Conv",
     "Dense",

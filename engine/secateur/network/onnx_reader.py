@@ -24,10 +24,10 @@ from secateur.network.symbolic import Lowering, Tensor, affine
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["parse_onnx", "read_onnx"]
+__all__ = ["SUPPORTED_OPSETS", "parse_onnx", "read_onnx"]
 
 # Below 7, broadcasting followed other rules; 23 to 25 only widened the element types of what is read here.
-_OPSETS = range(7, 26)
+SUPPORTED_OPSETS = range(7, 26)
 _MAX_INPUTS = 2**26
 _ELEMENT_TYPES = {1: "float32", 10: "float16", 11: "float64"}
 
@@ -92,11 +92,11 @@ def _opset(model: onnx.ModelProto, source: str) -> int:
     if len(versions) > 1:
         listed = " and ".join(map(str, versions))
         raise InputError(f"names several versions of the ONNX operators ({listed})", where=source, remedy="export it again")
-    if versions[0] not in _OPSETS:
+    if versions[0] not in SUPPORTED_OPSETS:
         raise InputError(
             f"uses opset {versions[0]}",
             where=source,
-            remedy=f"convert it to opset {_OPSETS[0]} to {_OPSETS[-1]} with onnx.version_converter",
+            remedy=f"convert it to opset {SUPPORTED_OPSETS[0]} to {SUPPORTED_OPSETS[-1]} with onnx.version_converter",
         )
     return int(versions[0])
 

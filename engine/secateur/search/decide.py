@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from secateur.bounds import warmup
 from secateur.errors import InputError
 from secateur.network import Network, Replay
 from secateur.options import VerifyOptions
@@ -45,6 +46,7 @@ class _Pursuit:
     checker: WitnessChecker
     solver: ResidualSolver
     seed: int
+    deadline: float
     refutation: Refutation | None = None
     reason: str = ""
     rejection: str = ""
@@ -92,7 +94,8 @@ class _Pursuit:
         begun = time.monotonic()
         try:
             if self.refutation is None:
-                self.refutation = Refutation(self.question, self.solver)
+                warmup()
+                self.refutation = Refutation(self.question, self.solver, self.deadline)
             points = self.refutation.advance(deadline, self.nodes)
         except InputError as error:  # beyond what the kernels hold: the attack goes on alone
             self.reason = str(error)
@@ -185,14 +188,14 @@ def decide(
     def fresh() -> Iterator[_Pursuit]:
         for question in questions(query, networks):
             run.asked += 1
-            yield _Pursuit(question, checker, solver, options.seed)
+            yield _Pursuit(question, checker, solver, options.seed, run.deadline)
 
-    progress.stage("search")
+    progress.stage("search (the first time, kernels are compiled)")
     for pursuits, seconds in ((fresh(), _FIRST_SECONDS), (_turns(waiting), _TURN_SECONDS)):
         for pursuit in pursuits:
             now = time.monotonic()
             if now >= run.deadline:
-                return _late(run, options)
+                return _late(run, [pursuit, *waiting], options)
             witness = run.pursue(pursuit, min(run.deadline, now + seconds))
             if witness is not None:
                 run.close(pursuit)
@@ -212,6 +215,8 @@ def _turns(waiting: list[_Pursuit]) -> Iterator[_Pursuit]:
         yield waiting.pop(0)
 
 
-def _late(run: _Run, options: VerifyOptions) -> Unknown:
+def _late(run: _Run, open_ones: Sequence[_Pursuit], options: VerifyOptions) -> Unknown:
+    for pursuit in open_ones:
+        run.close(pursuit)
     reason = run.reasons[0] if run.reasons else f"the time limit of {options.timeout:g} s is used up"
     return Unknown(reason, timed_out=True, statistics=run.statistics())

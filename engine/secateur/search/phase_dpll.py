@@ -34,7 +34,7 @@ _MOST_NODES = 20_000
 _COARSE_BITS, _FINE_BITS = 30, 62
 """Bits of the largest multiplier: short ones are faster and nearly always enough, long ones lose next to nothing."""
 
-_TIE = 1e-6
+_TIE = 1e-5
 """Violations of rows (scaled to coefficients of size 1) that floats do not tell from zero."""
 
 
@@ -167,12 +167,11 @@ class PhaseSearch:
     def _imply(self, weighed: Weighed) -> bool:
         """Fix the phases whose opposite these multipliers refute; whether there are any."""
         implied = False
-        for literal in weighed.gains:
-            if self._trail.value(literal) == 0:
-                clause = self._clause(weighed, (literal,))
-                if clause is not None:
-                    self._trail.imply(-literal, clause)
-                    implied = True
+        for literal in weighed.refuted_with(self._trail.literals):
+            clause = self._clause(weighed, (literal,)) if self._trail.value(literal) == 0 else None
+            if clause is not None:
+                self._trail.imply(-literal, clause)
+                implied = True
         return implied
 
     # --- branching

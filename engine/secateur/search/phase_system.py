@@ -85,6 +85,11 @@ class Weighed:
                 needed.append(literal)
         return (*needed, *kept)
 
+    def refuted_with(self, phases: Sequence[Literal]) -> list[Literal]:
+        """Further phases that these multipliers refute together with `phases`."""
+        total = self.total(phases)
+        return [literal for literal, gain in self.gains.items() if gain and self._refuted(total + gain)]
+
     def _refuted(self, surplus: int) -> bool:
         return surplus > 0 or (surplus == 0 and self.strict)
 
@@ -152,6 +157,19 @@ class PhaseSystem:
         if literal > 0:
             return (0, high), (0, top), (0, 0)
         return (low, 0), (0, 0), (0, self.rows[relu.gap].upper or 0)
+
+    def slack_terms(self, i: int) -> dict[int, int]:
+        """What an LP over these rows adds to row i: columns after the system's own, by which the row may be missed.
+
+        First the one that all goals share, then two for every ReLU, for the definition of z.
+        """
+        first = len(self.lower)
+        if i >= self.first_goal:
+            return {first: -1}
+        if i not in self.definitions:
+            return {}
+        k = self.definitions.index(i)
+        return {first + 1 + 2 * k: -1, first + 2 + 2 * k: 1}
 
     def unstable(self, neuron: int) -> UnstableRelu:
         """The place of a ReLU with both phases open; `ValueError` for another one."""

@@ -27,14 +27,12 @@ Point = tuple[Fraction, ...]
 
 _STEPS = 3
 """Slope optimisation steps: as for phases, more save little."""
-_PAUSES = {20: 15, 40: 60}
+_PAUSES = {20: 10, 28: 20, 40: 60}
 """Halvings after which a sub-domain that is still open goes to the residual deciders, if it has at most so many unstable neurons:
 they settle ties, but a millisecond of theirs is worth ten sub-domains."""
 _LAST_UNSTABLE, _SMT_UNSTABLE = 60, 15
 """The same for what can be split no further, and for the SMT solver, who is asked last."""
 _RESIDUAL_SECONDS = 10.0
-_RESIDUAL_SHARE = 0.3
-"""Residual deciders get at most this share of the tree's time, except for what can be split no further."""
 _UNIT = 1 << GRID_BITS
 
 
@@ -48,16 +46,16 @@ class Refutation:
     """A proof in progress that no point of the domain meets a goal of the question.
 
     residuals : sub-domains that the residual deciders settled. trusted : the SMT solvers whose word was needed. reason : why
-    the proof cannot be finished, empty as long as it can. Raises InputError where the network does not fit the kernels.
+    the proof cannot be finished, empty as long as it can. deadline : when everything ends (`time.monotonic`). Raises InputError
+    where the network does not fit the kernels.
     """
 
-    def __init__(self, question: Question, solver: ResidualSolver) -> None:
+    def __init__(self, question: Question, solver: ResidualSolver, deadline: float) -> None:
         self.question = question
         self.residuals = 0
         self.trusted = ""
         self.reason = ""
-        self._solver = solver
-        self._residual_seconds = 0.0
+        self._solver, self._deadline = solver, deadline
         network = row_network(question)
         self._layer = len(network.layers)
         quantised = quantise(network, question.domain.lower, question.domain.upper)
@@ -78,7 +76,7 @@ class Refutation:
         """Work until finished, the deadline (`time.monotonic`), a number of nodes, or candidates, which are returned."""
         points = [self._grid_point(hit.point) for hit in self.tree.advance(deadline, most_nodes)]
         while self.tree.aside and not self.reason and time.monotonic() < deadline:
-            points += self._settle(self.tree.aside[-1], deadline)
+            points += self._settle(self.tree.aside[-1])
         return points
 
     def _goal(self, rows: Sequence[int]) -> Goal:
@@ -91,27 +89,23 @@ class Refutation:
             low + width * Fraction(int(q), _UNIT) for low, width, q in zip(domain.lower, domain.widths(), grid, strict=True)
         )
 
-    def _settle(self, aside: Aside, deadline: float) -> list[Point]:
+    def _settle(self, aside: Aside) -> list[Point]:
         """Ask the residual deciders about every goal that is open on the sub-domain put aside last; points against it."""
-        if aside.coordinate != UNSPLITTABLE and self._residual_seconds > _RESIDUAL_SHARE * self.tree.seconds:
-            self.tree.split_further()
-            return []
-        begun = time.monotonic()
-        points, settled = [], True
+        points, open_because = [], ""
         for g in np.flatnonzero(aside.part.domains.open[0]):
-            until = min(deadline, time.monotonic() + _RESIDUAL_SECONDS)
+            until = min(self._deadline, time.monotonic() + _RESIDUAL_SECONDS)
             verdict = self._ask(aside, self.question.goals[g], until)
-            settled = settled and isinstance(verdict, Unsat)
             if isinstance(verdict, Sat):
                 points.append(tuple(verdict.model))
-        self._residual_seconds += time.monotonic() - begun
-        if settled:
+            if not isinstance(verdict, Unsat):
+                open_because = verdict.reason if isinstance(verdict, Unknown) else "the query is satisfied at a point of it"
+        if not open_because:
             self.residuals += 1
             self.tree.aside.pop()
         elif aside.coordinate != UNSPLITTABLE:
             self.tree.split_further()
-        else:
-            self.reason = "a sub-domain that cannot be split further is a tie, or as good as one"
+        elif time.monotonic() < self._deadline:  # it had all the time that such a question gets
+            self.reason = f"a sub-domain that cannot be split further is as good as a tie ({open_because})"
         return points
 
     def _ask(self, aside: Aside, goal: Sequence[int], deadline: float) -> Verdict:

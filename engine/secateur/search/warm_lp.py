@@ -2,7 +2,7 @@
 
 It minimises the largest violation m of the problem's rows over the relaxation under the current phases, so its duals are the
 multipliers of a refutation where m > 0, and its solution is a likely model where m <= 0. Where the phases alone contradict each
-other it has no solution; then a ray, or the duals of its *elastic* form (every row may be violated, at a price), say why.
+other it has no solution; then a ray, or the duals of its *elastic* form (z may miss its definition, at a price), say why.
 
 Trusted: nothing. Whatever comes back is a proposal that `PhaseSystem.weigh` and `Problem.satisfied` check.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,11 +32,11 @@ _OPTIONS: dict[str, bool | int | float | str] = {
     "solver": "simplex",
     "simplex_strategy": 1,  # dual: a change of bounds leaves the last basis dual feasible
     "presolve": "off",  # it would throw the basis away, and rays with it
-    "small_matrix_value": 1e-12,
 }
 
-_PREFERENCE = 1e-7
-"""By how much strict rows are tightened: of two rows that tie, the strict one gets the multiplier, and needs no surplus."""
+_PREFERENCE = 1e-6
+"""By how much strict rows are tightened: of two rows that tie, the strict one gets the multiplier, and needs no surplus.
+Above the tolerance of the LP solver, 1e-7, which it would drown in."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class LpBasis:
 
 @dataclass(frozen=True)
 class LpSolution:
-    """What the LP proposes. `feasible`: the relaxation has points, and `margin` is the least violation of the rows on it.
+    """What the LP proposes. `feasible`: the relaxation seems to have points, `margin` is the least violation of the rows on it.
 
     multipliers : float64, one per row of the system, or empty. columns : float64, one per column, or empty.
     """
@@ -63,10 +63,11 @@ class LpSolution:
 
 
 class WarmLp:
-    """The LP of one `PhaseSystem`. `ArithmeticError` or `OverflowError` where its numbers are beyond floats.
+    """The LP of one `PhaseSystem`. `ArithmeticError` where its numbers are beyond floats.
 
-    Besides the system's columns it has m (the largest violation of the goals) and p, q (of the elastic form: by how much upper
-    and lower bounds of rows may be exceeded); p and q are zero otherwise.
+    After the system's columns come m, the largest violation of the goals, and for every ReLU two columns by which the elastic
+    form may miss the definition of z, up and down; they are zero otherwise. Elastic definitions leave nothing to contradict:
+    each ReLU by itself has points in each phase, and m is free.
     """
 
     def __init__(self, system: PhaseSystem) -> None:
@@ -75,6 +76,8 @@ class WarmLp:
         self._system, self._api = system, highspy
         self._width = len(system.lower)
         self._phases = [0] * len(system.relus)
+        self._elastic = np.arange(self._width + 1, self._width + 1 + 2 * len(system.relus), dtype=np.int32)
+        self._is_elastic = False
         self._column_scale = system.column_unit
         self._row_scale = system.column_unit * system.coefficient_unit
         self._highs: Any = highspy.Highs()  # type: ignore[no-untyped-call]
@@ -86,21 +89,18 @@ class WarmLp:
     def _model(self) -> highspy.HighsLp:
         system, infinity = self._system, self._api.kHighsInf
         lp = self._api.HighsLp()
-        lp.num_col_, lp.num_row_ = self._width + 3, len(system.rows)
-        cost = np.zeros(self._width + 3)
-        cost[self._width] = 1.0
-        has_goals = system.first_goal < len(system.rows)
-        m = infinity if has_goals else 0.0
-        lp.col_cost_ = cost
-        lp.col_lower_ = np.array([v / self._column_scale for v in system.lower] + [-m, 0.0, 0.0])
-        lp.col_upper_ = np.array([v / self._column_scale for v in system.upper] + [m, 0.0, 0.0])
+        nothing = [0.0] * len(self._elastic)
+        lp.num_col_, lp.num_row_ = self._width + 1 + len(nothing), len(system.rows)
+        m = infinity if system.first_goal < len(system.rows) else 0.0
+        lp.col_cost_ = np.array([0.0] * self._width + [1.0, *nothing])
+        lp.col_lower_ = np.array([v / self._column_scale for v in system.lower] + [-m, *nothing])
+        lp.col_upper_ = np.array([v / self._column_scale for v in system.upper] + [m, *nothing])
         lp.row_lower_ = np.array([-infinity if row.lower is None else row.lower / self._row_scale for row in system.rows])
         lp.row_upper_ = np.array([self._upper_bound(row) for row in system.rows])
         starts, indices, values = [0], [], []
         for i, row in enumerate(system.rows):
             terms = [(c, a / system.coefficient_unit) for c, a in row.terms]
-            terms += [(self._width, -1.0)] if i >= system.first_goal else []
-            terms += [(self._width + 1, -1.0), (self._width + 2, 1.0)]
+            terms += [(c, float(a)) for c, a in system.slack_terms(i).items()]
             indices += [c for c, _ in terms]
             values += [a for _, a in terms]
             starts.append(len(indices))
@@ -117,31 +117,39 @@ class WarmLp:
 
     def solve(self, phases: Sequence[int], deadline: float) -> LpSolution | None:
         """The LP under `phases` (1, -1 or 0 for each ReLU); None where the solver did not finish, for whatever reason."""
+        if self._is_elastic:
+            self._restore()
         self._follow(phases)
         status = self._run(deadline)
         if status == self._api.HighsModelStatus.kOptimal:
             return self._solution(feasible=True)
-        if status != self._api.HighsModelStatus.kInfeasible:
-            return None
-        nothing = np.zeros(0)
-        okay, has_ray, ray = self._highs.getDualRay()
-        known = okay == self._api.HighsStatus.kOk and has_ray
-        return LpSolution(False, np.inf, -np.array(ray, dtype=float) if known else nothing, nothing)
+        if status == self._api.HighsModelStatus.kInfeasible:
+            okay, has_ray, ray = self._highs.getDualRay()
+            found = okay == self._api.HighsStatus.kOk and has_ray
+            return LpSolution(False, np.inf, -np.array(ray if found else [], dtype=float), np.zeros(0))
+        if status == self._api.HighsModelStatus.kUnknown:  # its multipliers may refute all the same
+            return replace(self._solution(feasible=False), columns=np.zeros(0))
+        return None
 
     def solve_elastic(self, deadline: float) -> LpSolution | None:
         """The elastic form under the phases of the last `solve`: its duals exist however infeasible they are."""
-        m, p, q = range(self._width, self._width + 3)
-        columns = np.array([m, p, q], dtype=np.int32)
-        zero, infinite = np.zeros(3), np.array([0.0, self._api.kHighsInf, self._api.kHighsInf])
-        self._highs.changeColsBounds(3, columns, zero, infinite)
-        self._highs.changeColsCost(3, columns, np.array([0.0, 1.0, 1.0]))
+        count = len(self._elastic)
+        zero, one = np.zeros(count), np.ones(count)
+        self._highs.changeColsBounds(count, self._elastic, zero, np.full(count, self._api.kHighsInf))
+        self._highs.changeColsCost(count, self._elastic, one)
+        self._highs.changeColCost(self._width, 0.0)
+        self._is_elastic = True
         status = self._run(deadline)
-        found = self._solution(feasible=False) if status == self._api.HighsModelStatus.kOptimal else None
-        has_goals = self._system.first_goal < len(self._system.rows)
-        free = np.array([self._api.kHighsInf if has_goals else 0.0, 0.0, 0.0])
-        self._highs.changeColsBounds(3, columns, -free, free)
-        self._highs.changeColsCost(3, columns, np.array([1.0, 0.0, 0.0]))
-        return found
+        return self._solution(feasible=False) if status == self._api.HighsModelStatus.kOptimal else None
+
+    def _restore(self) -> None:
+        """The plain form again."""
+        count = len(self._elastic)
+        zero = np.zeros(count)
+        self._highs.changeColsBounds(count, self._elastic, zero, zero)
+        self._highs.changeColsCost(count, self._elastic, zero)
+        self._highs.changeColCost(self._width, 1.0)
+        self._is_elastic = False
 
     def basis(self) -> LpBasis:
         """The basis that the last run ended with."""

@@ -13,8 +13,8 @@ from secateur.report.markup import Markup, element
 
 __all__ = ["cactus_svg"]
 
-_WIDTH, _HEIGHT = 820, 480
-_LEFT, _RIGHT, _TOP, _BOTTOM = 62, 800, 44, 424  # the frame of the plot, in pixels
+_WIDTH, _HEIGHT = 980, 480
+_LEFT, _RIGHT, _TOP, _BOTTOM = 62, 760, 44, 424  # the frame of the plot, in pixels
 _SHORTEST = 1e-3  # seconds: what is faster is drawn here
 _COLOURS = ("#1b6ca8", "#c8511b", "#2d8a4e", "#8e44ad", "#b8860b", "#c2185b", "#00838f", "#5d4037")  # legible on white
 _DASHES = (None, "7 4", "2 3", "10 3 2 3")
@@ -109,7 +109,7 @@ def _style(index: int) -> dict[str, object]:
 
 
 def _legend(tool: str, solved: int, index: int) -> Markup:
-    """A sample of the line with the tool's name; the first stands at the top left, where cactus plots are empty."""
-    y = _TOP + 14 + index * _LEGEND_ROW
-    sample = element("line", x1=_LEFT + 12, x2=_LEFT + 40, y1=y - 4, y2=y - 4, stroke_width=2, **_style(index))
-    return element("g", sample, element("text", f"{tool} ({solved})", x=_LEFT + 48, y=y))
+    """A sample of the line with the tool's name, beside the frame; the best stands at the top."""
+    left, y = _RIGHT + 16, _TOP + 10 + index * _LEGEND_ROW
+    sample = element("line", x1=left, x2=left + 28, y1=y - 4, y2=y - 4, stroke_width=2, **_style(index))
+    return element("g", sample, element("text", f"{tool} ({solved})", x=left + 36, y=y))

@@ -144,7 +144,7 @@ class _Claims:
     """The claims of all tools, instance by instance, their witnesses replayed."""
 
     def __init__(self, benchmark: Benchmark, tools: Sequence[Tool], rules: Rules, note: Callable[[str], None]) -> None:
-        self._benchmark, self._tools, self._rules = benchmark, tools, rules
+        self._benchmark, self._tools, self._rules, self._note = benchmark, tools, rules, note
         self._rows = {tool.name: _paired(benchmark, tool, note) for tool in tools}
         self._folders = {tool.name: _witness_folders(benchmark, tool, self._rows[tool.name]) for tool in tools}
 
@@ -171,7 +171,11 @@ class _Claims:
         from secateur.vnncomp.witness import WitnessStatus, check_witness
 
         (found,) = with_files(Benchmark(self._benchmark.name, self._benchmark.folder, (instance,))).instances
-        query = read_query(found.query)
+        try:
+            query = read_query(found.query)
+        except InputError as error:  # our reader's gap, not the tools' fault
+            self._note(str(error))
+            return dict.fromkeys(sat, WitnessStatus.UNSUPPORTED)
         texts = {name: _witness_text(self._folders[name], instance.identity) for name in sat}
         return {
             name: WitnessStatus.MISSING if not text.strip() else check_witness(text, found.networks, query, self._rules)

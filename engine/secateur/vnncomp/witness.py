@@ -32,6 +32,7 @@ __all__ = ["Witness", "WitnessStatus", "check_witness", "parse_witness"]
 
 _ENTRY = re.compile(r"\(\s*([XY])_([0-9]{1,9})\s+([^\s()]+)\s*\)")
 _HEADER = re.compile(r"(\S+)\s+\S+\s*\[([0-9,\s]*)\]")
+_Values = tuple[Fraction, ...]
 _TINY = 1e-6  # outputs below this count as zero in the relative error, as in the competition's script
 
 
@@ -120,10 +121,11 @@ def check_witness(text: str, networks: Mapping[str, Path], query: Query, rules: 
         replayed = _replay(witness, networks, query)
     except InputError:
         return WitnessStatus.UNSUPPORTED
-    inputs = replayed.inputs if rules.rounds_inputs else witness.inputs
-    outputs = replayed.outputs
-    if outputs is None:  # infinite or no number
+    if replayed is None:
         return WitnessStatus.WRONG
+    inputs, outputs = replayed
+    if not rules.rounds_inputs:
+        inputs = witness.inputs
     error = 0.0
     if rules.uses_claimed_outputs and witness.outputs is not None:
         error, outputs = _relative_error(witness.outputs, outputs), witness.outputs
@@ -155,13 +157,13 @@ def _loosened(query: Query, tolerance: Tolerance) -> Query:
     return replace(query, assertions=tuple(fold(assertion, leaf, join) for assertion in query.assertions))
 
 
-def _replay(witness: Witness, networks: Mapping[str, Path], query: Query) -> Witness:
-    """The inputs as the networks see them, and their outputs; outputs None where one is not finite.
+def _replay(witness: Witness, networks: Mapping[str, Path], query: Query) -> tuple[_Values, _Values] | None:
+    """The inputs as the networks see them, and their outputs; None where one is not finite.
 
     `InputError` where a network cannot be run: several input tensors, hidden values, an unknown operator.
     """
     inputs: list[Fraction] = []
-    outputs: list[Fraction] | None = []
+    outputs: list[Fraction] = []
     for network in query.networks:
         path = networks.get(network.name, networks.get(""))
         if path is None or network.hidden or len(network.inputs) != 1 or len(network.outputs) != 1:
@@ -170,22 +172,18 @@ def _replay(witness: Witness, networks: Mapping[str, Path], query: Query) -> Wit
         rounded, values = _run(path, witness.inputs[begin : begin + network.size(Kind.INPUT)])
         if len(values) != network.size(Kind.OUTPUT):
             raise InputError(f"has {len(values)} outputs", where=str(path))
+        if not (np.isfinite(rounded).all() and np.isfinite(values).all()):
+            return None
         inputs += map(Fraction, rounded.tolist())
-        finite = bool(np.isfinite(values).all())
-        outputs = [*outputs, *map(Fraction, values.tolist())] if finite and outputs is not None else None
-    return Witness(tuple(inputs), None if outputs is None else tuple(outputs))
+        outputs += map(Fraction, values.tolist())
+    return tuple(inputs), tuple(outputs)
 
 
 def _run(path: Path, point: Sequence[Fraction]) -> tuple[Floats, Floats]:
     """The point rounded to the network's element type, and the output there, both as float64."""
     data = _bytes(path)
-    element_type = _element_type(data, path)
-    try:
-        rounded = np.array([float(value) for value in point]).astype(element_type).astype(np.float64)
-    except OverflowError:
-        raise InputError("the witness has values beyond float64", where=str(path)) from None
-    if not np.isfinite(rounded).all():
-        raise InputError(f"the witness has values beyond {element_type}", where=str(path))
+    with np.errstate(over="ignore"):
+        rounded = np.array([_nearest(value) for value in point]).astype(_element_type(data, path)).astype(np.float64)
     replay = Replay(data)
     if replay.input_size != len(point):
         raise InputError(f"has {replay.input_size} inputs", where=str(path))
@@ -193,6 +191,13 @@ def _run(path: Path, point: Sequence[Fraction]) -> tuple[Floats, Floats]:
         return rounded, replay.evaluate(rounded[None])[0]
     except Exception as error:  # onnxruntime's exceptions have no closer base class
         raise InputError(f"onnxruntime cannot run it: {error}", where=str(path)) from None
+
+
+def _nearest(value: Fraction) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return np.inf
 
 
 def _bytes(path: Path) -> bytes:

@@ -1,0 +1,221 @@
+"""The commands `secateur verify` and `secateur supports`: the standard command line of VNN-LIB 2.0 (chapter "Solver interface").
+
+Standard output carries the verdict (`unsat`, `sat`, `unknown`, `timed-out`) and, after `sat`, the assignment; everything else
+goes to standard error. Heavy modules are imported by the command that needs them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from secateur.errors import InputError
+from secateur.options import SOLVERS
+
+if TYPE_CHECKING:
+    from secateur.search import Verdict, Witness
+    from secateur.vnncomp.verdicts import Answer, Verifier
+
+__all__ = ["add_parsers", "open_verifier"]
+
+_GRACE = 0.7
+"""Seconds after the time limit at which the process answers by itself, whatever hangs."""
+
+
+def add_parsers(commands: Any) -> None:
+    """Add `verify` and `supports` to the subcommands of a parser."""
+    _add_verify(commands)
+    supports = commands.add_parser("supports", allow_abbrev=False, help="what of ONNX and VNN-LIB is supported, a word a line")
+    which = supports.add_mutually_exclusive_group(required=True)
+    for flag in (*_CAPABILITIES, "onnx-operators"):
+        which.add_argument(f"--{flag}", dest="asked", action="store_const", const=flag)
+    supports.set_defaults(run=_supports)
+
+
+def _add_verify(commands: Any) -> None:
+    parser = commands.add_parser(
+        "verify",
+        allow_abbrev=False,
+        help="decide a VNN-LIB query",
+        description="Is there a point that satisfies the query? Prints unsat, sat (with the assignment), unknown or timed-out.",
+    )
+    parser.add_argument("query", metavar="QUERY", help="a VNN-LIB file, 1.0 or 2.0, or .gz of one")
+    parser.add_argument(
+        "--network",
+        metavar="[NAME=]FILE",
+        action="append",
+        required=True,
+        help="an ONNX file; with its name in the query where there are several",
+    )
+    parser.add_argument("--timeout", metavar="S", type=float, default=300.0, help="seconds, reading included (default 300)")
+    parser.add_argument("--serialise-assignments", metavar="DIR", help="after sat, write every variable as DIR/NAME.pb")
+    parser.add_argument("--jobs", metavar="N", type=int, help="threads (default: all cores)")
+    parser.add_argument("--solver", choices=SOLVERS, default="z3", help="who gets what the engine leaves (default z3)")
+    parser.add_argument("--seed", metavar="N", type=int, default=0, help="of the attack (default 0)")
+    parser.set_defaults(run=_verify)
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from secateur.options import VerifyOptions
+    from secateur.progress import ConsoleProgress
+
+    jobs = {} if options.jobs is None else {"jobs": options.jobs}
+    VerifyOptions(options.timeout, solver=options.solver, seed=options.seed, **jobs)  # before anything is read
+    networks = _networks(options.network)
+    answer = _OneAnswer(options.timeout + _GRACE)
+    with ConsoleProgress() as progress:
+        from secateur.oracle import verify
+
+        model: Path | Mapping[str, Path] = networks.get("", networks)
+        verdict = verify(
+            model,
+            options.query,
+            timeout=options.timeout,
+            jobs=options.jobs,
+            solver=options.solver,
+            seed=options.seed,
+            progress=progress,
+        )
+    answer.give(_told(verdict, options))
+    return 0
+
+
+def _networks(words: list[str]) -> dict[str, Path]:
+    """Files by name; the name "" stands for the only network."""
+    networks: dict[str, Path] = {}
+    for word in words:
+        name, equals, path = word.partition("=")
+        if not equals or Path(word).exists():  # a path may contain an equals sign
+            name, path = "", word
+        if name in networks:
+            raise InputError(f"network {name!r} is given twice" if name else "two files but no names", where="--network")
+        networks[name] = Path(path)
+    if "" in networks and len(networks) > 1:
+        raise InputError("one of the networks has no name", where="--network", remedy="write --network NAME=FILE for each")
+    return networks
+
+
+class _OneAnswer:
+    """Standard output gets one answer: the verdict, or `timed-out` when the limit has passed and something hangs."""
+
+    def __init__(self, seconds: float) -> None:
+        self._lock = threading.Lock()
+        self._given = False
+        timer = threading.Timer(seconds, self._give_up)
+        timer.daemon = True
+        timer.start()
+
+    def give(self, text: str) -> None:
+        """Print the answer, once and whole."""
+        with self._lock:
+            self._given = True
+            sys.stdout.write(text)
+            sys.stdout.flush()
+
+    def _give_up(self) -> None:
+        with self._lock:
+            if not self._given:
+                sys.stdout.write("timed-out\n")
+                sys.stdout.flush()
+                print("secateur: the time limit is used up", file=sys.stderr, flush=True)
+                os._exit(0)  # nothing may wait for whatever hangs; solver processes end with their pipes
+
+
+def _told(verdict: Verdict, options: argparse.Namespace) -> str:
+    from secateur.search import Holds, Unknown, Violated
+
+    s = verdict.statistics
+    print(f"{s.nodes:,} sub-domains, {s.residuals:,} residual queries, {s.seconds:.2f} s of search", file=sys.stderr)
+    match verdict:
+        case Holds(trusted=trusted):
+            if trusted:
+                print(f"the verdict rests on {trusted} for some sub-domains", file=sys.stderr)
+            return "unsat\n"
+        case Violated(witness=witness):
+            if options.serialise_assignments:
+                _serialise(witness, Path(options.serialise_assignments))
+            return "sat\n" + witness.text()
+        case Unknown(reason=reason, timed_out=timed_out):
+            print(f"secateur: {reason}", file=sys.stderr)
+            return "timed-out\n" if timed_out else "unknown\n"
+
+
+def _serialise(witness: Witness, folder: Path) -> None:
+    """Write each variable of the assignment as a TensorProto."""
+    from onnx import numpy_helper
+
+    from secateur.files import write_atomically
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot be made: {error.strerror or error}", where=str(folder)) from None
+    for declaration, inputs, outputs in zip(witness.query.networks, witness.inputs, witness.outputs, strict=True):
+        for tensors, values in ((declaration.inputs, inputs), (declaration.outputs, outputs)):
+            for tensor in tensors:
+                start = tensor.offset - tensors[0].offset
+                array = values[start : start + tensor.size].reshape(tensor.shape)
+                proto = numpy_helper.from_array(array, tensor.name)
+                write_atomically(folder / f"{tensor.name}.pb", proto.SerializeToString())
+
+
+_CAPABILITIES = {
+    "onnx-element-types": ("real", "float32", "float64", "float16"),
+    "vnnlib-versions": ("1.0", "2.0"),
+    "hidden-node-theories": ("NH",),
+    "multiple-input-output-theories": ("SIO",),
+    "multiple-network-theories": ("SNET", "MENET", "MINET", "MNET"),
+    "multiple-node-comparison-theories": ("SNC", "MNC"),
+    "arithmetic-complexity-theories": ("BND", "OUTC", "LIN"),
+    "optimised-disjunctive-reasoning": ("true",),
+    "serialise-assignments": ("true",),
+    "onnx-opset-versions": (),
+}
+"""What the standard asks for, in its words; empty where the reader knows."""
+
+
+def _supports(options: argparse.Namespace) -> int:
+    words = _CAPABILITIES.get(options.asked, ())
+    if options.asked == "onnx-opset-versions":
+        from secateur.network import SUPPORTED_OPSETS
+
+        words = (str(SUPPORTED_OPSETS[0]), str(SUPPORTED_OPSETS[-1]))
+    elif options.asked == "onnx-operators":
+        from secateur.network.operators import OPERATORS
+
+        words = tuple(sorted(OPERATORS))
+    print("\n".join(words))
+    return 0
+
+
+@contextmanager
+def open_verifier(jobs: int | None) -> Iterator[Verifier]:
+    """A warm engine as the competition's front end asks it."""
+    from secateur.oracle import Engine
+
+    with Engine(jobs=jobs) as engine:
+
+        def verifier(models: Mapping[str, Path], query: Path, timeout: float) -> Answer:
+            model: Path | Mapping[str, Path] = models.get("", models)
+            return _as_answer(engine.verify(model, query, timeout=timeout))
+
+        yield verifier
+
+
+def _as_answer(verdict: Verdict) -> Answer:
+    from secateur.search import Holds, Unknown, Violated
+    from secateur.vnncomp.verdicts import Answer
+
+    match verdict:
+        case Holds():
+            return Answer("unsat")
+        case Violated(witness=witness):
+            return Answer("sat", witness.text())
+        case Unknown(reason=reason, timed_out=timed_out):
+            return Answer("timeout" if timed_out else "unknown", reason=reason)
