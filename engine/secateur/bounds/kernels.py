@@ -35,6 +35,8 @@ Floats = NDArray[np.float64]
 _UNIT = 2.0**GRID_BITS
 _FIRST_STEP = 4.0
 _STEP_DECAY = 0.75
+_INTEGER = np.int64
+"""Plain literals as arguments would make numba compile a function once more for each value."""
 _SHIFTS = 48
 _FIRST_SHIFT = 0.8
 _SHIFT_DECAY = 0.93
@@ -77,7 +79,7 @@ def _default_slopes(first, last, lower, upper, alphas):
 def _refresh(k, net, low, high, lower, upper, s):
     """Tighten the unstable neurons of layer k. False if bounds contradict each other, which a sound bound cannot do."""
     start = net.neurons[k]
-    count = 0
+    count = _INTEGER(0)
     for j in range(net.sizes[k]):
         if lower[start + j] < 0.0 and upper[start + j] > 0.0:
             s.targets[count] = j
@@ -87,7 +89,7 @@ def _refresh(k, net, low, high, lower, upper, s):
             count += 2
     if count == 0:
         return True
-    lower_rows(k, count, False, net, low, high, lower, upper, s.alphas, s)
+    lower_rows(k, count, count, net, low, high, lower, upper, s.alphas, s)
     unit = power(-net.grids[k])
     for r in range(0, count, 2):
         v = start + s.targets[r]
@@ -176,7 +178,7 @@ def _bound_goal(k, count, threshold, steps, net, low, high, lower, upper, s):
     best, exponent = -np.inf, 0
     step = _FIRST_STEP
     for it in range(steps + 1):
-        lower_rows(k, count, count > 1, net, low, high, lower, upper, s.alphas, s)
+        lower_rows(k, _INTEGER(1), count, net, low, high, lower, upper, s.alphas, s)
         value = s.constants[0]
         if value > best:
             best = value
@@ -299,7 +301,7 @@ def _shift(count, n, step, s):
 @njit(cache=True)
 def _single_rows(k, count, net, low, high, lower, upper, s):
     """Each row of a goal alone: cuts the box. Returns (largest value, exponent), its row in best_row."""
-    lower_rows(k, count, False, net, low, high, lower, upper, s.alphas, s)
+    lower_rows(k, count, count, net, low, high, lower, upper, s.alphas, s)
     best, exponent = -np.inf, 0
     for r in range(count):
         _cut(s.constants[r], s.exponents[r], net.grids[k], s.row_inputs[r], net, low, high, s)
@@ -384,7 +386,7 @@ def _tighten(b, net, work, s):
     s.losses[: net.neurons[kmax]] = 0.0
     s.scores[:] = 0.0
     if kmax > 0:
-        set_reach(0, net, upper, s)
+        set_reach(_INTEGER(0), net, upper, s)
     for k in range(1, kmax):
         if not _refresh(k, net, work.box_low[b], work.box_high[b], lower, upper, s):
             return -1
@@ -414,7 +416,7 @@ def _bounded(b, g, net, work, s):
         s.signs[r] = np.float64(work.targets[first + r, 2])
     for i in range(net.sizes[0]):
         s.keep_low[i], s.keep_high[i], s.middle[i] = low[i], high[i], low[i]
-    _default_slopes(0, net.neurons[k], lower, upper, s.alphas)
+    _default_slopes(_INTEGER(0), net.neurons[k], lower, upper, s.alphas)
     if count > 1:
         value, exponent = _single_rows(k, count, net, low, high, lower, upper, s)
         if value >= threshold or not _as_slants(k, count, net, low, high, s):

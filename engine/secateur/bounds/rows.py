@@ -36,6 +36,8 @@ REACH = 960
 """Exponents beyond this make a row void: powers of two must stay normal numbers."""
 _EXACT = 2.0**53
 _CHARGE_BITS = 16
+_INTEGER = np.int64
+"""Plain literals as arguments would make numba compile a function once more for each value."""
 MIX_BITS = 20
 """A mixed row is a sum of target rows with integer weights up to 2**20; its scale starts at 2**-20."""
 
@@ -256,7 +258,7 @@ def _absorb(k, h, count, net, s):
 def _layer_slopes(h, net, lower, upper, alphas, s):
     """Slopes and bounds of layer h for `_relax`; stable neurons get such that the formula is exact. Returns the alive count."""
     start = net.neurons[h]
-    count = 0
+    count = _INTEGER(0)
     positive, negative, lows, highs = s.slopes[0], s.slopes[1], s.slopes[2], s.slopes[3]
     size = net.sizes[h]
     for j in range(size, size + (-size) % LANES):
@@ -322,17 +324,15 @@ def _concretise(k, count, net, low, high, s):
 
 
 @njit(cache=True)
-def lower_rows(k, targets, mixed, net, low, high, lower, upper, alphas, s):
+def lower_rows(k, count, targets, net, low, high, lower, upper, alphas, s):
     """Lower bounds of the first `targets` targets of layer k: constants (-inf where void), row_inputs, exponents.
 
-    Where `mixed`, of one row only: their sum with the integer weights `mix`, times 2**-20.
+    `count` is the number of rows: as many as targets, or one: then their sum with the integer weights `mix`, times 2**-20.
     With a single row, `coefficients` receives its a_j at every hidden neuron before layer k.
     """
-    if mixed:
-        count = 1
+    if count < targets:
         _start_mixed_row(k, targets, net, s)
     else:
-        count = targets
         _start_rows(k, count, net, s)
     for h in range(k - 1, -1, -1):
         _absorb(k, h, count, net, s)
