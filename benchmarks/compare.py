@@ -5,7 +5,7 @@
 
 --peer-path: for `marabou` the python of a virtual environment with maraboupy, numpy, onnx and onnxruntime; for `nnenum`,
 `abcrown` and `neuralsat` a checkout with the tool's `run_instance.sh` (in its root or in `vnncomp_scripts/`), in whose
-environment this is started. Their `prepare_instance.sh` is not called: some of them kill every Python process of the machine.
+environment this is started. Their `prepare_instance.sh` is not called.
 
 The time is the wall time of the whole process, start-up included; who goes first alternates. With --out the folder gets
 `secateur.csv` and `<peer>.csv`, for `secateur vnncomp score` and its cactus plot, and `summary.txt`. Exit code 1 where Secateur

@@ -39,8 +39,9 @@ def modules_after(statement: str) -> list[str]:
 
 def test_public_names_are_the_meant_ones() -> None:
     assert secateur.__all__ == [
-        "Accepted", "Basis", "Domain", "InputError", "Network", "NeuronStatus", "PhaseResult", "PruneResult",
-        "Refused", "Status", "__version__", "check", "prune", "read_domain", "read_onnx", "warmup",
+        "Accepted", "Basis", "Box", "Domain", "Engine", "Holds", "InputError", "Network", "NeuronStatus", "OutputBounds",
+        "PhaseResult", "PruneResult", "Refused", "Specification", "Status", "Unknown", "Violated", "__version__", "bounds",
+        "check", "outputs", "prune", "read_domain", "read_onnx", "robust", "verify", "warmup",
     ]  # fmt: skip
     assert set(secateur.__all__) <= set(dir(secateur))
 
@@ -49,6 +50,13 @@ def test_every_public_name_is_there_and_says_what_it_is() -> None:
     for name in secateur.__all__:
         value = getattr(secateur, name)
         assert isinstance(value, str) or value.__doc__, name
+
+
+@pytest.mark.parametrize("first", ["secateur.verify", "__import__('secateur.bounds.chain')", "secateur.bounds", "None"])
+def test_bounds_is_the_function_although_a_subpackage_has_its_name(first: str) -> None:
+    program = f"import secateur; {first}; from secateur import bounds; from secateur.bounds import chain_form; import json"
+    done = python("-c", f"{program}; print(secateur.bounds is bounds, bounds.__module__, chain_form.__module__)")
+    assert done.stdout == "True secateur.oracle secateur.bounds.chain\n", done.stderr
 
 
 def test_other_names_are_not() -> None:

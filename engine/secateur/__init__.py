@@ -10,6 +10,8 @@ run where numpy and onnx are not installed.
 
 from __future__ import annotations
 
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,47 +19,85 @@ if TYPE_CHECKING:
     from secateur.checker import Accepted, Refused, check
     from secateur.errors import InputError
     from secateur.network import Network, read_onnx
-    from secateur.search import Basis, NeuronStatus, PhaseResult, Status
-    from secateur.specification import Domain, read_domain
+    from secateur.oracle import Engine, bounds, verify
+    from secateur.search import Basis, Holds, NeuronStatus, OutputBounds, PhaseResult, Status, Unknown, Violated
+    from secateur.specification import Box, Domain, Specification, outputs, read_domain, robust
 
     __version__: str
 
 __all__ = [
     "Accepted",
     "Basis",
+    "Box",
     "Domain",
+    "Engine",
+    "Holds",
     "InputError",
     "Network",
     "NeuronStatus",
+    "OutputBounds",
     "PhaseResult",
     "PruneResult",
     "Refused",
+    "Specification",
     "Status",
+    "Unknown",
+    "Violated",
     "__version__",
+    "bounds",
     "check",
+    "outputs",
     "prune",
     "read_domain",
     "read_onnx",
+    "robust",
+    "verify",
     "warmup",
 ]
 
 _HOMES = {
     "Accepted": "checker",
     "Basis": "search",
+    "Box": "specification",
     "Domain": "specification",
+    "Engine": "oracle",
+    "Holds": "search",
     "InputError": "errors",
     "Network": "network",
     "NeuronStatus": "search",
+    "OutputBounds": "search",
     "PhaseResult": "search",
     "PruneResult": "api",
     "Refused": "checker",
+    "Specification": "specification",
     "Status": "search",
+    "Unknown": "search",
+    "Violated": "search",
+    "bounds": "oracle",
     "check": "checker",
+    "outputs": "specification",
     "prune": "api",
-    "warmup": "api",
     "read_domain": "specification",
     "read_onnx": "network",
+    "robust": "specification",
+    "verify": "oracle",
+    "warmup": "api",
 }
+
+
+class _Package(ModuleType):
+    """This package: its `bounds` is the function, whichever was imported first, that or the subpackage of the same name."""
+
+    @property
+    def bounds(self) -> object:
+        return __getattr__("bounds")
+
+    @bounds.setter
+    def bounds(self, subpackage: object) -> None:
+        """The import system would put the subpackage there; `from secateur.bounds import ...` does not look here."""
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> object:

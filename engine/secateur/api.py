@@ -42,7 +42,7 @@ from secateur.reduction.summary import (
 from secateur.report import render
 from secateur.search import PhaseResult
 from secateur.specification import Domain, read_domain
-from secateur.specification.numerals import parse_rational
+from secateur.specification.numerals import exact_rational
 
 __all__ = ["ModelFile", "PruneResult", "check", "prune", "read_model", "warmup"]
 
@@ -247,7 +247,7 @@ def _refusal(reduction: Reduction, progress: Progress) -> str:
 
 
 def _options(tolerance: Number, timeout: float, jobs: int | None, solver: str, seed: int) -> PruneOptions:
-    exact = _exact(tolerance, "tolerance")
+    exact = exact_rational(tolerance, "tolerance")
     if jobs is None:
         return PruneOptions(tolerance=exact, timeout=timeout, solver=solver, seed=seed)
     return PruneOptions(tolerance=exact, timeout=timeout, jobs=jobs, solver=solver, seed=seed)
@@ -259,21 +259,10 @@ def _domain(domain: Domain | str | Path | tuple[Bounds, Bounds]) -> Domain:
     if isinstance(domain, str | Path):
         return read_domain(domain)
     lower, upper = (
-        tuple(_exact(value, f"domain, {side} bound {i}") for i, value in enumerate(values))
+        tuple(exact_rational(value, f"domain, {side} bound {i}") for i, value in enumerate(values))
         for side, values in zip(("lower", "upper"), domain, strict=True)
     )
     return Domain(lower, upper, "given as bounds")
-
-
-def _exact(value: Any, where: str) -> Fraction:
-    """The rational that a number or a text is."""
-    if isinstance(value, str):
-        return parse_rational(value, where)
-    try:
-        # numpy's scalars are no Python numbers; `item` makes them such, exactly.
-        return Fraction(value.item() if hasattr(value, "item") else value)
-    except (TypeError, ValueError, OverflowError):
-        raise InputError(f"{value!r} is not a finite number", where=where) from None
 
 
 def _require_foreign(model: ModelFile, folder: str | Path) -> None:

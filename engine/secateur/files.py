@@ -7,7 +7,7 @@ from pathlib import Path
 
 from secateur.errors import InputError
 
-__all__ = ["write_atomically"]
+__all__ = ["path_from", "write_atomically"]
 
 
 def write_atomically(path: str | Path, data: bytes) -> None:
@@ -21,3 +21,11 @@ def write_atomically(path: str | Path, data: bytes) -> None:
         raise InputError(f"cannot be written: {error.strerror or error}", where=str(path)) from None
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def path_from(folder: str | Path, path: Path) -> str:
+    """The path as seen from a folder, with slashes: how a certificate names a file."""
+    try:
+        return Path(os.path.relpath(path, folder)).as_posix()
+    except ValueError:  # another drive of Windows
+        return path.absolute().as_posix()

@@ -36,7 +36,7 @@ class PruneOptions:
     def __post_init__(self) -> None:
         if self.tolerance < 0:
             raise InputError(f"tolerance {self.tolerance} is negative", where="--tolerance")
-        _check_resources(self.timeout, self.jobs, self.solver)
+        _check_resources(self.timeout, self.jobs, self.solver, self.seed)
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,8 @@ class VerifyOptions:
     """How to verify a query.
 
     timeout : seconds from the start of the search to its end, decided or not. jobs : threads. solver : who gets the residual
-    queries that the engine's own deciders leave; "none" for nobody. seed : of the attack. Raises InputError for values that
+    queries that the engine's own deciders leave; "none" for nobody. seed : of the attack. certify : keep what a certificate
+    needs, and prefer proofs that it can hold. Raises InputError for values that
     make no sense.
     """
 
@@ -52,15 +53,18 @@ class VerifyOptions:
     jobs: int = field(default_factory=_cores)
     solver: str = "z3"
     seed: int = 0
+    certify: bool = False
 
     def __post_init__(self) -> None:
-        _check_resources(self.timeout, self.jobs, self.solver)
+        _check_resources(self.timeout, self.jobs, self.solver, self.seed)
 
 
-def _check_resources(timeout: float, jobs: int, solver: str) -> None:
+def _check_resources(timeout: float, jobs: int, solver: str, seed: int) -> None:
     if not 0 < timeout < float("inf"):
         raise InputError(f"time limit {timeout} is not a positive number of seconds", where="--timeout")
     if jobs < 1:
         raise InputError(f"{jobs} threads cannot work", where="--jobs", remedy="give at least 1")
     if solver not in SOLVERS:
         raise InputError(f"unknown solver {solver!r}", where="--solver", remedy=f"choose one of {', '.join(SOLVERS)}")
+    if seed < 0:
+        raise InputError(f"seed {seed} is negative", where="--seed", remedy="give a number from 0")

@@ -3,6 +3,7 @@
     with secateur.Engine() as engine:
         engine.verify("net.onnx", "prop.vnnlib", timeout=10)                 # Holds | Violated | Unknown
         engine.verify("net.onnx", secateur.robust(x, 0.03, label=7))
+        engine.bounds("net.onnx", secateur.Box(lower, upper))                # certified ranges of the outputs
 
 An `Engine` keeps kernels, solver processes and loaded networks warm over thousands of calls; `verify` is one call of one engine.
 """
@@ -11,12 +12,13 @@ from __future__ import annotations
 
 import gzip
 import time
+import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from secateur.bounds import set_threads
 from secateur.errors import InputError
@@ -24,15 +26,21 @@ from secateur.network import Network, Replay, parse_onnx
 from secateur.options import VerifyOptions
 from secateur.progress import Progress, SilentProgress
 from secateur.residual import ResidualSolver
-from secateur.search import Unknown, Verdict, decide
-from secateur.specification import Query, read_query
+from secateur.search import OutputBounds, Unknown, Verdict, decide, output_bounds
+from secateur.specification import Domain, Query, Specification, read_query
 from secateur.specification.vnnlib.formula import Kind
 from secateur.specification.vnnlib.query import NetworkDeclaration
 
-__all__ = ["Engine", "Models", "verify"]
+if TYPE_CHECKING:
+    from secateur.query_certificate import CertificateTarget
+
+__all__ = ["Asked", "Engine", "Models", "bounds", "verify"]
 
 Models = str | Path | Mapping[str, str | Path]
 """A network file, or one for every network that the query declares, by name."""
+
+Asked = Query | Specification | str | Path
+"""A query, a specification (whose negation is the query), or a VNN-LIB file."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,38 +84,88 @@ class Engine:
         self._loaded.clear()
 
     def verify(
-        self, model: Models, query: Query | str | Path, *, timeout: float = 300.0, progress: Progress | None = None
+        self,
+        model: Models,
+        query: Asked,
+        *,
+        timeout: float = 300.0,
+        certificate: str | Path | None = None,
+        progress: Progress | None = None,
     ) -> Verdict:
-        """Is there a point that satisfies the query (a counterexample to what it negates)?
+        """Is there a point that satisfies the query, or is a counterexample to the specification?
 
         Parameters
         ----------
-        model : an ONNX file (or `.gz`), or a mapping from the names of the query's networks to files. query : a VNN-LIB file, or
-        a `Query`, such as `robust` and `holds_on` make. timeout : seconds of wall time, reading included.
+        model : an ONNX file (or `.gz`), or a mapping from the names of the query's networks to files. query : a VNN-LIB file, a
+        `Query`, or a `Specification` such as `robust` makes, which is about one network. timeout : seconds of wall time, reading
+        included. certificate : a file for the evidence of a decided verdict on a query file about one network; it is written
+        after the checker has accepted it, which the time limit does not cover.
 
         Returns
         -------
         `Holds` (unsat), `Violated` with a witness (sat), or `Unknown` with a reason. Raises InputError for bad input.
         """
         begun = time.monotonic()
-        options = self._with_timeout(timeout)
+        replace(self._options, timeout=timeout)  # before anything is read
         progress = SilentProgress() if progress is None else progress
         progress.stage("read")
-        asked = query if isinstance(query, Query) else read_query(query)
-        models = [self._load(path) for path in _paths(model, asked)]
-        for declaration, loaded in zip(asked.networks, models, strict=True):
-            _require_fit(declaration, loaded, asked)
+        asked, models = self._asked(model, query)
+        target = None if certificate is None else _target(certificate, query, asked, models)
         set_threads(self._options.jobs)
         left = timeout - (time.monotonic() - begun)
         if left <= 0:
             return Unknown(f"the time limit of {timeout:g} s is used up", timed_out=True)
         networks = [m.network for m in models]
-        options = self._with_timeout(left)
-        return decide(asked, networks, lambda: [m.replay for m in models], self._solver, options, progress)
+        options = replace(self._options, timeout=left, certify=target is not None)
+        verdict = decide(asked, networks, lambda: [m.replay for m in models], self._solver, options, progress)
+        if target is not None:
+            target.write(verdict, networks[0].input_size, progress)
+        return verdict
 
-    def _with_timeout(self, timeout: float) -> VerifyOptions:
-        o = self._options
-        return VerifyOptions(timeout, o.jobs, o.solver, o.seed)
+    def bounds(
+        self,
+        model: str | Path,
+        domain: Domain,
+        *,
+        timeout: float = 60.0,
+        tolerance: float = 0.01,
+        progress: Progress | None = None,
+    ) -> OutputBounds:
+        """Certified ranges of all outputs over a box, as narrow as the time allows.
+
+        Parameters
+        ----------
+        model : an ONNX file (or `.gz`). domain : the box, such as `Box` makes, or `read_domain`. timeout : seconds of wall time,
+        reading included. tolerance : how wide a gap between certified and attained values may stay, as a share of the attained
+        width; once all gaps are as narrow, the work ends.
+
+        Returns
+        -------
+        Bounds that hold whether or not the tolerance was reached. Raises InputError for bad input, and for networks beyond what
+        the kernels hold.
+        """
+        begun = time.monotonic()
+        options = replace(self._options, timeout=timeout)  # before anything is read
+        if not 0 <= tolerance < float("inf"):
+            raise InputError(f"tolerance {tolerance} is no share of a width", remedy="give a number from 0, such as 0.01")
+        progress = SilentProgress() if progress is None else progress
+        progress.stage("read")
+        loaded = self._load(Path(model))
+        domain.require_dimension(loaded.network.input_size, str(loaded.path))
+        set_threads(options.jobs)
+        progress.stage("search (the first time, kernels are compiled)")
+        return output_bounds(loaded.network, domain, tolerance, options.seed, begun + timeout, progress)
+
+    def _asked(self, model: Models, query: Asked) -> tuple[Query, list[_Loaded]]:
+        """The query, and the networks that it is about in the order of its declarations."""
+        if isinstance(query, Specification):
+            loaded = self._load(_one_path(model))
+            return _negation(query, loaded), [loaded]
+        asked = query if isinstance(query, Query) else read_query(query)
+        models = [self._load(path) for path in _paths(model, asked)]
+        for declaration, loaded in zip(asked.networks, models, strict=True):
+            _require_fit(declaration, loaded, asked)
+        return asked, models
 
     def _load(self, path: Path) -> _Loaded:
         try:
@@ -126,9 +184,10 @@ class Engine:
 
 def verify(
     model: Models,
-    query: Query | str | Path,
+    query: Asked,
     *,
     timeout: float = 300.0,
+    certificate: str | Path | None = None,
     jobs: int | None = None,
     solver: str = "z3",
     seed: int = 0,
@@ -136,7 +195,32 @@ def verify(
 ) -> Verdict:
     """One call of `Engine.verify` with an engine of its own; see there."""
     with Engine(jobs=jobs, solver=solver, seed=seed) as engine:
-        return engine.verify(model, query, timeout=timeout, progress=progress)
+        return engine.verify(model, query, timeout=timeout, certificate=certificate, progress=progress)
+
+
+def _target(certificate: str | Path, query: Asked, asked: Query, models: Sequence[_Loaded]) -> CertificateTarget:
+    """Where the certificate goes; InputError for what one cannot speak about."""
+    from secateur.query_certificate import CertificateTarget  # loads the checker: only where it is needed
+
+    if not isinstance(query, str | Path) or len(models) != 1:
+        problem = "a certificate speaks about a query file and one network"
+        raise InputError(problem, where=asked.source, remedy="ask without a certificate")
+    return CertificateTarget(certificate, models[0].path, Path(query))
+
+
+def bounds(
+    model: str | Path,
+    domain: Domain,
+    *,
+    timeout: float = 60.0,
+    tolerance: float = 0.01,
+    jobs: int | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> OutputBounds:
+    """One call of `Engine.bounds` with an engine of its own; see there."""
+    with Engine(jobs=jobs, solver="none", seed=seed) as engine:
+        return engine.bounds(model, domain, timeout=timeout, tolerance=tolerance, progress=progress)
 
 
 def _plain(data: bytes, path: Path) -> bytes:
@@ -144,8 +228,26 @@ def _plain(data: bytes, path: Path) -> bytes:
         return data
     try:
         return gzip.decompress(data)
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"is no complete gzip file: {error}", where=str(path)) from None
+
+
+def _one_path(model: Models) -> Path:
+    """The file of the network that a specification is about."""
+    if isinstance(model, str | Path):
+        return Path(model)
+    if len(model) != 1:
+        raise InputError(f"a specification is about one network, not {len(model)}", remedy="give one file")
+    return Path(next(iter(model.values())))
+
+
+def _negation(specification: Specification, loaded: _Loaded) -> Query:
+    network = loaded.network
+    specification.box.require_dimension(network.input_size, str(loaded.path))
+    try:
+        return specification.query(network.output_size, network.interface.element_type)
+    except InputError as error:
+        raise InputError(error.problem, where=error.where or str(loaded.path), remedy=error.remedy) from None
 
 
 def _paths(model: Models, query: Query) -> list[Path]:

@@ -13,7 +13,8 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
 
 from secateur.errors import InputError
 from secateur.options import SOLVERS
@@ -54,6 +55,7 @@ def _add_verify(commands: Any) -> None:
         help="an ONNX file; with its name in the query where there are several",
     )
     parser.add_argument("--timeout", metavar="S", type=float, default=300.0, help="seconds, reading included (default 300)")
+    parser.add_argument("--certificate", metavar="FILE", help="write evidence that secateur check accepts (one network)")
     parser.add_argument("--serialise-assignments", metavar="DIR", help="after sat, write every variable as DIR/NAME.pb")
     parser.add_argument("--jobs", metavar="N", type=int, help="threads (default: all cores)")
     parser.add_argument("--solver", choices=SOLVERS, default="z3", help="who gets what the engine leaves (default z3)")
@@ -68,21 +70,23 @@ def _verify(options: argparse.Namespace) -> int:
     jobs = {} if options.jobs is None else {"jobs": options.jobs}
     VerifyOptions(options.timeout, solver=options.solver, seed=options.seed, **jobs)  # before anything is read
     networks = _networks(options.network)
-    answer = _OneAnswer(options.timeout + _GRACE)
-    with ConsoleProgress() as progress:
-        from secateur.oracle import verify
+    # A certificate is checked and written after the verdict, outside the time limit.
+    with _OneAnswer(options.timeout + _GRACE if options.certificate is None else threading.TIMEOUT_MAX) as answer:
+        with ConsoleProgress() as progress:
+            from secateur.oracle import verify
 
-        model: Path | Mapping[str, Path] = networks.get("", networks)
-        verdict = verify(
-            model,
-            options.query,
-            timeout=options.timeout,
-            jobs=options.jobs,
-            solver=options.solver,
-            seed=options.seed,
-            progress=progress,
-        )
-    answer.give(_told(verdict, options))
+            model: Path | Mapping[str, Path] = networks.get("", networks)
+            verdict = verify(
+                model,
+                options.query,
+                timeout=options.timeout,
+                certificate=options.certificate,
+                jobs=options.jobs,
+                solver=options.solver,
+                seed=options.seed,
+                progress=progress,
+            )
+        answer.give(_told(verdict, options))
     return 0
 
 
@@ -91,7 +95,7 @@ def _networks(words: list[str]) -> dict[str, Path]:
     networks: dict[str, Path] = {}
     for word in words:
         name, equals, path = word.partition("=")
-        if not equals or Path(word).exists():  # a path may contain an equals sign
+        if not equals or _exists(word):  # a path may contain an equals sign
             name, path = "", word
         if name in networks:
             raise InputError(f"network {name!r} is given twice" if name else "two files but no names", where="--network")
@@ -101,15 +105,33 @@ def _networks(words: list[str]) -> dict[str, Path]:
     return networks
 
 
+def _exists(path: str) -> bool:
+    try:
+        return Path(path).exists()
+    except OSError:  # a name that is too long, for one
+        return False
+
+
 class _OneAnswer:
-    """Standard output gets one answer: the verdict, or `timed-out` when the limit has passed and something hangs."""
+    """Standard output gets one answer: the verdict, or `timed-out` when the limit has passed and something hangs.
+
+    A context manager: past its end, whatever that was, the process is not ended any more.
+    """
 
     def __init__(self, seconds: float) -> None:
         self._lock = threading.Lock()
         self._given = False
-        timer = threading.Timer(seconds, self._give_up)
-        timer.daemon = True
-        timer.start()
+        self._timer = threading.Timer(min(seconds, threading.TIMEOUT_MAX), self._give_up)
+        self._timer.daemon = True
+
+    def __enter__(self) -> Self:
+        self._timer.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        with self._lock:
+            self._given = True
+        self._timer.cancel()
 
     def give(self, text: str) -> None:
         """Print the answer, once and whole."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 import numpy as np
@@ -9,10 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from secateur.bounds import chain_form, quantise, root, root_bounds
+from secateur.bounds import ChainLayer, chain_form, quantise, root, root_bounds
+from secateur.bounds.rounding import ceil_to_bits, floor_to_bits
 from secateur.errors import InputError
 from secateur.network import Affine, Dense, Network, Term
-from tests.bounds.support import boxes, chain_values
+from tests.bounds.support import boxes, chain_values, random_network
 from tests.strategies import networks, skip_networks
 
 quiet = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
@@ -66,6 +68,66 @@ def test_root_bounds_enclose_exact_values(network: Network, data: st.DataObject)
     )
     assert (bounds.lower == bounds.lower.astype(np.float32)).all()
     assert (bounds.upper == bounds.upper.astype(np.float32)).all()
+
+
+def slow_root_bounds(layers: Sequence[ChainLayer], facts: Mapping[tuple[int, int], int]) -> list[list[tuple[Fraction, ...]]]:
+    """By layer: exact lower and upper ends, and both rounded outward to 24 bits, term by term in fractions."""
+    zero, result = Fraction(0), []
+    ranges = [(Fraction(0), Fraction(1))] * layers[0].in_size
+    for k, layer in enumerate(layers, start=1):
+        ends = []
+        for row in layer.rows:
+            terms = [sorted((w * low, w * high)) for w, (low, high) in zip(row, ranges, strict=False)]
+            ends.append((row[-1] + sum(t[0] for t in terms), row[-1] + sum(t[1] for t in terms)))
+        low, high = [floor_to_bits(e[0]) for e in ends], [ceil_to_bits(e[1]) for e in ends]
+        for i in range(layer.size):
+            sign = facts.get((k, i), 0)
+            low[i] = max(low[i], zero) if sign > 0 else low[i]
+            high[i] = min(high[i], zero) if sign < 0 else high[i]
+        result.append([tuple(e[0] for e in ends), tuple(e[1] for e in ends), tuple(low), tuple(high)])
+        ranges = [(max(a, zero), max(b, zero)) for a, b in zip(low, high, strict=True)]
+    return result
+
+
+@quiet
+@given(st.one_of(networks(), skip_networks()), st.data())
+def test_root_bounds_are_those_of_fractions_to_the_bit(network: Network, data: st.DataObject) -> None:
+    layers = chain_form(network, *data.draw(boxes(network.input_size)))
+    neurons = [(k, i) for k, layer in enumerate(layers, start=1) for i in range(layer.size)]
+    facts = data.draw(st.dictionaries(st.sampled_from(neurons), st.sampled_from([-1, 1])))
+    bounds, slow = root_bounds(layers, facts), slow_root_bounds(layers, facts)
+    assert list(bounds.exact_lower) == [layer[0] for layer in slow]
+    assert list(bounds.exact_upper) == [layer[1] for layer in slow]
+    assert list(map(Fraction, bounds.lower.tolist())) == [v for layer in slow for v in layer[2]]
+    assert list(map(Fraction, bounds.upper.tolist())) == [v for layer in slow for v in layer[3]]
+
+
+def fresh_copy(network: Network) -> Network:
+    """The same network as other objects: nothing is remembered about it."""
+    affines = [Affine(a.terms, a.bias, a.exact_bias) for a in (*network.layers, network.output)]
+    return Network(network.input_size, tuple(affines[:-1]), affines[-1])
+
+
+@quiet
+@given(st.one_of(networks(), skip_networks()), st.data())
+def test_what_is_kept_from_other_boxes_changes_no_bit(network: Network, data: st.DataObject) -> None:
+    for _ in range(2):
+        quantise(network, *data.draw(boxes(network.input_size)))
+    box = data.draw(boxes(network.input_size))
+    again, fresh = quantise(network, *box), quantise(fresh_copy(network), *box)
+    for one, other in zip(again.kernel, fresh.kernel, strict=True):
+        assert one.dtype == other.dtype
+        assert one.tobytes() == other.tobytes()
+    assert [layer.rows for layer in again.layers] == [layer.rows for layer in fresh.layers]
+    assert again.bounds.lower.tobytes() == fresh.bounds.lower.tobytes()
+    assert again.bounds.upper.tobytes() == fresh.bounds.upper.tobytes()
+
+
+def test_layers_that_do_not_read_the_input_are_kept() -> None:
+    network = random_network([2, 4, 3, 1], 0)
+    first, second = (chain_form(network, (Fraction(0),) * 2, (Fraction(n),) * 2) for n in (1, 2))
+    assert first[0] is not second[0]
+    assert first[1] is second[1]
 
 
 def test_interval_rule_is_exact_on_the_first_layer() -> None:

@@ -146,7 +146,7 @@ class Twins:
         """Visits the first waiting node in both and compares what comes out."""
         node, slot = self.waiting.pop(0)
         (expected,), (found,) = self.plain.visit([(node, symbol)]), self.fast.visit([(slot, symbol)])
-        assert (found.fault, found.claim) == (expected.fault, expected.claim)
+        assert (found.fault, found.goal) == (expected.fault, expected.goal)
         for pair in zip(expected.children or (), found.children or (), strict=True):
             assert self.fast_state(pair[1]) == self.plain_state(pair[0])
             self.waiting.append(pair)

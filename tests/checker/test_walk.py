@@ -67,7 +67,7 @@ def test_each_tampered_symbol_is_refused_with_the_same_words(seed: int, fast: bo
         tree = Tree(tuple(arguments[2]), 2, 0, len(changed), b"")  # type: ignore[arg-type]
         own = FastArithmetic(*arguments, bounds) if compiled else PythonArithmetic(*arguments)  # type: ignore[arg-type]
         try:
-            walk_tree(tree, changed, own, bounds, "tree", lambda *_: None)  # type: ignore[arg-type, type-var]
+            walk_tree(tree.claims, changed, own, bounds, "tree", lambda *_: None)  # type: ignore[arg-type, type-var]
         except Refusal as refusal:
             return f"{refusal.step} {refusal.reason}"
         return "accepted"
@@ -86,6 +86,6 @@ def test_progress_reaches_the_end() -> None:
     arguments, symbols, bounds = random_tree(5)
     said: list[tuple[str, float | None]] = []
     tree = Tree(tuple(arguments[2]), 2, 0, len(symbols), b"")  # type: ignore[arg-type]
-    walk_tree(tree, symbols, PythonArithmetic(*arguments), bounds, "tree", lambda *a: said.append(a))  # type: ignore[arg-type]
+    walk_tree(tree.claims, symbols, PythonArithmetic(*arguments), bounds, "tree", lambda *a: said.append(a))  # type: ignore[arg-type]
     assert said[-1] == (f"tree: {len(symbols)} of {len(symbols)} nodes", 1.0)
     assert np.all(np.diff([share for _, share in said]) > 0)

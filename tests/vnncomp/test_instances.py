@@ -153,3 +153,11 @@ def test_public_benchmarks_are_read_whole(data_dir: Path, name: str, count: int)
 def test_the_public_equivalence_instance_has_two_networks(data_dir: Path) -> None:
     (instance,) = read_benchmark(data_dir / "equivalence" / "acasxu_perturbed_2026").instances
     assert list(instance.networks) == ["f", "g"]
+
+
+def test_a_consensus_without_a_majority_is_none(tmp_path: Path) -> None:
+    (tmp_path / "instances.csv").write_text("a.onnx,p.vnnlib,10\nb.onnx,p.vnnlib,10\n")
+    lines = ["onnx,vnnlib,consensus,n_agree,n_dissent", "a.onnx,p.vnnlib,unsat,1,1", "b.onnx,p.vnnlib,unsat,2,1"]
+    (tmp_path / "ground_truth.csv").write_text("\n".join(lines) + "\n")
+    benchmark = read_benchmark(tmp_path)
+    assert [benchmark.truth_of(i) for i in benchmark.instances] == [None, Status.UNSAT]

@@ -41,11 +41,16 @@ class ContradictoryBoundsError(RuntimeError):
 class Goal:
     """Target rows s z of one layer, of which is to be shown that they are not all negative at once.
 
-    targets : (layer from 1, neuron, sign s) of each row. closed : whether a row that is 0 counts as negative.
+    targets : (layer from 1, neuron, sign s) of each row. closed : whether a row that is 0 counts as negative. ValueError without
+    targets, and where they are of several layers: the kernels read what they are told to.
     """
 
     targets: tuple[Claim, ...]
     closed: bool = False
+
+    def __post_init__(self) -> None:
+        if len({layer for layer, _, _ in self.targets}) != 1:
+            raise ValueError("a goal needs targets, all of one layer")
 
     @staticmethod
     def of(claim: Claim) -> Goal:
@@ -151,7 +156,7 @@ def evaluate(network: QuantisedNetwork, batch: SubDomains, goals: Sequence[Goal]
         np.full((size, count), -np.inf),
         np.zeros((size, count, n)),
     )
-    evaluate_batch(network.kernel, work, workers)
+    evaluate_batch(network.kernel, work, min(workers, size))  # each worker makes its own buffers
     if (work.split == CONTRADICTION).any():
         raise ContradictoryBoundsError("contradictory bounds on a sub-domain that is not empty")
     units = np.ldexp(1.0, -network.kernel.grids[[goal.layer for goal in goals]].astype(np.int32))

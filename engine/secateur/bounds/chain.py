@@ -7,20 +7,34 @@ checker then know one shape of network only. All matrices are exact.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
+from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from secateur.network import Network
-from secateur.network.exact import ExactArray, Objects
+from secateur.bounds.columns import Columns, columns_of
+from secateur.network import Dense, Network
+from secateur.network.exact import ExactArray
 from secateur.network.model import Affine, Term
 
 __all__ = ["ChainLayer", "chain_form"]
 
 Box = tuple[ExactArray, ExactArray]
+
+_MOST_KEPT = 1 << 18
+"""Entries of a matrix up to which it is kept for the next box; building larger ones is little beside working with them."""
+
+
+class IntegerParts(NamedTuple):
+    """A matrix [W | b] == [rows | biases] / denominator, in Python integers; magnitudes : |rows|."""
+
+    rows: list[list[int]]
+    magnitudes: list[list[int]]
+    biases: list[int]
+    denominator: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,9 +60,35 @@ class ChainLayer:
         return [values[i * width : (i + 1) * width] for i in range(self.size)]
 
     @cached_property
-    def integers(self) -> tuple[Objects, int]:
-        """Python integers n, shaped as the matrix, and d > 0 with matrix == n / d."""
-        return self.matrix.integers()
+    def parts(self) -> IntegerParts:
+        """The matrix in integers, for interval arithmetic."""
+        numerators, denominator = self.matrix.integers()
+        rows = numerators[:, :-1].tolist()
+        return IntegerParts(rows, [[abs(w) for w in row] for row in rows], numerators[:, -1].tolist(), denominator)
+
+    @cached_property
+    def columns(self) -> Columns:
+        """The matrix as the kernels read it; InputError where its weights exceed their range."""
+        return columns_of(self.matrix)
+
+
+class _Kept(NamedTuple):
+    """What depends on an affine function alone, not on a box: the terms that it reads, and the layers it became by their place."""
+
+    read: tuple[Term, ...]
+    layers: dict[_Place, ChainLayer]
+
+
+class _Place(NamedTuple):
+    """Where a layer's sources lie in the layer before, of that many neurons, and which of its columns are carried on."""
+
+    position: tuple[tuple[int, int], ...]
+    columns: tuple[int, ...]
+    width: int
+
+
+_kept: WeakKeyDictionary[Affine, _Kept] = WeakKeyDictionary()
+"""A memory of pure results, as long as their networks live: one network is asked about many boxes."""
 
 
 def chain_form(network: Network, lower: tuple[Fraction, ...], upper: tuple[Fraction, ...]) -> tuple[ChainLayer, ...]:
@@ -67,46 +107,73 @@ def chain_form(network: Network, lower: tuple[Fraction, ...], upper: tuple[Fract
     for k, affine in enumerate(network.layers, start=1):
         carried = [s for s in sorted(position) if last_reader[s] > k]
         columns = [position[s] + i for s in carried for i in range(sizes[s])]
-        size = affine.size + len(columns)
-        matrix = _own_part(affine, position, box, (size, width + 1))
-        if columns:
-            at = (affine.size + np.arange(len(columns)), np.array(columns))
-            matrix = matrix + ExactArray(np.ones(len(columns))).placed((size, width + 1), at)
+        layers.append(_layer(affine, _Place(tuple(sorted(position.items())), tuple(columns), width), box))
         starts = np.cumsum([affine.size, *(sizes[s] for s in carried)])
-        layers.append(ChainLayer(matrix, affine.size))
-        position, width = {k: 0} | {s: int(start) for s, start in zip(carried, starts, strict=False)}, size
+        position, width = {k: 0} | {s: int(start) for s, start in zip(carried, starts, strict=False)}, layers[-1].size
     return tuple(layers)
+
+
+def _layer(affine: Affine, place: _Place, box: Box) -> ChainLayer:
+    kept = _kept_of(affine)
+    layer = kept.layers.get(place)
+    if layer is not None:
+        return layer
+    size = affine.size + len(place.columns)
+    matrix = _own_part(affine, dict(place.position), box, (size, place.width + 1))
+    if place.columns:
+        at = (affine.size + np.arange(len(place.columns)), np.array(place.columns))
+        matrix = matrix + ExactArray(np.ones(len(place.columns))).placed((size, place.width + 1), at)
+    layer = ChainLayer(matrix, affine.size)
+    if all(term.source != 0 for term in kept.read) and matrix.size <= _MOST_KEPT:
+        kept.layers[place] = layer
+    return layer
 
 
 def _last_readers(network: Network) -> list[int]:
     last = [0] * (len(network.layers) + 1)
     for k, affine in enumerate(network.layers, start=1):
-        for term in _read(affine):
+        for term in _kept_of(affine).read:
             last[term.source] = k
     return last
 
 
-def _read(affine: Affine) -> list[Term]:
-    """The terms with a coefficient other than zero."""
-    return [t for t in affine.terms if t.map.dense().weight.any() or t.map.dense().exact is not None]
+def _kept_of(affine: Affine) -> _Kept:
+    kept = _kept.get(affine)
+    if kept is None:
+        kept = _kept[affine] = _Kept(tuple(t for t in affine.terms if _has_coefficients(t.map.dense())), {})
+    return kept
+
+
+def _has_coefficients(matrix: Dense) -> bool:
+    return matrix.exact is not None or bool(matrix.weight.any())
 
 
 def _own_part(affine: Affine, position: dict[int, int], box: Box, shape: tuple[int, int]) -> ExactArray:
     """The neurons' own rows, within zeros of the layer's shape."""
     bias = ExactArray.of_fractions(list(affine.rational_bias()), (affine.size, 1))
-    parts: list[tuple[ExactArray, Sequence[int]]] = []
-    for term in _read(affine):
+    parts: dict[int, ExactArray] = {}
+    for term in _kept_of(affine).read:
         weights = term.map.dense().array()
-        start = position[term.source]
-        columns: Sequence[int] = range(start, start + weights.shape[1])
         if term.source == 0:
             lower, widths = box
             bias = bias + weights @ lower
             weights = weights * widths
-        parts.append((weights, columns))
-    parts.append((bias, [shape[1] - 1]))
-    rows = np.arange(affine.size)[:, None]
-    total = ExactArray.full(shape)
-    for array, places in parts:
-        total = total + array.placed(shape, (rows, np.asarray(places)[None, :]))
-    return total
+        start = position[term.source]
+        parts[start] = parts[start] + weights if start in parts else weights
+    parts[shape[1] - 1] = bias
+    return _assembled(parts, shape)
+
+
+def _assembled(parts: dict[int, ExactArray], shape: tuple[int, int]) -> ExactArray:
+    """The parts, whose first columns are given, side by side within zeros; they do not overlap, so nothing is computed."""
+    floats = np.zeros(shape)
+    for start, part in parts.items():
+        floats[: part.shape[0], start : start + part.shape[1]] = part.floats
+    if all(part.rationals is None for part in parts.values()):
+        return ExactArray(floats + 0.0)  # never -0.0
+    rationals = np.full(shape, Fraction(0), dtype=object)
+    for start, part in parts.items():
+        entries = np.empty(part.size, dtype=object)
+        entries[:] = part.fractions()
+        rationals[: part.shape[0], start : start + part.shape[1]] = entries.reshape(part.shape)
+    return ExactArray(floats + 0.0, rationals)

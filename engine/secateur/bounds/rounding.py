@@ -35,6 +35,7 @@ __all__ = [
     "VOID",
     "binary_exponent",
     "ceil_to_bits",
+    "floor_ratio",
     "floor_to_bits",
 ]
 
@@ -50,7 +51,11 @@ VOID = 2.0**46
 
 def binary_exponent(value: Fraction) -> int:
     """The integer E with 2**(E - 1) <= |value| < 2**E, for a value other than zero."""
-    numerator, denominator = abs(value.numerator), value.denominator
+    return _exponent_of(abs(value.numerator), value.denominator)
+
+
+def _exponent_of(numerator: int, denominator: int) -> int:
+    """The same for a ratio of positive integers."""
     guess = numerator.bit_length() - denominator.bit_length()
     # 2**(guess-1) < |value| < 2**(guess+1): one comparison decides.
     reached = numerator >= denominator << guess if guess >= 0 else numerator << -guess >= denominator
@@ -59,11 +64,18 @@ def binary_exponent(value: Fraction) -> int:
 
 def floor_to_bits(value: Fraction, bits: int = BITS) -> Fraction:
     """The largest number with at most `bits` significant bits that is not above `value`."""
-    if not value:
-        return Fraction(0)
-    shift = bits - binary_exponent(value)
-    scaled = value * Fraction(2) ** shift
-    return Fraction(scaled.numerator // scaled.denominator) / Fraction(2) ** shift
+    integer, shift = floor_ratio(value.numerator, value.denominator, bits)
+    return Fraction(integer, 1 << shift)
+
+
+def floor_ratio(numerator: int, denominator: int, bits: int = BITS) -> tuple[int, int]:
+    """The same for a ratio with a positive denominator, reduced or not: integers q and s >= 0 that stand for q 2**-s."""
+    if not numerator:
+        return 0, 0
+    shift = bits - _exponent_of(abs(numerator), denominator)
+    if shift >= 0:
+        return (numerator << shift) // denominator, shift
+    return (numerator // (denominator << -shift)) << -shift, 0
 
 
 def ceil_to_bits(value: Fraction, bits: int = BITS) -> Fraction:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import cache
 
 import numpy as np
 
@@ -13,8 +14,9 @@ from secateur.network import Affine, Dense, Network, Term
 __all__ = ["set_threads", "warmup"]
 
 
+@cache
 def warmup() -> None:
-    """Compile (or load from numba's cache) every kernel, by proving a claim about a network of one neuron."""
+    """Compile (or load from numba's cache) every kernel, once in a process: proves a claim about a network of one neuron."""
     layer = Affine((Term(0, Dense(np.array([[1.0]]))),), np.array([-2.0]))
     output = Affine((Term(1, Dense(np.array([[1.0]]))),), np.array([0.0]))
     network = quantise(Network(1, (layer,), output), (Fraction(0),), (Fraction(1),))

@@ -1,4 +1,4 @@
-"""Writing a certificate: the container of FORMAT.md, section 1.
+"""Writing certificates: the containers of FORMAT.md, sections 1 and 8.
 
 Nothing is decided here. The evidence comes from the search, the digests from the bytes that were read and written.
 """
@@ -14,17 +14,18 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from secateur.bounds import Claim, quantise
 from secateur.network import Network
-from secateur.search import PhaseEvidence, ProvenTree
+from secateur.search import PartProof, PhaseEvidence
 from secateur.specification import Domain
 
-__all__ = ["FileReference", "certificate_bytes", "interval_evidence"]
+__all__ = ["FileReference", "certificate_bytes", "interval_evidence", "refutation_bytes", "satisfaction_bytes"]
 
 _MAGIC = b"SECATEUR1\n"
-_BYTE_SYMBOLS = 254
-"""Inputs up to which a symbol takes one byte."""
+_LAST_BYTE = 254
+"""The largest symbol that tells a stream to take one byte for each."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def certificate_bytes(
     match: Sequence[tuple[int, int, int, int]] = (),
 ) -> bytes:
     """The certificate that max |N - N'| <= tolerance on the domain; `match` as in FORMAT.md, section 7."""
-    streams = [_stream(t, input_size) for e in (evidence, reduced_evidence) for t in e.trees]
+    streams = [_stream(t.symbols, input_size) for e in (evidence, reduced_evidence) for t in e.trees]
     header: dict[str, Any] = {
         "format": "secateur-certificate",
         "version": 1,
@@ -64,6 +65,46 @@ def certificate_bytes(
     }
     if match:
         header["match"] = [list(m) for m in match]
+    return _container(header, streams)
+
+
+def refutation_bytes(
+    *, producer: str, network: FileReference, query: FileReference, input_size: int, proofs: Sequence[PartProof]
+) -> bytes:
+    """The certificate that no point satisfies a query (FORMAT.md, section 8)."""
+    streams = [_stream(p.symbols, input_size + 1) for p in proofs]
+    parts = [
+        {
+            "disjuncts": p.disjuncts,
+            "grid": list(p.grids),
+            "steps": p.steps,
+            "nodes": len(p.symbols),
+            "trusted": p.trusted,
+            "bytes": len(s),
+        }
+        for p, s in zip(proofs, streams, strict=True)
+    ]
+    return _container(_query_header(producer, {"kind": "unsat"}, network, query) | {"parts": parts}, streams)
+
+
+def satisfaction_bytes(*, producer: str, network: FileReference, query: FileReference, point: Sequence[Fraction]) -> bytes:
+    """The certificate that a point satisfies a query (FORMAT.md, section 8)."""
+    claim = {"kind": "sat", "point": [str(x) for x in point]}
+    return _container(_query_header(producer, claim, network, query), [])
+
+
+def _query_header(producer: str, claim: dict[str, Any], network: FileReference, query: FileReference) -> dict[str, Any]:
+    return {
+        "format": "secateur-certificate",
+        "version": 1,
+        "producer": producer,
+        "claim": claim,
+        "network": {"file": network.file, "sha256": network.sha256},
+        "query": {"file": query.file, "sha256": query.sha256},
+    }
+
+
+def _container(header: dict[str, Any], streams: Sequence[bytes]) -> bytes:
     text = json.dumps(header, separators=(",", ":")).encode()
     return b"".join([_MAGIC, struct.pack("<Q", len(text)), text, *streams])
 
@@ -96,6 +137,6 @@ def _facts(evidence: PhaseEvidence, streams: Sequence[bytes]) -> dict[str, Any]:
     }
 
 
-def _stream(tree: ProvenTree, input_size: int) -> bytes:
-    symbols = tree.symbols.astype(np.uint8 if input_size <= _BYTE_SYMBOLS else np.dtype("<u2"))
-    return zlib.compress(symbols.tobytes(), level=9)
+def _stream(symbols: NDArray[np.uint16], last: int) -> bytes:
+    """Symbols up to `last`, compressed."""
+    return zlib.compress(symbols.astype(np.uint8 if last <= _LAST_BYTE else np.dtype("<u2")).tobytes(), level=9)

@@ -2,66 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from secateur.checker.chain import Chain, chain_form
-from secateur.checker.container import (
-    Certificate,
-    Claim,
-    Facts,
-    FileReference,
-    Tree,
-    read_certificate,
-    symbols,
-)
+from secateur.checker.container import Certificate, Claim, Facts, Tree, read_certificate, symbols
 from secateur.checker.domain import Domain, read_domain
+from secateur.checker.files import read_file, referenced
 from secateur.checker.lowering import Network, lower
-from secateur.checker.nodes import OutOfRange
-from secateur.checker.python_arithmetic import PythonArithmetic
+from secateur.checker.query_claim import GivenFiles, check_query
 from secateur.checker.refusal import CheckInputError, Refusal
+from secateur.checker.replay import Proof, available, replay
 from secateur.checker.root import RootBounds, check_interval_rule
 from secateur.checker.simulation import Statement, check_agreement
-from secateur.checker.walk import walk_tree
+from secateur.checker.verdict import Accepted, Counts, Progress, Refused, stated
 
 __all__ = ["Accepted", "Counts", "Refused", "check"]
 
 CERTIFICATE_NAME = "certificate.secateur"
-Progress = Callable[[str, float | None], None]
-
-
-@dataclass(frozen=True)
-class Counts:
-    """How much was verified: neurons of the original network, and tree nodes of both."""
-
-    inactive: int
-    active: int
-    nodes: int
-
-
-@dataclass(frozen=True)
-class Accepted:
-    """The statement that holds, in words, and the claims in it that rest on a solver's word alone."""
-
-    statement: str
-    counts: Counts
-    trusted: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Refused:
-    """The rule that was not kept, where, and why."""
-
-    rule: str
-    step: str
-    reason: str
-
-    def __str__(self) -> str:
-        return f"Refused: {self.rule}, {self.step}: {self.reason}" if self.step else f"Refused: {self.rule}: {self.reason}"
 
 
 @dataclass(frozen=True)
@@ -74,34 +34,13 @@ class _Inputs:
     names: dict[str, str]
 
 
-def _read(path: Path, what: str) -> bytes:
-    try:
-        return path.read_bytes()
-    except (OSError, ValueError) as error:
-        detail = error.strerror if isinstance(error, OSError) else None
-        raise CheckInputError(f"{path}: the {what} cannot be read: {detail or error}") from None
-
-
-def _referenced(what: str, reference: FileReference, folder: Path, given: str | Path | None) -> bytes:
-    """The bytes of a file that the certificate names, or of the one given in its place; the hash must agree."""
-    if given is None and PurePosixPath(reference.file).is_absolute():
-        raise Refusal("header", f"{what}.file", "a path relative to the certificate is needed")
-    path = folder / reference.file if given is None else Path(given)
-    data = _read(path, "domain" if what == "domain" else f"{what} network")
-    if hashlib.sha256(data).hexdigest() != reference.sha256:
-        raise Refusal("hash", what, f"{path.name} is not the file that was certified")
-    return data
-
-
-def _read_inputs(path: Path, original: str | Path | None, reduced: str | Path | None) -> _Inputs:
-    path = path / CERTIFICATE_NAME if path.is_dir() else path
-    certificate = read_certificate(_read(path, "certificate"))
+def _read_inputs(certificate: Certificate, folder: Path, original: str | Path | None, reduced: str | Path | None) -> _Inputs:
     references = {"original": certificate.original, "reduced": certificate.reduced}
     given = {"original": original, "reduced": reduced}
-    domain = read_domain(_referenced("domain", certificate.domain, path.parent, None))
+    domain = read_domain(referenced("domain", "domain", certificate.domain, folder, None))
     networks = {}
     for side, reference in references.items():
-        data = _referenced(side, reference, path.parent, given[side])
+        data = referenced(f"{side} network", side, reference, folder, given[side])
         try:
             networks[side] = lower(data)
         except Refusal as refusal:
@@ -159,26 +98,8 @@ class _Establisher:
         depth = max((claim.layer for claim in tree.claims), default=0)
         root = self._root_of(tree, step)
         bounds = [root.bounds(k) for k in range(1, depth + 1)]
-        own = (self.chain, self.facts.grid, tree.claims, tree.steps)
-        if self.arithmetic == "fast":
-            from secateur.checker.fast_arithmetic import FastArithmetic  # needs numpy and numba
-
-            try:
-                return walk_tree(tree, stream, FastArithmetic(*own, bounds), bounds, step, self.progress)
-            except OutOfRange:
-                self.progress(f"{step}: out of the range of the fast arithmetic; checking it exactly", None)
-        return walk_tree(tree, stream, PythonArithmetic(*own), bounds, step, self.progress)
-
-
-def _available(arithmetic: str) -> str:
-    """The arithmetic that will be used: the fast one only where numpy and numba can be imported."""
-    if arithmetic == "fast":
-        try:
-            import numba  # noqa: F401 - only asks whether it is there
-            import numpy  # noqa: F401, ICN001
-        except ImportError:
-            return "exact"
-    return arithmetic
+        proof = Proof(self.chain, self.facts.grid, tree.claims, tree.steps, stream, None, bounds, step)
+        replay(proof, self.arithmetic, self.progress)
 
 
 def _phases(inputs: _Inputs) -> tuple[int, int]:
@@ -191,20 +112,17 @@ def _phases(inputs: _Inputs) -> tuple[int, int]:
 def _statement(inputs: _Inputs, counts: Counts, arithmetic: str, trusted: tuple[str, ...]) -> str:
     certificate, names = inputs.certificate, inputs.names
     relation = "= 0" if certificate.tolerance == 0 else f"<= {certificate.tolerance}"
-    verified = "Verified, given the trusted facts named below" if trusted else "Verified"
     plural = "" if len(inputs.domain.lower) == 1 else "s"
-    text = (
-        f"{verified}: for all x in D, max |N(x) - N'(x)| {relation}, where "
+    claim = (
+        f"for all x in D, max |N(x) - N'(x)| {relation}, where "
         f"N = {names['original']} (sha256 {certificate.original.sha256}), "
         f"N' = {names['reduced']} (sha256 {certificate.reduced.sha256}), "
         f"D = the box of {len(inputs.domain.lower)} input{plural} in {PurePosixPath(certificate.domain.file).name} "
         f"(sha256 {certificate.domain.sha256}); "
         f"{counts.inactive} neurons proven inactive, {counts.active} active; "
-        f"{counts.nodes:,} tree nodes replayed in {arithmetic} integer arithmetic."
+        f"{counts.nodes:,} tree nodes replayed in {arithmetic} integer arithmetic"
     )
-    if trusted:
-        text += f" Trusted, not verified: {'; '.join(trusted)}."
-    return text
+    return stated(claim, trusted)
 
 
 def _trusted(facts: dict[str, Facts], strict: bool) -> tuple[str, ...]:
@@ -245,11 +163,26 @@ def _silent(_: str, __: float | None) -> None:
     """Progress that nobody asked for."""
 
 
+def _check(
+    path: Path, given: GivenFiles, reduced: str | Path | None, strict: bool, arithmetic: str, progress: Progress
+) -> Accepted:
+    path = path / CERTIFICATE_NAME if path.is_dir() else path
+    certificate = read_certificate(read_file(path, "certificate"))
+    if isinstance(certificate, Certificate):
+        if given.query is not None:
+            raise CheckInputError(f"{path} is about two networks and a box: no query can be given")
+        return _accept(_read_inputs(certificate, path.parent, given.network, reduced), strict, arithmetic, progress)
+    if reduced is not None:
+        raise CheckInputError(f"{path} is about one network and a query: no reduced network can be given")
+    return check_query(certificate, path.parent, given, strict, arithmetic, progress)
+
+
 def check(
     path: str | Path,
     *,
     original: str | Path | None = None,
     reduced: str | Path | None = None,
+    query: str | Path | None = None,
     strict: bool = False,
     arithmetic: Literal["fast", "exact"] = "fast",
     progress: Progress | None = None,
@@ -259,20 +192,21 @@ def check(
     Parameters
     ----------
     path : the certificate, or the folder that contains `certificate.secateur`.
-    original, reduced : ONNX files to use in place of those that the certificate names; the hashes must agree.
-    strict : refuse claims that rest on a solver's word.
+    original, reduced, query : files to use in place of those that the certificate names (`original`: the network that it is
+        about); the hashes must agree. A certificate about a query has no reduced network, any other no query.
+    strict : refuse what rests on a solver's word.
     arithmetic : "fast" (compiled; exact integers in doubles) or "exact" (plain Python integers). Without numpy or
         numba the exact one is used.
     progress : called with a line of text and the share of the present tree that is done, often.
 
     Raises
     ------
-    CheckInputError : a file cannot be read. Everything else that is wrong is a `Refused`.
+    CheckInputError : a file cannot be read, or is given for a claim that is not about it. Everything else that is wrong is a
+        `Refused`.
     """
     if arithmetic not in ("fast", "exact"):
         raise CheckInputError(f"the arithmetic is 'fast' or 'exact', not {arithmetic!r}")
     try:
-        inputs = _read_inputs(Path(path), original, reduced)
-        return _accept(inputs, strict, _available(arithmetic), progress or _silent)
+        return _check(Path(path), GivenFiles(original, query), reduced, strict, available(arithmetic), progress or _silent)
     except Refusal as refusal:
         return Refused(refusal.rule, refusal.step, refusal.reason)

@@ -34,9 +34,10 @@ def _parser() -> argparse.ArgumentParser:
         description="Checks that a certificate proves its claim, independently of the engine.",
     )
     parser.add_argument("path", help="the certificate, or the folder that contains certificate.secateur")
-    parser.add_argument("--original", metavar="FILE", help="the original network, if it has moved")
+    parser.add_argument("--original", metavar="FILE", help="the (original) network, if it has moved")
+    parser.add_argument("--query", metavar="FILE", help="the VNN-LIB query, if it has moved")
     parser.add_argument("--reduced", metavar="FILE", help="the reduced network, if it has moved")
-    parser.add_argument("--strict", action="store_true", help="refuse claims that rest on a solver's word")
+    parser.add_argument("--strict", action="store_true", help="refuse what rests on a solver's word")
     parser.add_argument(
         "--arithmetic",
         choices=("fast", "exact"),
@@ -57,6 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             given.path,
             original=given.original,
             reduced=given.reduced,
+            query=given.query,
             strict=given.strict,
             arithmetic=given.arithmetic,
             progress=_Lines(),

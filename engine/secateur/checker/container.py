@@ -1,4 +1,4 @@
-"""The certificate file: header, schema, and the compressed streams of the trees (section 1 of the format).
+"""The certificate file: header, schema, and the compressed streams of the trees (sections 1 and 8 of the format).
 
 Nothing here is believed: sizes are checked before memory is taken, unknown or repeated keys are refused, and every
 stream must decompress to exactly the number of symbols that the header announces.
@@ -14,7 +14,7 @@ from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, Literal
 
 from secateur.checker.domain import unique_keys
 from secateur.checker.exact import parse_rational
@@ -25,6 +25,8 @@ __all__ = [
     "Claim",
     "Facts",
     "FileReference",
+    "Part",
+    "QueryCertificate",
     "SolverFact",
     "Tree",
     "read_certificate",
@@ -48,9 +50,17 @@ class Claim:
     phase: str
 
     @property
-    def sign(self) -> int:
-        """s such that the claim says s z >= 0."""
-        return 1 if self.phase == "active" else -1
+    def targets(self) -> tuple[tuple[int, int]]:
+        """(neuron, s) such that the claim says s z >= 0: a goal with one target."""
+        return ((self.neuron, 1 if self.phase == "active" else -1),)
+
+    @property
+    def threshold(self) -> int:
+        return 0
+
+    @property
+    def kind(self) -> Literal["claim"]:
+        return "claim"
 
     def __str__(self) -> str:
         return f"neuron {self.neuron} of layer {self.layer} {self.phase}"
@@ -64,6 +74,18 @@ class Tree:
     steps: int
     uses: int
     nodes: int
+    stream: bytes
+
+
+@dataclass(frozen=True)
+class Part:
+    """Consecutive disjuncts of a query that share one box, and the tree that refutes them; `trusted` of its leaves do not."""
+
+    disjuncts: int
+    grid: tuple[int, ...]
+    steps: int
+    nodes: int
+    trusted: int
     stream: bytes
 
 
@@ -111,6 +133,17 @@ class Certificate:
     domain: FileReference
     facts: dict[str, Facts]
     match: tuple[tuple[int, int, int, int], ...]
+
+
+@dataclass(frozen=True)
+class QueryCertificate:
+    """The content of a certificate about a query: trees that refute it, or a point that satisfies it (then no parts)."""
+
+    producer: str
+    point: tuple[Fraction, ...] | None
+    network: FileReference
+    query: FileReference
+    parts: tuple[Part, ...]
 
 
 def _bad(where: str, reason: str) -> Refusal:
@@ -167,12 +200,17 @@ def _reference(value: Any, where: str) -> FileReference:
 
 def _tolerance(value: Any) -> Fraction:
     value = _object(value, "claim", "kind tolerance")
-    if value["kind"] != "agree":
-        raise _bad("claim.kind", "only claims of the kind 'agree' are known")
     tolerance = parse_rational(value["tolerance"]) if isinstance(value["tolerance"], str) else None
     if tolerance is None or tolerance < 0:
         raise _bad("claim.tolerance", "a rational number >= 0 is needed")
     return tolerance
+
+
+def _coordinate(value: Any, where: str) -> Fraction:
+    number = parse_rational(value) if isinstance(value, str) else None
+    if number is None:
+        raise _bad(where, "a rational number is needed")
+    return number
 
 
 class _Streams:
@@ -186,22 +224,39 @@ class _Streams:
         claims = _list(value["claims"], f"{where}.claims", _claim)
         steps = _integer(value["steps"], f"{where}.steps", 0, MAX_STEPS)
         uses = _integer(value["uses"], f"{where}.uses", 0, MAX_INTEGER)
+        return Tree(claims, steps, uses, *self._nodes(value, where))
+
+    def part(self, value: Any, where: str) -> Part:
+        value = _object(value, where, "disjuncts grid steps nodes trusted bytes")
+        disjuncts = _integer(value["disjuncts"], f"{where}.disjuncts", 1, MAX_INTEGER)
+        grid = _grid(value["grid"], f"{where}.grid")
+        steps = _integer(value["steps"], f"{where}.steps", 0, MAX_STEPS)
+        trusted = _integer(value["trusted"], f"{where}.trusted", 0, MAX_NODES)
+        nodes, stream = self._nodes(value, where)
+        return Part(disjuncts, grid, steps, nodes, trusted, stream)
+
+    def _nodes(self, value: dict[str, Any], where: str) -> tuple[int, bytes]:
+        """How many nodes the next tree has, and its stream."""
         nodes = _integer(value["nodes"], f"{where}.nodes", 1, MAX_NODES)
         length = _integer(value["bytes"], f"{where}.bytes", 1, MAX_INTEGER)
         start, self._at = self._at, self._at + length
         if self._at > len(self._data):
             raise Refusal("container", where, "the file ends inside the stream of this tree")
-        return Tree(claims, steps, uses, nodes, self._data[start : self._at])
+        return nodes, self._data[start : self._at]
 
     def finish(self) -> None:
         if self._at != len(self._data):
             raise Refusal("container", "end", f"{len(self._data) - self._at} bytes follow the last stream")
 
 
+def _grid(value: Any, where: str) -> tuple[int, ...]:
+    return _list(value, where, lambda v, w: _integer(v, w, -MAX_GRID, MAX_GRID))
+
+
 def _facts(value: Any, where: str, streams: _Streams) -> Facts:
     value = _object(value, where, "grid interval trees solver")
     return Facts(
-        _list(value["grid"], f"{where}.grid", lambda v, w: _integer(v, w, -MAX_GRID, MAX_GRID)),
+        _grid(value["grid"], f"{where}.grid"),
         _list(value["interval"], f"{where}.interval", _claim),
         _list(value["trees"], f"{where}.trees", streams.tree),
         _list(value["solver"], f"{where}.solver", _solver),
@@ -234,8 +289,20 @@ def _header(data: bytes) -> tuple[dict[str, Any], bytes]:
         header = json.loads(data[18 : 18 + length].decode("utf-8"), object_pairs_hook=unique_keys)
     except (ValueError, RecursionError) as error:
         raise Refusal("container", "header", f"not valid JSON: {error}") from None
-    keys = "format version producer claim original reduced domain facts"
-    return _object(header, "header", keys, optional="match"), data[18 + length :]
+    if not isinstance(header, dict):
+        raise _bad("header", "an object is needed")
+    return header, data[18 + length :]
+
+
+def _kind(header: dict[str, Any]) -> str:
+    """The kind of claim, which says what the rest of the header looks like; refuses unknown kinds."""
+    claim = header.get("claim")
+    if claim is None:
+        raise _bad("header", "the key 'claim' is missing")
+    kind = claim.get("kind") if isinstance(claim, dict) else None
+    if kind not in ("agree", "unsat", "sat"):
+        raise _bad("claim.kind", "only claims of the kinds 'agree', 'unsat' and 'sat' are known")
+    return str(kind)
 
 
 def _refuse_repeated(claims: list[Claim], where: str) -> None:
@@ -246,12 +313,8 @@ def _refuse_repeated(claims: list[Claim], where: str) -> None:
         seen.add(claim)
 
 
-def read_certificate(data: bytes) -> Certificate:
-    """The certificate in a file's bytes; refuses everything that does not follow the schema to the letter."""
-    header, rest = _header(data)
-    version = header["version"]
-    if header["format"] != "secateur-certificate" or type(version) is not int or version != 1:
-        raise _bad("format", "only version 1 of secateur-certificate is known")
+def _agreement(header: dict[str, Any], rest: bytes) -> Certificate:
+    _object(header, "header", "format version producer claim original reduced domain facts", optional="match")
     tolerance, streams = _tolerance(header["claim"]), _Streams(rest)
     sides = _object(header["facts"], "facts", "original reduced")
     facts = {side: _facts(sides[side], f"facts.{side}", streams) for side in ("original", "reduced")}
@@ -263,9 +326,33 @@ def read_certificate(data: bytes) -> Certificate:
     return Certificate(_text(header["producer"], "producer"), tolerance, original, reduced, domain, facts, match)
 
 
-def symbols(tree: Tree, input_size: int, where: str) -> Sequence[int]:
-    """The symbols of a tree's nodes in preorder; at most the announced number is ever decompressed."""
-    width = 1 if input_size <= 254 else 2
+def _about_query(header: dict[str, Any], rest: bytes, refuted: bool) -> QueryCertificate:
+    keys = "format version producer claim network query"
+    _object(header, "header", f"{keys} parts" if refuted else keys)
+    claim, streams = _object(header["claim"], "claim", "kind" if refuted else "kind point"), _Streams(rest)
+    point = None if refuted else _list(claim["point"], "claim.point", _coordinate)
+    parts = _list(header["parts"], "parts", streams.part) if refuted else ()
+    streams.finish()
+    network, query = (_reference(header[key], key) for key in ("network", "query"))
+    return QueryCertificate(_text(header["producer"], "producer"), point, network, query, parts)
+
+
+def read_certificate(data: bytes) -> Certificate | QueryCertificate:
+    """The certificate in a file's bytes; refuses everything that does not follow the schema to the letter."""
+    header, rest = _header(data)
+    version = header.get("version")
+    if header.get("format") != "secateur-certificate" or type(version) is not int or version != 1:
+        raise _bad("format", "only version 1 of secateur-certificate is known")
+    kind = _kind(header)
+    return _agreement(header, rest) if kind == "agree" else _about_query(header, rest, kind == "unsat")
+
+
+def symbols(tree: Tree | Part, largest: int, where: str) -> Sequence[int]:
+    """The symbols of a tree's nodes in preorder; at most the announced number is ever decompressed.
+
+    `largest` is the largest symbol that the tree may use: it decides how many bytes each takes.
+    """
+    width = 1 if largest <= 254 else 2
     size = tree.nodes * width
     inflater = zlib.decompressobj()
     try:

@@ -10,9 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from secateur.checker.chain import Chain, ChainLayer
-from secateur.checker.container import Claim
 from secateur.checker.fast_kernels import OUT, ROWS, Floats, Integers, Pool, System, Work, prepare_error, visit_all
-from secateur.checker.nodes import FULL, Outcome, OutOfRange
+from secateur.checker.nodes import FULL, Goal, Outcome, OutOfRange
 
 __all__ = ["FastArithmetic"]
 
@@ -42,7 +41,7 @@ def _matrices(layers: Sequence[ChainLayer], width: Integers, by_rows: bool) -> t
     return np.concatenate([*parts, np.zeros(1)]), np.array(starts)
 
 
-def _system(chain: Chain, grid: Sequence[int], claims: Sequence[Claim], steps: int) -> System:
+def _system(chain: Chain, grid: Sequence[int], goals: Sequence[Goal], steps: int) -> System:
     layers, count = chain.layers, len(chain.layers)
     size = np.array([chain.width(h) for h in range(count + 1)])
     width = np.array([_padded(n) for n in size])
@@ -54,17 +53,20 @@ def _system(chain: Chain, grid: Sequence[int], claims: Sequence[Claim], steps: i
         scale[place] = np.ldexp(1.0, -exponents[:-1])
         deltas = np.where(inexact, np.ldexp(1.0, grid[k - 1] + 24 - (exponents + 1)), 0.0)
         delta[place], bias_delta[k] = deltas[:-1], np.ceil(deltas[-1])
+    targets = np.array([target for goal in goals for target in goal.targets], dtype=np.int64)
     rows, row_start = _matrices(layers, width, by_rows=True)
     columns, column_start = _matrices(layers, width, by_rows=False)
     return System(
         size, width, start, np.array([0, *grid]), rows, row_start, columns, column_start, scale,
         np.array([0, *(layer.exponents[-1] for layer in layers)]), delta, bias_delta,
-        np.array([c.layer for c in claims], dtype=np.int64), np.array([c.neuron for c in claims], dtype=np.int64),
-        np.array([c.sign for c in claims], dtype=np.float64), steps,
+        np.array([goal.layer for goal in goals]), np.cumsum([0, *(len(goal.targets) for goal in goals)]),
+        np.array([goal.threshold for goal in goals], dtype=np.float64), targets[:, 0].copy(),
+        targets[:, 1].astype(np.float64), steps,
     )  # fmt: skip
 
 
-def _work(system: System, claims: int) -> Work:
+def _work(system: System) -> Work:
+    goals, inputs, rows = len(system.goal_layer), int(system.size[0]), int(np.diff(system.goal_first).max())
     wide, places, sources = int(system.width.max()), int(system.width.sum()), len(system.size)
 
     def per_source() -> Floats:
@@ -75,22 +77,22 @@ def _work(system: System, claims: int) -> Work:
         np.zeros(ROWS, np.int64), np.zeros(ROWS), np.zeros(ROWS, np.uint8), np.zeros(max(ROWS, wide), np.int64),
         per_source(), per_source(), per_source(), per_source(), per_source(), per_source(),
         np.zeros(places + 4, np.int64), np.zeros(sources, np.int64), np.zeros(sources), np.zeros(sources),
-        per_source(), np.zeros((claims, int(system.size[0]))), np.zeros(claims), np.zeros(claims, np.int64),
-        np.zeros(claims, np.uint8),
+        per_source(), np.zeros(inputs), np.zeros((goals, inputs)), np.zeros((goals, inputs)), np.zeros((rows, inputs)),
+        np.zeros(rows), np.zeros(rows), np.zeros(rows), np.zeros(rows), np.zeros(inputs),
     )  # fmt: skip
     work.total[0] = system.size[0]
     prepare_error(system, work, 0, np.ones(int(system.size[0])))
     return work
 
 
-def _pool(nodes: int, inputs: int, places: int, claims: int) -> Pool:
+def _pool(nodes: int, inputs: int, places: int, goals: int) -> Pool:
     boxes, bounds = (nodes, inputs), (nodes, places)
     return Pool(
         np.zeros(boxes),
         np.zeros(boxes),
         np.zeros(bounds),
         np.zeros(bounds),
-        np.zeros((nodes, claims), np.uint8),
+        np.zeros((nodes, goals), np.uint8),
     )
 
 
@@ -114,21 +116,21 @@ class FastArithmetic:
         self,
         chain: Chain,
         grid: Sequence[int],
-        claims: Sequence[Claim],
+        goals: Sequence[Goal],
         steps: int,
         bounds: Sequence[tuple[list[float], list[float]]],
     ) -> None:
-        if not claims or not _fits(chain, bounds):
+        if not goals or not _fits(chain, bounds):
             raise OutOfRange
         self.input_size = chain.input_size
-        self._deepest = max(claim.layer for claim in claims)
+        self._deepest = max(goal.layer for goal in goals)
         part = Chain(chain.input_size, chain.layers[: self._deepest])  # later layers play no part
-        self._system = _system(part, grid[: self._deepest], claims, steps)
+        self._system = _system(part, grid[: self._deepest], goals, steps)
         threads = min(os.cpu_count() or 1, 64)
-        self._works = [_work(self._system, len(claims)) for _ in range(threads)]
+        self._works = [_work(self._system) for _ in range(threads)]
         self._threads = ThreadPoolExecutor(threads)
         places = int(self._system.width[1:-1].sum())
-        self._shape = (chain.input_size, places, len(claims))
+        self._shape = (chain.input_size, places, len(goals))
         self.pool = _pool(0, *self._shape)
         self._free: list[int] = []
 
@@ -154,7 +156,7 @@ class FastArithmetic:
 
     def visit(self, batch: Sequence[tuple[int, int]]) -> list[Outcome[int]]:
         """Visits nodes with their symbols."""
-        jobs = np.array([(slot, self._take() if symbol else slot, symbol) for slot, symbol in batch])
+        jobs = np.array([(slot, self._take() if self._splits(symbol) else slot, symbol) for slot, symbol in batch])
         results = np.zeros((len(batch), 2), dtype=np.int64)
         step = min(len(self._works), len(batch))
         calls = [
@@ -165,10 +167,14 @@ class FastArithmetic:
             call.result()
         return [self._outcome(*job, *result) for job, result in zip(jobs.tolist(), results.tolist(), strict=True)]
 
-    def _outcome(self, slot: int, spare: int, symbol: int, status: int, claim: int) -> Outcome[int]:
+    def _splits(self, symbol: int) -> bool:
+        """Whether a symbol is that of a split; there are two kinds of leaves."""
+        return 0 < symbol <= self.input_size
+
+    def _outcome(self, slot: int, spare: int, symbol: int, status: int, goal: int) -> Outcome[int]:
         if status == OUT:
             raise OutOfRange
-        if not status and symbol:
+        if not status and self._splits(symbol):
             return Outcome(children=(slot, spare))
         self._free += {slot, spare}
-        return Outcome(status, claim)
+        return Outcome(status, goal)

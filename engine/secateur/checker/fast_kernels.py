@@ -1,10 +1,11 @@
-"""The same rows, refresh, claims, contraction and splits as `python_arithmetic`, compiled, with integers in doubles.
+"""The same rows, refresh, goals, contraction and splits as `python_arithmetic`, compiled, with integers in doubles.
 
 Why doubles are exact here. Every integer below 2^53 is a double, and sums and products of integers are exact while
 they stay below it:
 
 * |mu_j| <= |a_j| <= 2^24 and sum_i |Q_ij| <= 2^28 per column, so every partial sum of mu Q, in any order, is at most
-  2^52; w = sum |mu_j| <= 8192 * 2^24 = 2^37, and D has 16 significant bits, so w D has at most 53.
+  2^52; w = sum |mu_j| <= 8192 * 2^24 = 2^37, and D has 16 significant bits, so w D has at most 53. The weights of a mixed
+  row are at most 2^20.
 * a p, mu l and (a - mu) u are products of 24-bit numbers; factors 2^x only move the exponent.
 * the terms of a row are tested against 2^46 before they are used (the void rule), and at most 31 layers add four of
   them each: |const| < 2^53. Sums of terms of one sign that pass 2^53 stay above it after rounding, so the test is exact;
@@ -14,6 +15,9 @@ they stay below it:
 Where a tree leaves this range, the plain arithmetic takes over. No fastmath, ever.
 Matrices are flat arrays of rows; source h occupies `width[h]` places from `start[h]` in every per-source array, of
 which the first n_h are neurons, the next is the bias column, and the rest is zero.
+
+Numba compiles a kernel again for every type of argument, and an integer literal has a type of its own: `_ZERO` and `_ONE`,
+which have not, stand where one would be passed on.
 """
 
 from __future__ import annotations
@@ -26,7 +30,16 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from secateur.checker.nodes import CONTRADICTION, LEAF_OPEN, LIMIT, SPLIT_CLOSED, TOO_NARROW, VOID
+from secateur.checker.nodes import (
+    CONTRADICTION,
+    LEAF_OPEN,
+    LIMIT,
+    MIXED_EXPONENT,
+    SPLIT_CLOSED,
+    TOO_NARROW,
+    TRUSTED_CLOSED,
+    VOID,
+)
 
 __all__ = ["MAX_EXPONENT", "OUT", "ROWS", "Floats", "Integers", "Pool", "System", "Work", "prepare_error", "visit_all"]
 
@@ -37,10 +50,12 @@ _Factors = tuple[Floats, Floats, Floats, Floats]  # rise, fall, lower, upper of 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 OUT = 9  # the status of a node whose numbers leave the exact range
-MAX_EXPONENT = 400  # of a row
+_OPEN, _CLOSED, _UNMIXED = 0, 1, 2  # of a goal; the last: still open, and its rows cannot be mixed
+MAX_EXPONENT = 400  # of a row; far below the exponents that keep a row from cutting or being mixed (section 8)
 ROWS = 64  # rows propagated together; even
-_VOID, _LIMIT = float(VOID), float(LIMIT)
+_VOID, _LIMIT, _MIX_SCALE = float(VOID), float(LIMIT), float(1 << MIXED_EXPONENT)
 _REACH = 1000
+_ZERO, _ONE = cast(int, np.int64(0)), cast(int, np.int64(1))
 _POWERS = np.ldexp(1.0, np.arange(-_REACH, _REACH + 1))
 
 
@@ -62,7 +77,7 @@ def _kernel(function: Function) -> Function:
 
 
 class System(NamedTuple):
-    """One network and the claims of one tree, as arrays."""
+    """One network and the goals of one tree, as arrays."""
 
     size: Integers  # [h] n_h
     width: Integers  # [h] padded size of source h
@@ -76,9 +91,11 @@ class System(NamedTuple):
     bias_exponent: Integers  # [k] c of the bias column of layer k
     delta: Floats  # per source: delta_j 2^(G+24) of the layer above
     bias_delta: Floats  # [k] ceil(delta_bias 2^(G_k+24))
-    claim_layer: Integers
-    claim_neuron: Integers
-    claim_sign: Floats
+    goal_layer: Integers
+    goal_first: Integers  # the targets of goal g are numbers goal_first[g] to goal_first[g + 1] - 1
+    threshold: Floats  # [g]
+    target_neuron: Integers
+    target_sign: Floats
     steps: int
 
 
@@ -98,7 +115,7 @@ class Work(NamedTuple):
     p: Floats  # [row, place] P of step 1
     a: Floats  # [place] a of step 2, then scratch
     term: Floats
-    mu: Floats  # [row, place]
+    mu: Floats  # [row, place]; at the input, the a of step 2
     value: Floats  # [row] const
     exponent: Integers
     weight: Floats
@@ -108,17 +125,22 @@ class Work(NamedTuple):
     fall: Floats  # per source: the factor where a < 0
     lower: Floats  # per source: l of unstable neurons, else 0
     upper: Floats
-    slopes: Floats  # per source: as `rise`, while a claim improves them
-    kept: Floats  # per source: the a of the last row that was asked to keep them
+    slopes: Floats  # per source: as `rise`, while a goal improves them
+    kept: Floats  # per source: the a of the last row that was computed alone
     active: Integers  # per source: the neurons with u > 0, filled up to a multiple of four with n_h
     actives: Integers
     total: Floats  # [h] S_h
     error: Floats  # [k] D_k
     point: Floats  # per source: values of the relaxed row's least point
-    best: Floats  # [claim, coordinate] a of the best row
-    best_value: Floats
-    best_exponent: Integers
-    has_row: NDArray[np.uint8]
+    best: Floats  # [coordinate] a of the best row
+    left_low: Floats  # [goal, coordinate] what the goal leaves of the box
+    left_high: Floats
+    tilt: Floats  # [target, coordinate] g of section 8
+    constant: Floats  # [target] c
+    unit: Floats  # [target] t
+    share: Floats  # [target]
+    mix: Floats  # [target] the best shares, then the weights lambda
+    upper_end: Floats  # [coordinate] p
 
 
 @_kernel
@@ -217,19 +239,19 @@ def _largest(p: Floats, scale: Floats, out: Floats) -> float:
 
 
 @_kernel
-def _advance(system: System, work: Work, k: int, h: int, count: int, slopes: Floats, box: _Box, keep: bool) -> int:
+def _advance(system: System, work: Work, k: int, h: int, count: int, slopes: Floats, box: _Box) -> int:
     """Steps 1 to 4 at source h for `count` rows of layer k; rows may become void. Returns 0, or OUT."""
     s, n, width, grid = system.start[h], system.size[h], system.width[h], system.grid[k]
     scale, d, total_reach = system.scale[s : s + width], work.error[h + 1], work.total[h]
     factors = (slopes[s:], work.fall[s:], work.lower[s:], work.upper[s:])
-    a, term = work.a[:width], work.term
+    term = work.term
     for r in range(count):
         if work.void[r]:
             continue
         work.void[r] = 1  # until every term has been tested
         if d >= _LIMIT:
             continue
-        p, e = work.p[r], work.exponent[r]
+        p, e, a = work.p[r], work.exponent[r], (work.a if h > 0 else work.mu[r])[:width]
         bias = np.floor(p[n] * _power(grid - e - system.bias_exponent[h + 1]))
         error = np.ceil(work.weight[r] * d * _power(grid - e - system.grid[h + 1] - 24))
         largest, charge = _largest(p, scale, a), 0.0
@@ -244,7 +266,7 @@ def _advance(system: System, work: Work, k: int, h: int, count: int, slopes: Flo
             for j in range(width):
                 a[j] = np.rint(a[j] * factor)
             charge = np.ceil(total_reach * _power(grid - e - 1 - system.grid[h]))
-        if keep:
+        if count == 1:
             work.kept[s : s + width] = a
         if h == 0:
             total, magnitude = _corner(a, box[0], box[1], _power(grid - e - 24))
@@ -282,15 +304,13 @@ def _multiply(system: System, work: Work, h: int, count: int) -> None:
 
 
 @_kernel
-def _rows(system: System, work: Work, k: int, count: int, slopes: Floats, box: _Box, keep: bool) -> int:
-    """Section 4 for `count` rows of layer k whose P is set (an odd count: one more row is scratch).
+def _rows(system: System, work: Work, k: int, count: int, slopes: Floats, box: _Box) -> int:
+    """Section 4 for `count` rows of layer k that have been started (an odd count: one more row is scratch).
 
-    Sets value, exponent and void of each; `work.a` ends as the a of the input for a single row. Returns 0, or OUT.
+    Sets value, exponent and void of each; `work.mu` of a row ends as the a of the input. Returns 0, or OUT.
     """
-    for r in range(count):
-        work.value[r], work.exponent[r], work.weight[r], work.void[r] = 0.0, 0, 1.0, 0
     for h in range(k - 1, -1, -1):
-        if _advance(system, work, k, h, count, slopes, box, keep):
+        if _advance(system, work, k, h, count, slopes, box):
             return OUT
         if h > 0:
             _multiply(system, work, h, count)
@@ -298,9 +318,12 @@ def _rows(system: System, work: Work, k: int, count: int, slopes: Floats, box: _
 
 
 @_kernel
-def _copy_row(row: Floats, sign: float, out: Floats) -> None:
+def _start_row(work: Work, r: int, row: Floats, sign: float) -> None:
+    """Row number r begins as a row of Q, or its negative."""
+    p = work.p[r]
     for j in range(len(row)):
-        out[j] = sign * row[j]
+        p[j] = sign * row[j]
+    work.value[r], work.exponent[r], work.weight[r], work.void[r] = 0.0, 0, 1.0, 0
 
 
 @_kernel
@@ -322,16 +345,16 @@ def _refresh(system: System, work: Work, pool: Pool, slot: int, last: int) -> in
         width, scale, i = system.width[k - 1], _power(-system.grid[k]), 0
         matrix = system.rows[system.row_start[k] :]
         while i < n:
-            count = 0
+            count = _ZERO
             while i < n and count < ROWS:
                 if lower[i] < 0.0 < upper[i]:
                     work.neuron[count] = i
                     row = matrix[i * width : (i + 1) * width]
-                    _copy_row(row, 1.0, work.p[count])
-                    _copy_row(row, -1.0, work.p[count + 1])
+                    _start_row(work, count, row, 1.0)
+                    _start_row(work, count + 1, row, -1.0)
                     count += 2
                 i += 1
-            if _rows(system, work, k, count, work.rise, box, False):
+            if _rows(system, work, k, count, work.rise, box):
                 return OUT
             for r in range(0, count, 2):
                 j = work.neuron[r]
@@ -389,52 +412,167 @@ def _improve(system: System, work: Work, k: int, box: _Box, gain: float) -> None
 
 
 @_kernel
-def _claim(system: System, work: Work, c: int, box: _Box) -> int:
-    """Section 5: keeps the best row of claim c. Returns 0, or OUT."""
-    k, n = system.claim_layer[c], system.size[0]
-    width = system.width[k - 1]
-    first = system.row_start[k] + system.claim_neuron[c] * width
-    row = system.rows[first : first + width]
-    work.slopes[:] = work.rise
-    work.has_row[c] = 0
-    gain = 4.0
-    for it in range(system.steps + 1):
-        _copy_row(row, system.claim_sign[c], work.p[0])
-        if _rows(system, work, k, 1, work.slopes, box, True):
-            return OUT
-        if work.void[0]:
-            return 0
-        if not work.has_row[c] or work.value[0] > work.best_value[c]:
-            work.has_row[c] = 1
-            work.best_value[c], work.best_exponent[c] = work.value[0], work.exponent[0]
-            work.best[c, :n] = work.a[:n]
-        if work.best_value[c] >= 0.0 or it == system.steps:
-            return 0
-        _improve(system, work, k, box, gain)
-        gain *= 0.75
-    return 0
+def _cut(work: Work, g: int, box: _Box, a: Floats, value: float, shift: int) -> None:
+    """What goal g leaves shrinks by a row that is too low; `shift` is 24 + e - G."""
+    need = np.ceil(-value * _power(shift))
+    for i in range(len(box[0])):
+        left, right, size = box[0][i], box[1][i], abs(a[i])
+        width = right - left
+        if size != 0.0 and need < width * size:  # both sides are integers below 2^48
+            d = float(int(need) // int(size) + 1)
+            if d < width and a[i] > 0.0:
+                work.left_high[g, i] = min(work.left_high[g, i], left + d)
+            elif d < width:
+                work.left_low[g, i] = max(work.left_low[g, i], right - d)
 
 
 @_kernel
-def _contract(system: System, work: Work, claims: Any, low: Floats, high: Floats) -> None:
-    """Section 6, step 4: shrinks the box in place; `claims` marks the open ones."""
-    for i in range(system.size[0]):
-        width, least, most = high[i] - low[i], high[i], low[i]
-        for c in range(len(claims)):
-            if not claims[c]:
-                continue
-            left, right = low[i], high[i]
-            if work.has_row[c]:
-                a = abs(work.best[c, i])
-                shift = 24 + work.best_exponent[c] - system.grid[system.claim_layer[c]]
-                need = np.ceil(-work.best_value[c] * _power(shift))
-                if a != 0.0 and need < width * a:  # both sides are integers below 2^48
-                    d = float(int(need) // int(a) + 1)
-                    if d < width and work.best[c, i] > 0.0:
-                        right = left + d
-                    elif d < width:
-                        left = right - d
-            least, most = min(least, left), max(most, right)
+def _tilt(work: Work, target: int, box: _Box, a: Floats, c: float, unit: float) -> None:
+    """A row as the mixture sees it: c, g and t of section 8, step 2."""
+    size, g = 0.0, work.tilt[target]
+    for i in range(len(box[0])):
+        g[i] = (a[i] * unit) * (box[1][i] - box[0][i])
+        c = c - min(0.0, g[i])
+        size = size + abs(g[i])
+    size = size + abs(c)
+    t = 1.0 / size if size != 0.0 else 1.0
+    for i in range(len(box[0])):
+        g[i] = g[i] * t
+    work.constant[target], work.unit[target] = c * t, t
+
+
+@_kernel
+def _mix(work: Work, m: int, n: int) -> None:
+    """Section 8, step 2, from the tilts on: fills work.mix with the integers lambda."""
+    share, mix, constant, tilt, upper = work.share, work.mix, work.constant, work.tilt, work.upper_end
+    best, step = -np.inf, 0.8
+    for r in range(m):
+        share[r] = 1.0 / m
+    for _ in range(48):
+        value, total = 0.0, 0.0
+        for r in range(m):
+            value = value + share[r] * constant[r]
+        for i in range(n):
+            slope = 0.0
+            for r in range(m):
+                slope = slope + share[r] * tilt[r, i]
+            value = value + min(0.0, slope)
+            upper[i] = 1.0 if slope < 0.0 else 0.0
+        if value > best:
+            best = value
+            mix[:m] = share[:m]
+        for r in range(m):
+            gain = constant[r]
+            for i in range(n):
+                gain = gain + tilt[r, i] * upper[i]
+            share[r] = share[r] * (1.0 + step * gain)
+            total = total + share[r]
+        for r in range(m):
+            share[r] = share[r] / total
+        step = step * 0.93
+    top = 0.0
+    for r in range(m):
+        mix[r] = mix[r] * work.unit[r]
+        top = max(top, mix[r])
+    for r in range(m):
+        mix[r] = np.rint((mix[r] / top) * _MIX_SCALE)
+
+
+@_kernel
+def _single_rows(system: System, work: Work, g: int, box: _Box) -> int:
+    """Section 8, step 1: _CLOSED, _OPEN with the tilts of all rows, _UNMIXED, or OUT."""
+    k, first, end, status = system.goal_layer[g], system.goal_first[g], system.goal_first[g + 1], _OPEN
+    width, grid = system.width[k - 1], system.grid[k]
+    matrix = system.rows[system.row_start[k] :]
+    for begin in range(first, end, ROWS):
+        count = min(ROWS, end - begin)
+        for r in range(count):
+            i = system.target_neuron[begin + r]
+            _start_row(work, r, matrix[i * width : (i + 1) * width], system.target_sign[begin + r])
+        if _rows(system, work, k, count, work.rise, box):
+            return OUT
+        for r in range(count):
+            value, e, a = work.value[r], work.exponent[r], work.mu[r]
+            if work.void[r]:
+                status = _UNMIXED
+            elif value >= system.threshold[g]:
+                return _CLOSED
+            else:
+                _cut(work, g, box, a, value, 24 + e - grid)
+                _tilt(work, begin + r - first, box, a, value * _power(-grid), _power(-e - 24))
+    return status
+
+
+@_kernel
+def _start_goal(system: System, work: Work, g: int) -> None:
+    """Row 0 begins as the goal's only target, or as the mixture of all of them."""
+    k, first, m = system.goal_layer[g], system.goal_first[g], system.goal_first[g + 1] - system.goal_first[g]
+    width, p, weight = system.width[k - 1], work.p[0], 0.0
+    p[:width] = 0.0
+    for r in range(m):
+        factor = system.target_sign[first + r] * work.mix[r]
+        start = system.row_start[k] + system.target_neuron[first + r] * width
+        weight += work.mix[r]
+        for j in range(width):
+            p[j] += factor * system.rows[start + j]
+    work.value[0], work.exponent[0], work.weight[0], work.void[0] = 0.0, MIXED_EXPONENT if m > 1 else 0, weight, 0
+
+
+@_kernel
+def _best_row(system: System, work: Work, g: int, box: _Box) -> int:
+    """Section 5 for the row of goal g; the best one cuts. Returns _OPEN, _CLOSED or OUT."""
+    k, n = system.goal_layer[g], system.size[0]
+    work.slopes[:] = work.rise
+    best, exponent, gain = -np.inf, 0, 4.0
+    for it in range(system.steps + 1):
+        _start_goal(system, work, g)
+        if _rows(system, work, k, _ONE, work.slopes, box):
+            return OUT
+        if work.void[0]:
+            break
+        if work.value[0] > best:
+            best, exponent = work.value[0], work.exponent[0]
+            work.best[:n] = work.mu[0, :n]
+        if best >= system.threshold[g]:
+            return _CLOSED
+        if it < system.steps:
+            _improve(system, work, k, box, gain)
+            gain *= 0.75
+    if best > -np.inf:
+        _cut(work, g, box, work.best, best, 24 + exponent - system.grid[k])
+    return _OPEN
+
+
+@_kernel
+def _goal(system: System, work: Work, g: int, box: _Box) -> int:
+    """Section 8 (and 5) for goal g: _OPEN with what it leaves of the box, _CLOSED, or OUT."""
+    m, status = system.goal_first[g + 1] - system.goal_first[g], _OPEN
+    low, high = work.left_low[g], work.left_high[g]
+    low[:], high[:] = box[0], box[1]
+    if m > 1:
+        status = _single_rows(system, work, g, box)
+        if status == _OPEN:
+            _mix(work, m, len(low))
+    else:
+        work.mix[0] = 1.0
+    if status == _OPEN:
+        status = _best_row(system, work, g, box)
+    if status in (_CLOSED, OUT):
+        return status
+    for i in range(len(low)):
+        if low[i] > high[i]:
+            return _CLOSED
+    return _OPEN
+
+
+@_kernel
+def _contract(work: Work, goals: Any, low: Floats, high: Floats) -> None:
+    """Shrinks the box in place to the hull of what the open goals leave; `goals` marks these."""
+    for i in range(len(low)):
+        least, most = high[i], low[i]
+        for g in range(len(goals)):
+            if goals[g]:
+                least, most = min(least, work.left_low[g, i]), max(most, work.left_high[g, i])
         low[i], high[i] = least, most
 
 
@@ -456,34 +594,38 @@ def _split(pool: Pool, slot: int, spare: int, coordinate: int) -> int:
 
 @_kernel
 def _visit(system: System, work: Work, pool: Pool, slot: int, spare: int, symbol: int) -> tuple[int, int]:
-    """One node: (status, first open claim)."""
-    claims, low, high = pool.open[slot], pool.low[slot], pool.high[slot]
-    last = 0
-    for c in range(len(claims)):
-        if claims[c]:
-            last = max(last, system.claim_layer[c])
+    """One node: (status, first open goal)."""
+    goals, low, high = pool.open[slot], pool.low[slot], pool.high[slot]
+    last = _ZERO
+    for g in range(len(goals)):
+        if goals[g]:
+            last = max(last, system.goal_layer[g])
     status = _refresh(system, work, pool, slot, last)
     if status:
         return status, 0
     first = -1
-    for c in range(len(claims)):
-        if claims[c]:
-            if _claim(system, work, c, (low, high)):
+    for g in range(len(goals)):
+        if goals[g]:
+            status = _goal(system, work, g, (low, high))
+            if status == OUT:
                 return OUT, 0
-            if work.has_row[c] and work.best_value[c] >= 0.0:
-                claims[c] = 0
+            if status == _CLOSED:
+                goals[g] = 0
             elif first < 0:
-                first = c
+                first = g
     if symbol == 0:
         return (LEAF_OPEN, first) if first >= 0 else (0, 0)
+    trusted = symbol > len(low)
     if first < 0:
-        return SPLIT_CLOSED, 0
-    _contract(system, work, claims, low, high)
+        return (TRUSTED_CLOSED if trusted else SPLIT_CLOSED), 0
+    if trusted:
+        return 0, 0
+    _contract(work, goals, low, high)
     return _split(pool, slot, spare, symbol - 1), 0
 
 
 @_entry
 def visit_all(system: System, work: Work, pool: Pool, jobs: Integers, results: Integers, begin: int, step: int) -> None:
-    """Jobs (slot, spare, symbol) number begin, begin + step, ...; results are (status, claim)."""
+    """Jobs (slot, spare, symbol) number begin, begin + step, ...; results are (status, goal)."""
     for job in range(begin, len(jobs), step):
         results[job, 0], results[job, 1] = _visit(system, work, pool, jobs[job, 0], jobs[job, 1], jobs[job, 2])

@@ -1,9 +1,9 @@
-"""What both arithmetics share: the limits of section 4, and how the visit of a tree node can end."""
+"""What both arithmetics share: goals, the limits of section 4, and how the visit of a tree node can end."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 __all__ = [
     "CONTRADICTION",
@@ -11,35 +11,70 @@ __all__ = [
     "FULL",
     "LEAF_OPEN",
     "LIMIT",
+    "MAX_CUT_SHIFT",
+    "MAX_MIXED_EXPONENT",
+    "MIXED_EXPONENT",
     "SPLIT_CLOSED",
     "TOO_NARROW",
+    "TRUSTED_CLOSED",
     "VOID",
+    "Goal",
     "OutOfRange",
     "Outcome",
+    "fault_reason",
 ]
 
 FULL = 1 << 24  # t = 1 in the integers of the boxes
 VOID = 1 << 46  # a term of this magnitude makes a row void
 LIMIT = 1 << 53  # so does a sum S_h or d of this magnitude
+MIXED_EXPONENT = 20  # the e that a mixed row starts with: its weights are integers over 2^20
+MAX_MIXED_EXPONENT = 936  # of a row that may enter a mixed one: its coefficients are normal doubles
+MAX_CUT_SHIFT = 960  # a row whose numbers are further apart does not cut
 
-LEAF_OPEN, SPLIT_CLOSED, TOO_NARROW, CONTRADICTION = 1, 2, 3, 4
+LEAF_OPEN, SPLIT_CLOSED, TOO_NARROW, CONTRADICTION, TRUSTED_CLOSED = 1, 2, 3, 4, 5
 FAULTS = {
-    LEAF_OPEN: "is a leaf, but the claim '{claim}' is open",
-    SPLIT_CLOSED: "is split, but no claim is open",
+    LEAF_OPEN: "is a leaf, but the {kind} '{goal}' is open",
+    SPLIT_CLOSED: "is split, but no {kind} is open",
     TOO_NARROW: "is split along a coordinate that is too narrow",
     CONTRADICTION: "has contradictory bounds",
+    TRUSTED_CLOSED: "is a trusted leaf, but no {kind} is open",
 }
 
 Handle = TypeVar("Handle")
 
 
+class Goal(Protocol):
+    """What a tree has to show on every box: that the targets do not all stay below their thresholds at once.
+
+    A target (i, s) is the value s z_{layer,i}; the goal is closed on a box where some sum of the targets with weights >= 0 is
+    proven to be at least `threshold` 2^-G. A claim is a goal with one target and the threshold 0.
+    """
+
+    @property
+    def kind(self) -> str: ...
+
+    @property
+    def layer(self) -> int: ...
+
+    @property
+    def targets(self) -> tuple[tuple[int, int], ...]: ...
+
+    @property
+    def threshold(self) -> int: ...
+
+
 @dataclass(frozen=True)
 class Outcome(Generic[Handle]):
-    """The visit of one node: a fault (0: none) with the number of the first open claim, or a split's children."""
+    """The visit of one node: a fault (0: none) with the number of the first open goal, or a split's children."""
 
     fault: int = 0
-    claim: int = 0
+    goal: int = 0
     children: tuple[Handle, Handle] | None = None
+
+
+def fault_reason(fault: int, goal: Goal | None) -> str:
+    """The words of a fault; `goal` is the first open one, or any, or None where the tree has no goals."""
+    return FAULTS[fault].format(goal=goal, kind=goal.kind if goal else "claim")
 
 
 class OutOfRange(Exception):  # noqa: N818 - not an error: the other arithmetic takes over

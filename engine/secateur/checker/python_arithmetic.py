@@ -1,4 +1,4 @@
-"""Rows, refresh, claims, contraction and splits in plain Python integers (sections 4 to 6 of the format).
+"""Rows, refresh, goals, contraction and splits in plain Python integers (sections 4 to 6 and 8 of the format).
 
 The transparent one of the two arithmetics: slow, and written to be compared with the text of the format line by line.
 IEEE doubles occur where the format says so, to choose multipliers and slopes; no bound depends on their accuracy.
@@ -10,25 +10,32 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from secateur.checker.chain import Chain
-from secateur.checker.container import Claim
 from secateur.checker.exact import ceil_shift, down24, floor_shift, mantissa, round_shift, round_up_16
+from secateur.checker.mixing import Line, mixing_weights
 from secateur.checker.nodes import (
     CONTRADICTION,
     FULL,
     LEAF_OPEN,
     LIMIT,
+    MAX_CUT_SHIFT,
+    MAX_MIXED_EXPONENT,
+    MIXED_EXPONENT,
     SPLIT_CLOSED,
     TOO_NARROW,
+    TRUSTED_CLOSED,
     VOID,
+    Goal,
     Outcome,
 )
 
 __all__ = ["PyNode", "PythonArithmetic", "Row", "Source", "contract_by_row", "split_interval"]
 
+Box = tuple[list[int], list[int]]  # low and high, integers over 2^24
+
 
 @dataclass(frozen=True)
 class PyNode:
-    """A box (integers over 2^24), the bounds of layers 1, 2, ..., and the numbers of the open claims."""
+    """A box (integers over 2^24), the bounds of layers 1, 2, ..., and the numbers of the open goals."""
 
     low: list[int]
     high: list[int]
@@ -50,8 +57,18 @@ class Source:
 
 
 @dataclass(frozen=True)
+class Start:
+    """What a row of layer k begins with: P, e and w of section 4."""
+
+    layer: int
+    p: list[int]
+    exponent: int = 0
+    weight: int = 1
+
+
+@dataclass(frozen=True)
 class Row:
-    """s z >= value 2^-G on the box; `coefficients[h]` are the a_j of source h, `exponent` is the last e."""
+    """The bounded value is >= value 2^-G on the box; `coefficients[h]` are the a_j of source h, `exponent` is the last e."""
 
     value: int
     exponent: int
@@ -78,10 +95,13 @@ def _clip(value: float) -> float:
     return 1.0 if value > 1.0 else value if value > 0.0 else 0.0
 
 
-def contract_by_row(row: Row, grid: int, low: list[int], high: list[int]) -> tuple[list[int], list[int]]:
-    """The part of the box in which the row does not show its claim."""
+def contract_by_row(row: Row, grid: int, low: list[int], high: list[int]) -> Box:
+    """The part of the box in which the row does not show that its value is large enough."""
     low, high = low.copy(), high.copy()
-    need = ceil_shift(-row.value, 24 + row.exponent - grid)
+    shift = 24 + row.exponent - grid
+    if abs(shift) > MAX_CUT_SHIFT:
+        return low, high
+    need = ceil_shift(-row.value, shift)
     for i, a in enumerate(row.coefficients[0]):
         width = high[i] - low[i]
         if a != 0 and need < width * abs(a):
@@ -91,6 +111,23 @@ def contract_by_row(row: Row, grid: int, low: list[int], high: list[int]) -> tup
             elif d < width:
                 low[i] = high[i] - d
     return low, high
+
+
+def _intersection(left: Box, right: Box) -> Box:
+    low = [max(ends) for ends in zip(left[0], right[0], strict=True)]
+    high = [min(ends) for ends in zip(left[1], right[1], strict=True)]
+    return low, high
+
+
+def _hull(boxes: Sequence[Box]) -> Box:
+    """The smallest box that contains all of them."""
+    low = [min(ends) for ends in zip(*(box[0] for box in boxes), strict=True)]
+    high = [max(ends) for ends in zip(*(box[1] for box in boxes), strict=True)]
+    return low, high
+
+
+def _empty(box: Box) -> bool:
+    return any(low > high for low, high in zip(*box, strict=True))
 
 
 def split_interval(low: int, high: int) -> int | None:
@@ -103,33 +140,37 @@ class PythonArithmetic:
 
     batch = 1
 
-    def __init__(self, chain: Chain, grid: Sequence[int], claims: Sequence[Claim], steps: int) -> None:
+    def __init__(self, chain: Chain, grid: Sequence[int], goals: Sequence[Goal], steps: int) -> None:
         self._layers = chain.layers
         self._grid = (0, *grid)  # G_0 = 0
-        self._claims, self._steps = claims, steps
+        self._goals, self._steps = goals, steps
         self.input_size = chain.input_size
 
     def root(self, bounds: Sequence[tuple[list[float], list[float]]]) -> PyNode:
         """The node of the whole domain, from the root bounds of layers 1, 2, ..."""
         n = self.input_size
         lower, upper = [list(pair[0]) for pair in bounds], [list(pair[1]) for pair in bounds]
-        return PyNode([0] * n, [FULL] * n, lower, upper, tuple(range(len(self._claims))))
+        return PyNode([0] * n, [FULL] * n, lower, upper, tuple(range(len(self._goals))))
 
     def visit(self, batch: Sequence[tuple[PyNode, int]]) -> list[Outcome[PyNode]]:
         """Visits nodes with their symbols."""
         return [self._visit(node, symbol) for node, symbol in batch]
 
     def _visit(self, node: PyNode, symbol: int) -> Outcome[PyNode]:
-        last = max((self._claims[c].layer for c in node.open), default=0)
+        last = max((self._goals[g].layer for g in node.open), default=0)
         sources = self.refresh(node, last)
         if sources is None:
             return Outcome(CONTRADICTION)
-        node, rows = self._settle(node, sources)
+        left = self._settle(node, sources)
         if symbol == 0:
-            return Outcome(LEAF_OPEN, node.open[0]) if node.open else Outcome()
-        if not node.open:
-            return Outcome(SPLIT_CLOSED)
-        return self._split(self._contract(node, rows), symbol - 1)
+            return Outcome(LEAF_OPEN, min(left)) if left else Outcome()
+        trusted = symbol > self.input_size
+        if not left:
+            return Outcome(TRUSTED_CLOSED if trusted else SPLIT_CLOSED)
+        if trusted:
+            return Outcome()
+        low, high = _hull(list(left.values()))
+        return self._split(replace(node, low=low, high=high, open=tuple(left)), symbol - 1)
 
     # Section 4
 
@@ -160,9 +201,12 @@ class PythonArithmetic:
     def row(self, node: PyNode, sources: list[Source], neuron: tuple[int, int, int], slopes: list[list[float]]) -> Row | None:
         """A lower bound of s z_{k,i}, for neuron = (k, i, s); None where the row is void."""
         k, i, sign = neuron
-        grid = self._grid[k]
-        p = [sign * q for q in self._layers[k - 1].quantised[i]]
-        value, e, weight = 0, 0, 1
+        return self._propagate(node, sources, Start(k, self._combine(k, {i: sign})), slopes)
+
+    def _propagate(self, node: PyNode, sources: list[Source], start: Start, slopes: list[list[float]]) -> Row | None:
+        """The row that begins with `start`; None where it is void."""
+        k, p, e, weight = start.layer, start.p, start.exponent, start.weight
+        grid, value = self._grid[k], 0
         coefficients: list[list[int]] = [[] for _ in range(k)]
         for h in range(k - 1, -1, -1):
             layer, source = self._layers[h], sources[h]
@@ -185,19 +229,19 @@ class PythonArithmetic:
             else:
                 multipliers, total = _relax(a, source, slopes[h], grid - e)
                 weight = sum(map(abs, multipliers))
-                p = self._combine(h, multipliers)
+                p = self._combine(h, dict(enumerate(multipliers)))
             coefficients[h] = a
             if max(abs(bias), error, charge, abs(total)) >= VOID:
                 return None
             value += bias - error - charge + total
         return Row(value, e, coefficients)
 
-    def _combine(self, h: int, multipliers: list[int]) -> list[int]:
-        """mu Q^h, all columns."""
+    def _combine(self, h: int, multipliers: dict[int, int]) -> list[int]:
+        """mu Q^h, all columns; neurons that are not named have mu = 0."""
         total = [0] * len(self._layers[h - 1].exponents)
-        for mu, row in zip(multipliers, self._layers[h - 1].quantised, strict=True):
+        for neuron, mu in multipliers.items():
             if mu:
-                total = [t + mu * q for t, q in zip(total, row, strict=True)]
+                total = [t + mu * q for t, q in zip(total, self._layers[h - 1].quantised[neuron], strict=True)]
         return total
 
     # Section 6, step 1
@@ -222,26 +266,57 @@ class PythonArithmetic:
             sources.append(self.source(node, k))
         return sources
 
-    # Section 5
+    # Sections 5 and 8
 
-    def _settle(self, node: PyNode, sources: list[Source]) -> tuple[PyNode, list[Row | None]]:
-        """Tries every open claim; the node with those that stay open, and the best row of each of these."""
-        rows = {c: self.claim(node, sources, self._claims[c]) for c in node.open}
-        still = tuple(c for c, row in rows.items() if row is None or row.value < 0)
-        return replace(node, open=still), [rows[c] for c in still]
+    def _settle(self, node: PyNode, sources: list[Source]) -> dict[int, Box]:
+        """Tries every open goal; those that stay open, in order, with what each leaves of the box."""
+        left = {g: self.goal(node, sources, self._goals[g]) for g in node.open}
+        return {g: box for g, box in left.items() if box is not None}
 
-    def claim(self, node: PyNode, sources: list[Source], claim: Claim) -> Row | None:
-        """The best row found for a claim; it holds on the box if the value is >= 0."""
-        slopes = [source.slopes.copy() for source in sources[: claim.layer]]
+    def goal(self, node: PyNode, sources: list[Source], goal: Goal) -> Box | None:
+        """The part of the box that the goal leaves; None where it is closed."""
+        grid, rows = self._grid[goal.layer], [] if len(goal.targets) == 1 else self._single_rows(node, sources, goal)
+        if any(row is not None and row.value >= goal.threshold for row in rows):
+            return None
+        start = self._start(node, goal, rows)
+        best = self._best_row(node, sources, start, goal.threshold) if start else None
+        if best is not None and best.value >= goal.threshold:
+            return None
+        kept = (node.low, node.high)
+        for row in (*rows, best):
+            if row is not None:
+                kept = _intersection(kept, contract_by_row(row, grid, node.low, node.high))
+        return None if _empty(kept) else kept
+
+    def _single_rows(self, node: PyNode, sources: list[Source], goal: Goal) -> list[Row | None]:
+        """The row of each target with default slopes."""
+        slopes = [source.slopes for source in sources]
+        return [self.row(node, sources, (goal.layer, i, sign), slopes) for i, sign in goal.targets]
+
+    def _start(self, node: PyNode, goal: Goal, rows: list[Row | None]) -> Start | None:
+        """The start of the only target's row, or of the row that mixes all targets; None where some row does not allow it."""
+        if not rows:
+            return Start(goal.layer, self._combine(goal.layer, dict(goal.targets)))
+        lines = [Line(r.value, r.exponent, r.coefficients[0]) for r in rows if r and abs(r.exponent) <= MAX_MIXED_EXPONENT]
+        if len(lines) < len(rows):
+            return None
+        widths = [high - low for low, high in zip(node.low, node.high, strict=True)]
+        weights = mixing_weights(lines, self._grid[goal.layer], widths)
+        signed = {i: weight * sign for weight, (i, sign) in zip(weights, goal.targets, strict=True)}
+        return Start(goal.layer, self._combine(goal.layer, signed), MIXED_EXPONENT, sum(weights))
+
+    def _best_row(self, node: PyNode, sources: list[Source], start: Start, threshold: int) -> Row | None:
+        """The best row found with optimised slopes (section 5); stops where one reaches the threshold."""
+        slopes = [source.slopes.copy() for source in sources[: start.layer]]
         best: Row | None = None
         gain = 4.0
         for step in range(self._steps + 1):
-            row = self.row(node, sources, (claim.layer, claim.neuron, claim.sign), slopes)
+            row = self._propagate(node, sources, start, slopes)
             if row is None:
                 break
             if best is None or row.value > best.value:
                 best = row
-            if best.value >= 0 or step == self._steps:
+            if best.value >= threshold or step == self._steps:
                 break
             self._improve(node, sources, row, slopes, gain)
             gain *= 0.75
@@ -278,18 +353,7 @@ class PythonArithmetic:
                 pre = [z + float(row[j]) * scaled for z, row in zip(pre, layer.quantised, strict=True)]
         return pre
 
-    # Section 6, steps 4 and 5
-
-    def _contract(self, node: PyNode, rows: list[Row | None]) -> PyNode:
-        """The node on the smallest box that contains what every open claim leaves."""
-        parts = []
-        for c, row in zip(node.open, rows, strict=True):
-            grid = self._grid[self._claims[c].layer]
-            whole = (node.low, node.high)
-            parts.append(whole if row is None else contract_by_row(row, grid, node.low, node.high))
-        low = [min(ends) for ends in zip(*(part[0] for part in parts), strict=True)]
-        high = [max(ends) for ends in zip(*(part[1] for part in parts), strict=True)]
-        return replace(node, low=low, high=high)
+    # Section 6, step 5
 
     def _split(self, node: PyNode, coordinate: int) -> Outcome[PyNode]:
         middle = split_interval(node.low[coordinate], node.high[coordinate])

@@ -1,4 +1,4 @@
-"""The walk over one tree, the same for both arithmetics (section 6 of the format).
+"""The walk over one tree, the same for both arithmetics (sections 6 and 8 of the format).
 
 An arithmetic has `batch`, `input_size`, `root(bounds) -> node` and `visit([(node, symbol), ...]) -> [Outcome, ...]`; what a
 node is, is its own affair. Nodes are independent of each other, so several may be visited at once; the walk goes
@@ -11,8 +11,7 @@ from array import array
 from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
-from secateur.checker.container import Tree
-from secateur.checker.nodes import FAULTS, Outcome
+from secateur.checker.nodes import Goal, Outcome, fault_reason
 from secateur.checker.refusal import Refusal
 
 __all__ = ["Arithmetic", "second_children", "walk_tree"]
@@ -35,14 +34,18 @@ class Arithmetic(Protocol[Node]):
     def visit(self, batch: Sequence[tuple[Node, int]]) -> list[Outcome[Node]]: ...
 
 
-def second_children(symbols: Sequence[int], input_size: int, step: str) -> array[int]:
-    """The position of each split's second child in the preorder stream; refuses what is no single tree."""
+def second_children(symbols: Sequence[int], input_size: int, step: str, trusted: int | None = None) -> array[int]:
+    """The position of each split's second child in the preorder stream; refuses what is no single tree.
+
+    `trusted` is the symbol of trusted leaves, where the tree may have them.
+    """
     second = array("i", bytes(4 * len(symbols)))
     waiting: list[int] = []
     for position, symbol in enumerate(symbols):
-        if symbol > input_size:
+        split = symbol not in (0, trusted)
+        if split and symbol > input_size:
             raise Refusal("tree", f"{step} node {position}", f"coordinate {symbol - 1} does not exist")
-        if symbol:
+        if split:
             waiting.append(position)
         elif waiting:
             second[waiting.pop()] = position + 1
@@ -54,15 +57,16 @@ def second_children(symbols: Sequence[int], input_size: int, step: str) -> array
 
 
 def walk_tree(
-    tree: Tree,
+    goals: Sequence[Goal],
     symbols: Sequence[int],
     arithmetic: Arithmetic[Node],
     bounds: Sequence[tuple[list[float], list[float]]],
     step: str,
     progress: Progress,
+    trusted: int | None = None,
 ) -> None:
     """Visits every node; refuses with the fault that comes first in preorder."""
-    second = second_children(symbols, arithmetic.input_size, step)
+    second = second_children(symbols, arithmetic.input_size, step, trusted)
     pending: list[tuple[int, Node]] = [(0, arithmetic.root(bounds))]
     failed, fault, done = len(symbols), Outcome[Node](), 0
     while pending:
@@ -80,5 +84,5 @@ def walk_tree(
         done += len(batch)
         progress(f"{step}: {done:,} of {len(symbols):,} nodes", done / len(symbols))
     if failed < len(symbols):
-        reason = FAULTS[fault.fault].format(claim=tree.claims[fault.claim] if tree.claims else "")
+        reason = fault_reason(fault.fault, goals[fault.goal] if goals else None)
         raise Refusal("tree", f"{step} node {failed}", reason)

@@ -22,7 +22,12 @@ Index = NDArray[np.intp]
 
 
 def side_by_side(networks: Sequence[Network], inputs: Sequence[Sequence[int]], input_size: int) -> Network:
-    """The networks over one input of `input_size` coordinates; input i of network n is coordinate `inputs[n][i]`."""
+    """The networks over one input of `input_size` coordinates; input i of network n is coordinate `inputs[n][i]`.
+
+    ValueError where a network has another number of inputs.
+    """
+    if [len(own) for own in inputs] != [network.input_size for network in networks]:
+        raise ValueError("every network needs one coordinate for each of its inputs")
     if len(networks) == 1 and list(inputs[0]) == list(range(input_size)):
         return networks[0]
     depth = max(len(network.layers) for network in networks)

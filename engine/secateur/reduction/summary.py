@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from secateur.certificate import FileReference, certificate_bytes
+from secateur.files import path_from
 from secateur.network import Network
 from secateur.reduction.measure import Agreement, Latencies
 from secateur.reduction.pipeline import Analysis, Measurement, Reduction
@@ -53,7 +53,7 @@ def certificate_for(reduction: Reduction, folder: Path | None) -> bytes:
     Without a folder it names the file alone; the checker is then told where both networks are.
     """
     analysis = reduction.analysis
-    original = analysis.model.path.name if folder is None else _path_from(folder, analysis.model.path)
+    original = analysis.model.path.name if folder is None else path_from(folder, analysis.model.path)
     return certificate_bytes(
         producer=f"secateur {version()}",
         tolerance=reduction.tolerance,
@@ -65,13 +65,6 @@ def certificate_for(reduction: Reduction, folder: Path | None) -> bytes:
         reduced_evidence=reduction.evidence,
         match=reduction.match(),
     )
-
-
-def _path_from(folder: Path, path: Path) -> str:
-    try:
-        return Path(os.path.relpath(path, folder)).as_posix()
-    except ValueError:  # another drive of Windows
-        return path.absolute().as_posix()
 
 
 def summarise(

@@ -3,6 +3,8 @@
 from secateur.search.decide import decide
 from secateur.search.deciding import DecidingRow, deciding_rows
 from secateur.search.phases import decide_phases
+from secateur.search.ranges import OutputBounds, output_bounds
+from secateur.search.refute import PartProof
 from secateur.search.result import (
     Basis,
     NeuronStatus,
@@ -22,6 +24,8 @@ __all__ = [
     "DecidingRow",
     "Holds",
     "NeuronStatus",
+    "OutputBounds",
+    "PartProof",
     "PhaseEvidence",
     "PhaseResult",
     "PhaseStatistics",
@@ -37,4 +41,5 @@ __all__ = [
     "decide",
     "decide_phases",
     "deciding_rows",
+    "output_bounds",
 ]

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from secateur.bounds import warmup
 from secateur.errors import InputError
 from secateur.network import Network, Replay
 from secateur.options import VerifyOptions
@@ -20,7 +19,7 @@ from secateur.progress import Progress
 from secateur.residual import ResidualSolver
 from secateur.search.attack import Attack
 from secateur.search.question import Question, questions
-from secateur.search.refute import Point, Refutation
+from secateur.search.refute import PartProof, Point, Refutation
 from secateur.search.verdict import Holds, SearchStatistics, Unknown, Verdict, Violated
 from secateur.search.witness import Rejection, Witness, WitnessChecker, push_inward
 from secateur.specification import Query
@@ -47,6 +46,8 @@ class _Pursuit:
     solver: ResidualSolver
     seed: int
     deadline: float
+    number: int
+    certify: bool
     refutation: Refutation | None = None
     reason: str = ""
     rejection: str = ""
@@ -60,6 +61,8 @@ class _Pursuit:
 
     def __post_init__(self) -> None:
         self.attack = Attack(self.question, self.seed)
+        if not all(self.question.goals):  # nothing to refute: that point of the box which can be replayed is a witness
+            self.reason = "a disjunct asks for nothing but its input box, of which no point could be confirmed"
 
     @property
     def finished(self) -> bool:
@@ -94,8 +97,7 @@ class _Pursuit:
         begun = time.monotonic()
         try:
             if self.refutation is None:
-                warmup()
-                self.refutation = Refutation(self.question, self.solver, self.deadline)
+                self.refutation = Refutation(self.question, self.solver, self.deadline, certify=self.certify)
             points = self.refutation.advance(deadline, self.nodes)
         except InputError as error:  # beyond what the kernels hold: the attack goes on alone
             self.reason = str(error)
@@ -134,6 +136,7 @@ class _Run:
     reasons: list[str] = field(default_factory=list)
     asked: int = 0
     refuted: int = 0
+    proofs: dict[int, PartProof] = field(default_factory=dict)
 
     def pursue(self, pursuit: _Pursuit, until: float) -> Witness | None:
         """Work on one question until it is decided or `until`."""
@@ -152,8 +155,10 @@ class _Run:
             self.residuals += refutation.residuals
             if refutation.trusted:
                 self.trusted.add(refutation.trusted)
-        if pursuit.finished:
+        if refutation is not None and pursuit.finished:
             self.refuted += 1
+            if pursuit.certify:
+                self.proofs[pursuit.number] = refutation.proof()
         elif pursuit.reason or pursuit.rejection:
             self.reasons.append(pursuit.reason or f"a point that may satisfy the query is no witness: {pursuit.rejection}")
 
@@ -188,7 +193,11 @@ def decide(
     def fresh() -> Iterator[_Pursuit]:
         for question in questions(query, networks):
             run.asked += 1
-            yield _Pursuit(question, checker, solver, options.seed, run.deadline)
+            if options.certify and question.coordinates != tuple(range(len(question.coordinates))):
+                raise InputError(
+                    "makes inputs equal, which a certificate cannot cover", where=query.source, remedy="ask without --certificate"
+                )
+            yield _Pursuit(question, checker, solver, options.seed, run.deadline, run.asked, options.certify)
 
     progress.stage("search (the first time, kernels are compiled)")
     for pursuits, seconds in ((fresh(), _FIRST_SECONDS), (_turns(waiting), _TURN_SECONDS)):
@@ -204,9 +213,12 @@ def decide(
                 run.close(pursuit)
             else:
                 waiting.append(pursuit)
+    if not run.asked:
+        progress.note(f"{query.source}: no input meets the query's conditions on the inputs: its input region is empty")
     if run.refuted < run.asked:
         return Unknown("; ".join(run.reasons[:1]) or "undecided", statistics=run.statistics())
-    return Holds(" and ".join(sorted(run.trusted)), statistics=run.statistics())
+    proofs = tuple(run.proofs[number] for number in sorted(run.proofs))
+    return Holds(" and ".join(sorted(run.trusted)), proofs, statistics=run.statistics())
 
 
 def _turns(waiting: list[_Pursuit]) -> Iterator[_Pursuit]:

@@ -7,6 +7,7 @@ resolved by making them one coordinate. Exact: rows are composed with the output
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -18,10 +19,11 @@ from secateur.network import Affine, Dense, Network, Term
 from secateur.network.exact import ExactArray
 from secateur.network.join import side_by_side
 from secateur.specification import Domain, Query
-from secateur.specification.vnnlib.formula import Kind, Polytope, Row
+from secateur.specification.vnnlib.formula import Kind, Polytope, Row, Variable
 
-__all__ = ["Question", "questions"]
+__all__ = ["Question", "composed", "questions"]
 
+_LARGEST = Fraction(sys.float_info.max)
 _MOST_GOALS = 256
 """Disjuncts that share one question: its tables grow with their number."""
 
@@ -55,7 +57,8 @@ class Question:
 def questions(query: Query, networks: Sequence[Network]) -> Iterator[Question]:
     """The query as questions whose union it is, streamed in the order of the file.
 
-    `networks` in the order of the query's declarations. InputError for an input without bounds, and for rows over hidden values.
+    `networks` in the order of the query's declarations. InputError for an input without bounds, for rows over hidden values, and
+    for numbers beyond float64.
     """
     pending: list[Polytope] = []
     for polytope in query.disjuncts():
@@ -98,7 +101,11 @@ def _question(query: Query, networks: Sequence[Network], polytopes: Sequence[Pol
         kept = [r for r in polytope.rows if not _is_settled(r, coordinates)]
         goals.append(tuple(range(len(rows), len(rows) + len(kept))))
         rows += kept
-    network = Network(joined.input_size, joined.layers, _row_values(query, joined, rows, coordinates), joined.interface)
+    try:
+        values = _row_values(query, joined, rows, coordinates)
+    except OverflowError:
+        raise _beyond_floats("a condition", query) from None
+    network = Network(joined.input_size, joined.layers, values, joined.interface)
     yield Question(network, domain, tuple(goals), tuple(r.strict for r in rows), coordinates)
 
 
@@ -130,13 +137,23 @@ def _domain(query: Query, polytope: Polytope, coordinates: Sequence[int]) -> Dom
     bounds = []
     for c, (low, high) in enumerate(zip(lower, upper, strict=True)):
         if low is None or high is None:
-            name = f"input {coordinates.index(c)}"
             side = "lower" if low is None else "upper"
-            raise InputError(f"{name} has no {side} bound", where=query.source, remedy="bound every input on both sides")
+            problem = f"{_input_name(query, coordinates, c)} has no {side} bound"
+            raise InputError(problem, where=query.source, remedy="bound every input on both sides")
+        if max(abs(low), abs(high), high - low) > _LARGEST:
+            raise _beyond_floats(_input_name(query, coordinates, c), query)
         bounds.append((low, high))
     if any(low > high for low, high in bounds):
         return None
     return Domain(tuple(b[0] for b in bounds), tuple(b[1] for b in bounds), query.source)
+
+
+def _input_name(query: Query, coordinates: Sequence[int], coordinate: int) -> str:
+    return f"input {query.name(Variable(Kind.INPUT, coordinates.index(coordinate)))}"
+
+
+def _beyond_floats(what: str, query: Query) -> InputError:
+    return InputError(f"{what} has a number beyond float64", where=query.source, remedy="rescale the query")
 
 
 def _is_settled(row: Row, coordinates: Sequence[int]) -> bool:
@@ -168,7 +185,7 @@ def _row_values(query: Query, network: Network, rows: Sequence[Row], coordinates
                 over_outputs[r][variable.position] += coefficient * scale
         bounds.append(row.bound * scale)
     outer = _matrix(over_outputs, network.output_size)
-    return _composed(outer, _matrix(over_inputs, network.input_size), bounds, network.output)
+    return composed(outer, _matrix(over_inputs, network.input_size), bounds, network.output)
 
 
 def _scale(row: Row) -> Fraction:
@@ -182,7 +199,7 @@ def _matrix(rows: Sequence[Sequence[Fraction]], width: int) -> ExactArray:
     return ExactArray.of_fractions([v for row in rows for v in row], (len(rows), width))
 
 
-def _composed(outer: ExactArray, direct: ExactArray, bounds: Sequence[Fraction], inner: Affine) -> Affine:
+def composed(outer: ExactArray, direct: ExactArray, bounds: Sequence[Fraction], inner: Affine) -> Affine:
     """outer @ inner + direct @ input - bounds."""
     blocks = {0: direct} if direct.rationals is not None or direct.floats.any() else {}
     for term in inner.terms:

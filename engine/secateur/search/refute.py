@@ -10,18 +10,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
 from secateur.bounds import GRID_BITS, UNSPLITTABLE, Goal, quantise, root
+from secateur.errors import InputError
 from secateur.network import Affine, Network
 from secateur.residual import Constraint, ResidualSolver, Sat, Unknown, Unsat, Verdict, normal_form, solver_versions
 from secateur.search.phase_dpll import decide_residual
 from secateur.search.question import Question
 from secateur.search.tree import Aside, SplitTree
 
-__all__ = ["Refutation", "row_network"]
+__all__ = ["PartProof", "Refutation", "row_network"]
 
 Point = tuple[Fraction, ...]
 
@@ -30,9 +34,14 @@ _STEPS = 3
 _PAUSES = {20: 10, 28: 20, 40: 60}
 """Halvings after which a sub-domain that is still open goes to the residual deciders, if it has at most so many unstable neurons:
 they settle ties, but a millisecond of theirs is worth ten sub-domains."""
+_CERTIFYING_PAUSES = {48: 60}
+"""The same where a certificate is wanted: what they settle is trusted there, not verified."""
 _LAST_UNSTABLE, _SMT_UNSTABLE = 60, 15
 """The same for what can be split no further, and for the SMT solver, who is asked last."""
 _RESIDUAL_SECONDS = 10.0
+_PRODUCTS_PER_SECOND = 2e9
+_MOST_ENTRIES = 40_000_000
+"""Matrix entries of all layers, multiplied out: memory is 16 bytes for each, several times over while it is made."""
 _UNIT = 1 << GRID_BITS
 
 
@@ -40,6 +49,30 @@ def row_network(question: Question) -> Network:
     """The question's network with its rows as last ReLU layer: what the kernels bound."""
     network = question.network
     return Network(network.input_size, (*network.layers, network.output), Affine((), np.zeros(0)))
+
+
+def _require_affordable(network: Network, deadline: float) -> None:
+    """InputError where the first sub-domain alone would not be done in half the time that is left: kernels do not stop midway."""
+    sizes = (network.input_size, *network.sizes)
+    products = [a * b for a, b in pairwise(sizes)]
+    work = sum(2 * size * sum(products[:k]) for k, size in enumerate(sizes[1:]))
+    seconds = work / _PRODUCTS_PER_SECOND
+    if sum(products) > _MOST_ENTRIES or seconds > (deadline - time.monotonic()) / 2:
+        raise InputError(f"the network is too large for split trees: bounds of one sub-domain would take about {seconds:.0f} s")
+
+
+@dataclass(frozen=True, eq=False)
+class PartProof:
+    """What a certificate holds of one question: its number of disjuncts, and the tree's symbols in preorder.
+
+    grids : G of every layer, the rows' last. trusted : leaves that the residual deciders settled.
+    """
+
+    disjuncts: int
+    grids: tuple[int, ...]
+    steps: int
+    symbols: NDArray[np.uint16]
+    trusted: int
 
 
 class Refutation:
@@ -50,18 +83,21 @@ class Refutation:
     where the network does not fit the kernels.
     """
 
-    def __init__(self, question: Question, solver: ResidualSolver, deadline: float) -> None:
+    def __init__(self, question: Question, solver: ResidualSolver, deadline: float, *, certify: bool = False) -> None:
         self.question = question
         self.residuals = 0
         self.trusted = ""
         self.reason = ""
         self._solver, self._deadline = solver, deadline
         network = row_network(question)
+        _require_affordable(network, deadline)
         self._layer = len(network.layers)
         quantised = quantise(network, question.domain.lower, question.domain.upper)
         goals = [self._goal(goal) for goal in question.goals]
         self._chain_sizes = [layer.size for layer in quantised.layers]
-        self.tree = SplitTree(quantised, root(quantised, quantised.bounds, len(goals)), goals, _STEPS, pauses=list(_PAUSES))
+        self._pauses = _CERTIFYING_PAUSES if certify else _PAUSES
+        start = root(quantised, quantised.bounds, len(goals))
+        self.tree = SplitTree(quantised, start, goals, _STEPS, pauses=list(self._pauses))
 
     @property
     def finished(self) -> bool:
@@ -71,6 +107,13 @@ class Refutation:
     @property
     def nodes(self) -> int:
         return self.tree.nodes
+
+    def proof(self) -> PartProof:
+        """The finished proof. ValueError while it is not."""
+        if self.reason:
+            raise ValueError(self.reason)
+        symbols = self.tree.symbols()
+        return PartProof(len(self.question.goals), self.tree.network.grids, _STEPS, symbols, self.residuals)
 
     def advance(self, deadline: float, most_nodes: int) -> list[Point]:
         """Work until finished, the deadline (`time.monotonic`), a number of nodes, or candidates, which are returned."""
@@ -91,7 +134,8 @@ class Refutation:
 
     def _settle(self, aside: Aside) -> list[Point]:
         """Ask the residual deciders about every goal that is open on the sub-domain put aside last; points against it."""
-        points, open_because = [], ""
+        points: list[Point] = []
+        open_because: str | None = None
         for g in np.flatnonzero(aside.part.domains.open[0]):
             until = min(self._deadline, time.monotonic() + _RESIDUAL_SECONDS)
             verdict = self._ask(aside, self.question.goals[g], until)
@@ -99,9 +143,9 @@ class Refutation:
                 points.append(tuple(verdict.model))
             if not isinstance(verdict, Unsat):
                 open_because = verdict.reason if isinstance(verdict, Unknown) else "the query is satisfied at a point of it"
-        if not open_because:
+        if open_because is None:
             self.residuals += 1
-            self.tree.aside.pop()
+            self.tree.settle()
         elif aside.coordinate != UNSPLITTABLE:
             self.tree.split_further()
         elif time.monotonic() < self._deadline:  # it had all the time that such a question gets
@@ -117,7 +161,7 @@ class Refutation:
             ranges.append((lower.tolist(), upper.tolist()))
             unstable += int(((lower < 0) & (upper > 0)).sum())
             start += size
-        if unstable > _PAUSES.get(int(aside.part.depths[0]), _LAST_UNSTABLE):
+        if unstable > self._pauses.get(int(aside.part.depths[0]), _LAST_UNSTABLE):
             return Unknown(f"{unstable} unstable neurons")
         rows = [Constraint(((self._layer - 1, r, Fraction(1)),), strict=self.question.strict[r]) for r in goal]
         problem = normal_form(self.question.network, low, high, ranges, rows)

@@ -90,6 +90,7 @@ class SplitTree:
         self._stack = [Waiting(start, np.zeros(1, dtype=np.int64), np.zeros(1, dtype=np.int64))]
         self._split: list[tuple[Integers, Integers, Integers]] = []
         self._size = 1
+        self._settled: list[int] = []
         self._unsettled = False
 
     @property
@@ -132,10 +133,21 @@ class SplitTree:
         return self.seconds * (1.0 - share) / share if share > 0 else float("inf")
 
     def proof(self) -> ProvenTree:
-        """The finished tree. Raises ValueError while goals are open."""
+        """The finished tree, of claims. Raises ValueError while goals are open, or where somebody else had to settle some."""
+        if self._settled:
+            raise ValueError("the tree is not all of the proof")
+        return ProvenTree(self.claims, self.steps, self.uses, self.symbols(), tuple(self.tightest))
+
+    def symbols(self) -> NDArray[np.uint16]:
+        """The finished tree in preorder: 0 leaf, 1 + i split of coordinate i, 1 + n_0 settled elsewhere. ValueError if open."""
         if not self.finished:
             raise ValueError("the tree is not finished")
-        return ProvenTree(self.claims, self.steps, self.uses, self._preorder(), tuple(self.tightest))
+        return self._preorder()
+
+    def settle(self) -> None:
+        """Count the last sub-domain put aside as a leaf: somebody else has refuted its goals."""
+        self._settled.append(int(self.aside[-1].part.numbers[0]))
+        self.aside.pop()
 
     def split_further(self) -> None:
         """Split the last sub-domain put aside after all. ValueError where it cannot be split."""
@@ -226,4 +238,5 @@ class SplitTree:
             place[first] = place[numbers] + 1
             place[first + 1] = place[numbers] + 1 + size[first]
             symbols[place[numbers]] = 1 + coordinate
+        symbols[place[self._settled]] = 1 + self.network.input_size
         return symbols

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NoReturn
 
+from secateur.search.refute import PartProof
 from secateur.search.witness import Witness
 
 __all__ = ["Holds", "SearchStatistics", "Unknown", "Verdict", "Violated"]
@@ -34,10 +35,12 @@ class _Answer:
 class Holds(_Answer):
     """No point satisfies the query (`unsat`): what it is the negation of, holds.
 
-    `trusted` names the SMT solvers whose word the verdict rests on; empty where all of it was derived here.
+    `trusted` names the SMT solvers whose word the verdict rests on; empty where all of it was derived here. `proofs`: one per
+    question, in order, where a certificate is wanted.
     """
 
     trusted: str = ""
+    proofs: tuple[PartProof, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
+from typing import Any
 
 from secateur.errors import InputError
 
-__all__ = ["MAX_BITS", "format_rational", "parse_decimal", "parse_rational", "shorten"]
+__all__ = ["MAX_BITS", "exact_rational", "format_rational", "parse_decimal", "parse_rational", "shorten"]
 
 MAX_BITS = 13_000
 """Longest accepted numerator or denominator; 13,000 bits are 3,914 decimal digits."""
@@ -57,6 +58,17 @@ def parse_rational(text: str, where: str = "") -> Fraction:
     if not (_INTEGER.fullmatch(numerator) and _NATURAL.fullmatch(denominator) and int(denominator)):
         raise InputError(f"{shorten(text)} is not a finite number", where=where)
     return _bounded(Fraction(int(numerator), int(denominator)), text, where)
+
+
+def exact_rational(value: Any, where: str) -> Fraction:
+    """The rational that a number (Python's or numpy's) or a text is; `InputError` for anything else, NaN and infinities."""
+    if isinstance(value, str):
+        return parse_rational(value, where)
+    try:
+        # numpy's scalars are no Python numbers; `item` makes them such, exactly.
+        return Fraction(value.item() if hasattr(value, "item") else value)
+    except (TypeError, ValueError, OverflowError):
+        raise InputError(f"{value!r} is not a finite number", where=where) from None
 
 
 def _bounded(value: Fraction, text: str, where: str) -> Fraction:

@@ -5,7 +5,7 @@ list in the first column: `"[('f', 'onnx/a.onnx'), ('g', 'onnx/b.onnx')]"`. File
 Blank lines, lines that begin with `#` and a header line are skipped.
 
 `ground_truth.csv` has a header with at least `onnx`, `vnnlib` and `consensus`; a consensus other than `sat` or `unsat` means
-that nobody knows.
+that nobody knows, and so does one that no more tools support than deny (columns `n_agree` and `n_dissent`, where there are any).
 """
 
 from __future__ import annotations
@@ -178,10 +178,17 @@ def _read_truth(path: Path) -> dict[Identity, Status]:
             key = identify(row[columns["onnx"]], row[columns["vnnlib"]])
         except ValueError as error:
             raise InputError(f"the column onnx {error}", where=where) from None
-        known = {"sat": Status.SAT, "unsat": Status.UNSAT}.get(row[columns["consensus"]].strip().lower())
+        known = _consensus({name: row[position] for name, position in columns.items()})
         if known is not None and truth.setdefault(key, known) is not known:
             raise InputError("contradicts an earlier row of the same instance", where=where)
     return truth
+
+
+def _consensus(row: Mapping[str, str]) -> Status | None:
+    agree, dissent = row.get("n_agree", "").strip(), row.get("n_dissent", "").strip()
+    if agree.isdigit() and dissent.isdigit() and 0 < int(dissent) >= int(agree):
+        return None
+    return {"sat": Status.SAT, "unsat": Status.UNSAT}.get(row["consensus"].strip().lower())
 
 
 def with_files(benchmark: Benchmark) -> Benchmark:

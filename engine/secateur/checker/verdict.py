@@ -1,0 +1,47 @@
+"""How a check ends: accepted with the statement it verified, or refused with the rule that failed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+__all__ = ["Accepted", "Counts", "Progress", "Refused", "stated"]
+
+Progress = Callable[[str, float | None], None]
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How much was verified: neurons of the original network (none for a query), and tree nodes of all trees."""
+
+    inactive: int
+    active: int
+    nodes: int
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """The statement that holds, in words, and what in it rests on a solver's word alone."""
+
+    statement: str
+    counts: Counts
+    trusted: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Refused:
+    """The rule that was not kept, where, and why."""
+
+    rule: str
+    step: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"Refused: {self.rule}, {self.step}: {self.reason}" if self.step else f"Refused: {self.rule}: {self.reason}"
+
+
+def stated(claim: str, trusted: tuple[str, ...]) -> str:
+    """A claim as it was verified, with what was not."""
+    if not trusted:
+        return f"Verified: {claim}."
+    return f"Verified, given the trusted facts named below: {claim}. Trusted, not verified: {'; '.join(trusted)}."
