@@ -25,6 +25,14 @@ def _kernel_sources() -> str:
 os.environ["NUMBA_CACHE_DIR"] = str(Path(tempfile.gettempdir()) / f"secateur-kernels-{_kernel_sources()}")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def compiled_kernels() -> None:
+    """Compile before anything is timed: no test's time limit is for the compiler."""
+    from secateur.bounds import warmup
+
+    warmup()
+
+
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
     """The folder of public benchmarks, or a skip that names it where a user has only the repository."""

@@ -257,7 +257,7 @@ def test_solver_that_is_not_installed(solver: str, tmp_path: Path) -> None:
         env=environment(),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
     assert done.returncode == 2
@@ -327,7 +327,7 @@ def test_ctrl_c_saves_what_was_decided(tmp_path: Path) -> None:
                 break
         time.sleep(1.0)
         process.send_signal(signal.SIGINT)
-        printed, complaints = process.communicate(timeout=120)
+        printed, complaints = process.communicate(timeout=600)
     finally:
         process.kill()
     assert process.returncode == 130, complaints

@@ -25,7 +25,7 @@ def python(*arguments: str, path: str = SOURCES, cwd: Path | None = None) -> sub
         cwd=cwd,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
 

@@ -218,9 +218,11 @@ def _supports(options: argparse.Namespace) -> int:
 
 @contextmanager
 def open_verifier(jobs: int | None) -> Iterator[Verifier]:
-    """A warm engine as the competition's front end asks it."""
+    """A warm engine as the competition's front end asks it; kernels are compiled before the first instance."""
+    from secateur.bounds import warmup
     from secateur.oracle import Engine
 
+    warmup()
     with Engine(jobs=jobs) as engine:
 
         def verifier(models: Mapping[str, Path], query: Path, timeout: float) -> Answer:

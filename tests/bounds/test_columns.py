@@ -28,7 +28,7 @@ def test_entries_are_rounded_to_nearest_half_to_even(height: int, width: int, da
     assert columns.stride % 8 == 0
     padded = columns.integers.reshape(height, columns.stride)
     assert not padded[:, width:].any()
-    assert (columns.turned.reshape(width, height).T == padded[:, :width]).all()
+    assert (padded[:, :width] == columns.turned.reshape(width, height).T).all()
     for j in range(width):
         column, power = values[j::width], Fraction(2) ** int(columns.exponents[j])
         norm = sum(map(abs, column), Fraction(0))

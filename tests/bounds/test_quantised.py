@@ -77,7 +77,7 @@ def slow_root_bounds(layers: Sequence[ChainLayer], facts: Mapping[tuple[int, int
     for k, layer in enumerate(layers, start=1):
         ends = []
         for row in layer.rows:
-            terms = [sorted((w * low, w * high)) for w, (low, high) in zip(row, ranges, strict=False)]
+            terms = [(w * a, w * b) if w > 0 else (w * b, w * a) for w, (a, b) in zip(row, ranges, strict=False)]
             ends.append((row[-1] + sum(t[0] for t in terms), row[-1] + sum(t[1] for t in terms)))
         low, high = [floor_to_bits(e[0]) for e in ends], [ceil_to_bits(e[1]) for e in ends]
         for i in range(layer.size):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from fractions import Fraction
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -19,6 +18,7 @@ from secateur.checker.nodes import FULL, OutOfRange
 from secateur.checker.python_arithmetic import PyNode, PythonArithmetic, Row, contract_by_row, split_interval
 from secateur.checker.root import RootBounds
 from tests.checker.support import dense_model, exact_layers, random_chain, random_layers
+from tests.checker.twins import Twins
 
 seeds = st.integers(0, 1 << 30)
 
@@ -108,48 +108,6 @@ def test_contraction_keeps_every_point_that_may_fail(seed: int) -> None:
 @pytest.mark.parametrize(("low", "high", "middle"), [(0, 2, 1), (0, 3, 1), (3, 8, 5), (4, 5, None), (7, 7, None)])
 def test_splits_need_room(low: int, high: int, middle: int | None) -> None:
     assert split_interval(low, high) == middle
-
-
-class Twins:
-    """The same tree in both arithmetics, node by node."""
-
-    def __init__(self, chain: Chain, grid: list[int], claims: list[Claim], steps: int) -> None:
-        root = RootBounds(chain)
-        self.depth = max(claim.layer for claim in claims)
-        bounds = [root.bounds(k) for k in range(1, self.depth + 1)]
-        self.plain = PythonArithmetic(chain, grid, claims, steps)
-        self.fast = FastArithmetic(chain, grid, claims, steps, bounds)
-        self.waiting = [(self.plain.root(bounds), self.fast.root(bounds))]
-
-    def fast_state(self, slot: int) -> tuple[Any, ...]:
-        pool, system = self.fast.pool, self.fast._system
-        lower, upper = [], []
-        for k in range(1, self.depth):
-            first = int(system.start[k] - system.width[0])
-            place = slice(first, first + int(system.size[k]))
-            lower.append(pool.lower[slot, place].tolist())
-            upper.append(pool.upper[slot, place].tolist())
-        marks = pool.open[slot].tolist()
-        return (
-            pool.low[slot].tolist(),
-            pool.high[slot].tolist(),
-            lower,
-            upper,
-            [c for c, m in enumerate(marks) if m],
-        )
-
-    def plain_state(self, node: PyNode) -> tuple[Any, ...]:
-        depth = self.depth - 1
-        return node.low, node.high, node.lower[:depth], node.upper[:depth], list(node.open)
-
-    def visit(self, symbol: int) -> None:
-        """Visits the first waiting node in both and compares what comes out."""
-        node, slot = self.waiting.pop(0)
-        (expected,), (found,) = self.plain.visit([(node, symbol)]), self.fast.visit([(slot, symbol)])
-        assert (found.fault, found.goal) == (expected.fault, expected.goal)
-        for pair in zip(expected.children or (), found.children or (), strict=True):
-            assert self.fast_state(pair[1]) == self.plain_state(pair[0])
-            self.waiting.append(pair)
 
 
 @given(seeds)

@@ -72,7 +72,7 @@ def test_verdicts_never_contradict_exact_z3(block: int, solver: ResidualSolver) 
     for seed in range(block * _CASES, (block + 1) * _CASES):
         case = random_case(seed)
         answer = exact_answer(case)
-        verdict = ask(case.query, case.networks, solver, timeout=0.4)
+        verdict = ask(case.query, case.networks, solver, timeout=0.3)
         if isinstance(verdict, Unknown) and is_promised(case, verdict):
             verdict = ask(case.query, case.networks, solver)  # the machine may be slow
             undecided += isinstance(verdict, Unknown)
@@ -108,13 +108,13 @@ def test_verdicts_never_contradict_exact_z3(block: int, solver: ResidualSolver) 
 def test_ties_are_never_misjudged(
     network: Network, box: tuple[str, str], condition: str, expected: type, solver: ResidualSolver
 ) -> None:
-    verdict = ask(flat_query([box], 1, condition), [network], solver, timeout=5.0)
+    verdict = ask(flat_query([box], 1, condition), [network], solver, timeout=1.5)
     assert isinstance(verdict, expected | Unknown)
 
 
 @pytest.mark.parametrize(("margin", "opposite"), [("0.0000001", Violated), ("-0.0000001", Holds)])
 def test_what_is_nearly_a_tie_is_not_misjudged(margin: str, opposite: type, solver: ResidualSolver) -> None:
-    verdict = ask(flat_query([("-1", "1")], 1, f"(<= Y_0 (- 0.0 {margin}))"), [ABSOLUTE], solver, timeout=5.0)
+    verdict = ask(flat_query([("-1", "1")], 1, f"(<= Y_0 (- 0.0 {margin}))"), [ABSOLUTE], solver, timeout=1.5)
     assert not isinstance(verdict, opposite)
 
 
@@ -148,7 +148,7 @@ def test_inputs_alone_where_no_point_can_be_replayed_are_unknown(solver: Residua
     """There is nothing to refute: the kernels must not even be asked."""
     overflowing = layered(([[2.0**100]], [0.0]), ([[2.0**100]], [0.0]))
     for condition in ("(<= X_0 2)", "(or (<= X_0 2) (<= Y_0 -5))"):
-        verdict = ask(flat_query([("1", "2")], 1, condition), [overflowing], solver, timeout=5.0)
+        verdict = ask(flat_query([("1", "2")], 1, condition), [overflowing], solver, timeout=1.5)
         assert isinstance(verdict, Unknown)
         assert verdict.reason
 
@@ -179,7 +179,7 @@ def test_an_open_query_at_the_deadline_is_timed_out(solver: ResidualSolver) -> N
 
 def test_numbers_that_the_kernels_cannot_hold_are_unknown(solver: ResidualSolver) -> None:
     tiny = layered(([[2.0**-140]], [0.0]), ([[2.0**-140]], [0.0]), element_type="float64")
-    verdict = ask(flat_query([("0", "1")], 1, "(<= Y_0 -1)"), [tiny], solver, timeout=5.0)
+    verdict = ask(flat_query([("0", "1")], 1, "(<= Y_0 -1)"), [tiny], solver, timeout=1.5)
     assert isinstance(verdict, Holds | Unknown)
     if isinstance(verdict, Unknown):
         assert "range of float32" in verdict.reason

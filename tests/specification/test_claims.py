@@ -31,10 +31,10 @@ def claimed(condition: Condition, y: list[Fraction]) -> bool:
 
 
 def test_floats_are_the_rationals_they_are_and_text_is_read_exactly() -> None:
-    assert Box([0.1], ["0.1"]) != Box(["0.1"], ["0.1"])
+    assert Box([0.1], [1]).lower == (F(3602879701896397, 1 << 55),)
     assert Box(["0.1", "1/3"], [F(1, 2), 1]).lower == (F(1, 10), F(1, 3))
-    assert Box(np.array([0.1], np.float32), np.array([0.1])).lower == (F(float(np.float32(0.1))),)
-    assert Box(np.array([0.1], np.float32), np.array([0.11])).upper == (F(0.11),)
+    mixed = Box(np.array([0.1], np.float32), np.array([0.11]))
+    assert (mixed.lower, mixed.upper) == ((F(13421773, 1 << 27),), (F(0.11),))
 
 
 def test_boxes_are_flattened_row_by_row() -> None:
@@ -115,7 +115,7 @@ def test_arrays_may_stand_on_either_side() -> None:
 
 
 def test_conditions_have_no_truth_value() -> None:
-    with pytest.raises(TypeError, match="combine two of them with & or |"):
+    with pytest.raises(TypeError, match=r"combine two of them with & or \|"):
         _ = 0 <= outputs @ [1] <= 1
     with pytest.raises(TypeError, match="unsupported operand"):
         _ = (outputs @ [1] <= 1) & True

@@ -73,7 +73,7 @@ class ChainLayer:
 
 
 class _Kept(NamedTuple):
-    """What depends on an affine function alone, not on a box: the terms that it reads, and the layers it became by their place."""
+    """What depends on an affine function alone, not on a box: the terms it reads, and the layers it became by place."""
 
     read: tuple[Term, ...]
     layers: dict[_Place, ChainLayer]

@@ -116,7 +116,7 @@ def _refuted(inputs: _Inputs, strict: bool, arithmetic: str, progress: Progress)
     if next(disjuncts, None) is not None:
         raise Refusal("parts", "end", f"the query has more than the {done} disjuncts of the parts")
     nodes = sum(part.nodes - part.trusted for part in parts)
-    replayed = f"{nodes:,} tree nodes replayed in {arithmetic} integer arithmetic"
+    replayed = f"{nodes:,} tree node{'s' * (nodes != 1)} replayed in {arithmetic} integer arithmetic"
     return Accepted(stated(f"{inputs.claim('no x satisfies')}; {replayed}", trusted), Counts(0, 0, nodes), trusted)
 
 

@@ -1,6 +1,6 @@
 """Ranges of outputs over a box: certified from outside, attained by evaluated points from inside, better the longer it runs.
 
-Method: branch and bound over all outputs and both of their sides at once. Every side is the minimum of a value v (an output, or an
+Method: branch and bound over all outputs and both of their sides at once. A side is the minimum of a value v (an output, or an
 output negated). The attack finds points where v is small; their exact values bound the minimum from above. The kernels bound v
 from below on sub-domains; those where that is furthest from what is wanted are halved first. Begin at `output_bounds`.
 Soundness: lower bounds are the kernels' margins, which are exact numbers, over sub-domains that cover the box, and every one of
@@ -46,7 +46,7 @@ _SAMPLES, _CORNERS, _STARTS = 512, 128, 2
 _MOST_HITS = 4
 """Points of one batch that are evaluated exactly."""
 _RESOLUTION = Fraction(1, 1 << 32)
-"""Share of the width that interval arithmetic gives, below which the rounding of the kernels shows."""
+"""Share of the width that interval arithmetic gives which is always allowed: a constant output attains no width."""
 _UNIT = 1 << GRID_BITS
 
 
@@ -56,8 +56,8 @@ class OutputBounds:
 
     lower, upper : certified: every point of the box has lower <= y <= upper. attained_lower, attained_upper : values that y takes
     at `lowest_at` and `highest_at`, points of the box that were evaluated exactly; the true range lies between these and those.
-    finished : whether every gap between a certified and an attained value is at most the tolerance times the attained width (or
-    2**-32 of the width that interval arithmetic gives, the finest that the kernels resolve).
+    finished : whether every gap between a certified and an attained value is at most the tolerance times the attained width, or
+    2**-32 of the width that interval arithmetic gives (a constant output attains no width).
     """
 
     lower: Rationals

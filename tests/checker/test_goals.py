@@ -1,0 +1,186 @@
+"""Goals at nodes: both arithmetics agree bit for bit, and what they close holds no point that satisfies all rows."""
+
+from __future__ import annotations
+
+import random
+from fractions import Fraction
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from secateur.checker.chain import Chain, chain_form
+from secateur.checker.domain import Domain
+from secateur.checker.lowering import Affine, Network
+from secateur.checker.nodes import FULL, LEAF_OPEN, SPLIT_CLOSED, TRUSTED_CLOSED, OutOfRange
+from secateur.checker.python_arithmetic import PyNode, PythonArithmetic
+from secateur.checker.query import Disjunct, QueryRow, read_query
+from secateur.checker.root import RootBounds
+from secateur.checker.row_layer import goals, with_row_layer
+from tests.checker.query_cases import problem, random_query_case
+from tests.checker.support import evaluate, random_chain
+from tests.checker.test_row_layer import random_rows, value_of
+from tests.checker.twins import Twins
+
+seeds = st.integers(0, 1 << 30)
+
+
+def random_disjuncts(rng: random.Random, network: Network, domain: Domain) -> list[Disjunct]:
+    """One to four disjuncts of one to six rows, shifted so that some are nearly tight at the box's centre."""
+    centre = [(low + high) / 2 for low, high in zip(domain.lower, domain.upper, strict=True)]
+    outputs = evaluate(network, centre)[1]
+    found = []
+    for _ in range(rng.randint(1, 4)):
+        rows = []
+        for row in random_rows(rng, network.input_size, len(outputs), rng.randint(1, 6)):
+            shift = value_of(row, centre, outputs) - Fraction(rng.randint(-2, 10), 20) * max(
+                abs(a) for _, a in row.inputs + row.outputs
+            )
+            rows.append(QueryRow(row.inputs, row.outputs, row.bound + shift, row.strict))
+        found.append(Disjunct(domain.lower, domain.upper, tuple(rows)))
+    return found
+
+
+@given(seeds)
+@settings(deadline=None, max_examples=150)
+def test_both_arithmetics_agree_on_every_integer(seed: int) -> None:
+    rng = random.Random(seed)
+    network, domain, _ = random_chain(seed % 3000)
+    disjuncts = random_disjuncts(rng, network, domain)
+    layer = len(network.layers) + 1
+    chain = chain_form(with_row_layer(network, [row for d in disjuncts for row in d.rows]), domain)
+    grid = [rng.choice([rng.randint(15, 42), rng.randint(-5, 50)]) for _ in chain.layers]
+    twins = Twins(chain, grid, goals(disjuncts, layer, 0), rng.randint(0, 4))
+    for _ in range(6):
+        symbol = rng.choice([rng.randint(1, chain.input_size)] * 8 + [0, chain.input_size + 1])
+        try:
+            if twins.waiting:
+                twins.visit(symbol)
+        except OutOfRange:  # the fast arithmetic says so itself
+            assert max(grid) > 35
+            return
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_both_arithmetics_agree_along_whole_trees(seed: int) -> None:
+    """Proofs of queries that are just unsatisfiable: goals close one after the other, by mixed rows and by cuts."""
+    case = random_query_case(seed, seed % 4)
+    (part,) = case.parts
+    chain, own = problem(case.network, list(read_query(case.query).disjuncts()))
+    twins = Twins(chain, part.grid, own, part.steps)
+    assert [twins.visit(symbol).fault for symbol in part.symbols] == [0] * len(part.symbols)
+    assert not twins.waiting
+
+
+def small_node(rng: random.Random, chain: Chain, layers: int) -> PyNode:
+    """The root bounds on a part of the domain."""
+    root, ends = RootBounds(chain), []
+    for _ in range(chain.input_size):
+        low = rng.choice([0, rng.randint(0, FULL)])
+        ends.append((low, min(FULL, low + (FULL >> rng.choice([0, 0, 1, 2, 3, 20])))))
+    bounds = [root.bounds(k) for k in range(1, layers + 1)]
+    return PyNode([e[0] for e in ends], [e[1] for e in ends], [list(b[0]) for b in bounds], [list(b[1]) for b in bounds], ())
+
+
+def satisfied(row: QueryRow, point: list[Fraction], outputs: list[Fraction]) -> bool:
+    value = value_of(row, point, outputs)
+    return value < 0 or (value == 0 and not row.strict)
+
+
+def test_what_is_closed_or_cut_off_satisfies_no_goal() -> None:
+    """Against exact samples of the box, evaluated without the row layer; enough of both kinds, so that it says something."""
+    closed = kept = shrunk = 0
+    for seed in range(150):
+        rng = random.Random(seed)
+        network, domain, _ = random_chain(seed)
+        disjuncts, layers = random_disjuncts(rng, network, domain), len(network.layers)
+        own = goals(disjuncts, layers + 1, 0)
+        chain = chain_form(with_row_layer(network, [row for d in disjuncts for row in d.rows]), domain)
+        arithmetic = PythonArithmetic(chain, [rng.randint(20, 34)] * (layers + 1), own, rng.randint(0, 3))
+        node = small_node(rng, chain, layers)
+        sources = arithmetic.refresh(node, layers + 1)
+        assert sources is not None
+        boxes = [arithmetic.goal(node, sources, goal) for goal in own]
+        closed += boxes.count(None)
+        shrunk += sum(box is not None and box != (node.low, node.high) for box in boxes)
+        for _ in range(12):
+            t = [rng.choice([lo, hi, rng.randint(lo, hi)]) for lo, hi in zip(node.low, node.high, strict=True)]
+            ends = zip(domain.lower, domain.upper, t, strict=True)
+            point = [low + (high - low) * Fraction(share, FULL) for low, high, share in ends]
+            outputs = evaluate(network, point)[1]
+            for box, disjunct in zip(boxes, disjuncts, strict=True):
+                if all(satisfied(row, point, outputs) for row in disjunct.rows):
+                    assert box is not None
+                    assert all(low <= share <= high for low, share, high in zip(box[0], t, box[1], strict=True))
+                    kept += 1
+    assert min(closed, kept, shrunk) > 60, (closed, kept, shrunk)
+
+
+# Small cases by hand: N(x) = x on [0, 1], so that the row layer is the first.
+
+
+IDENTITY = Network(1, (1,), (), Affine(1, [{1: 1}]))
+ZERO = Network(1, (1,), (), Affine(1, [{}]))
+UNIT = Domain((Fraction(0),), (Fraction(1),))
+
+
+def at_most(bound: str, *, sign: int = 1, strict: bool = False) -> QueryRow:
+    """sign * Y_0 <= bound."""
+    return QueryRow((), ((0, Fraction(sign)),), Fraction(bound), strict)
+
+
+def visit(network: Network, rows: list[list[QueryRow]], symbol: int, grid: int = 30) -> tuple[int, int, object]:
+    """(fault, goal, boxes of the children) of the root in both arithmetics."""
+    disjuncts = [Disjunct(UNIT.lower, UNIT.upper, tuple(own)) for own in rows]
+    chain = chain_form(with_row_layer(network, [row for own in rows for row in own]), UNIT)
+    twins = Twins(chain, [grid], goals(disjuncts, 1, 0), 2)
+    outcome = twins.visit(symbol)
+    return outcome.fault, outcome.goal, [(child.low, child.high) for child in outcome.children or ()]
+
+
+def test_strict_rows_are_refuted_by_zero_and_closed_ones_are_not() -> None:
+    closed, strict = at_most("0"), at_most("0", strict=True)
+    assert visit(ZERO, [[strict]], 0) == (0, 0, [])
+    assert visit(ZERO, [[closed]], 0) == (LEAF_OPEN, 0, [])
+    assert visit(ZERO, [[strict, strict]], 0) == (0, 0, [])
+    assert visit(ZERO, [[strict, closed]], 0) == (LEAF_OPEN, 0, [])
+    assert visit(ZERO, [[strict], [closed], [strict]], 0) == (LEAF_OPEN, 1, [])
+
+
+def test_two_rows_refute_a_goal_that_neither_refutes_alone() -> None:
+    low, high = at_most("0.3"), at_most("-0.7", sign=-1)
+    assert visit(IDENTITY, [[low]], 0) == visit(IDENTITY, [[high]], 0) == (LEAF_OPEN, 0, [])
+    assert visit(IDENTITY, [[low, high]], 0) == (0, 0, [])
+    assert visit(IDENTITY, [[low, at_most("-0.2", sign=-1)]], 0) == (LEAF_OPEN, 0, [])
+
+
+def test_cuts_from_two_sides_close_a_goal_where_a_void_row_forbids_mixing() -> None:
+    """With the grid 2^-45 the bias 2 is a term of 2^46: the third row is void."""
+    low, high, void = at_most("0.3"), at_most("-0.7", sign=-1), at_most("2")
+    assert visit(IDENTITY, [[low, high, void]], 0, grid=45) == (0, 0, [])
+    assert visit(IDENTITY, [[low, void]], 0, grid=45) == (LEAF_OPEN, 0, [])
+    assert visit(IDENTITY, [[void]], 0, grid=45) == (LEAF_OPEN, 0, [])
+    assert visit(IDENTITY, [[void]], 1, grid=45)[2] == [([0], [FULL // 2]), ([FULL // 2], [FULL])]
+
+
+def test_the_box_contracts_to_what_the_open_goals_leave_together() -> None:
+    def ends(rows: list[list[QueryRow]]) -> tuple[float, float]:
+        (first, second) = visit(IDENTITY, rows, 1)[2]
+        return first[0][0] / FULL, second[1][0] / FULL
+
+    assert ends([[at_most("0.25")]]) == pytest.approx((0, 0.25), abs=1e-6)
+    assert ends([[at_most("0.25"), at_most("-0.125", sign=-1)]]) == pytest.approx((0.125, 0.25), abs=1e-6)
+    assert ends([[at_most("0.25")], [at_most("-0.75", sign=-1)]]) == (0, 1)
+    assert ends([[at_most("0.25")], [at_most("-2", sign=-1)]]) == pytest.approx((0, 0.25), abs=1e-6)
+
+
+def test_trusted_leaves_need_an_open_goal() -> None:
+    assert visit(IDENTITY, [[at_most("0.5")]], 2) == (0, 0, [])
+    assert visit(IDENTITY, [[at_most("-0.5")]], 2) == (TRUSTED_CLOSED, 0, [])
+    assert visit(IDENTITY, [[at_most("-0.5")]], 1) == (SPLIT_CLOSED, 0, [])
+
+
+def test_more_rows_than_are_propagated_at_once() -> None:
+    rows = [at_most(f"{0.5 + i / 1000}") for i in range(100)]
+    assert visit(IDENTITY, [[*rows, at_most("-0.75", sign=-1)]], 0) == (0, 0, [])
+    assert visit(IDENTITY, [[*rows, at_most("-0.25", sign=-1)]], 1)[0] == 0
