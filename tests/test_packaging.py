@@ -131,12 +131,15 @@ def test_readme_and_ci_run_the_same_test_command() -> None:
     assert "\npython -m pytest\n" in script
 
 
-def test_the_example_of_the_readme_runs(tmp_path: Path) -> None:
+def test_the_examples_of_the_readme_run(tmp_path: Path) -> None:
     import shutil
 
-    example = (ROOT / "README.md").read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
+    oracle, pruning = (part.split("```")[0] for part in (ROOT / "README.md").read_text(encoding="utf-8").split("```python\n")[1:])
     shutil.copytree(ROOT / "benchmarks" / "networks", tmp_path / "benchmarks" / "networks")
-    done = python("-c", example, cwd=tmp_path)
+    done = python("-c", oracle, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[0] in {"robust", "counterexample"}
+    done = python("-c", pruning, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[:3] == ["N and N' agree exactly on D", "{'original': 72, 'reduced': 41}", "Status.BOTH"]

@@ -33,7 +33,7 @@ def random_disjuncts(rng: random.Random, network: Network, domain: Domain) -> li
     for _ in range(rng.randint(1, 4)):
         rows = []
         for row in random_rows(rng, network.input_size, len(outputs), rng.randint(1, 6)):
-            shift = value_of(row, centre, outputs) - Fraction(rng.randint(-2, 10), 20) * max(
+            shift = value_of(row, centre, outputs) - Fraction(rng.randint(-6, 6), 20) * max(
                 abs(a) for _, a in row.inputs + row.outputs
             )
             rows.append(QueryRow(row.inputs, row.outputs, row.bound + shift, row.strict))
@@ -113,7 +113,7 @@ def test_what_is_closed_or_cut_off_satisfies_no_goal() -> None:
                     assert box is not None
                     assert all(low <= share <= high for low, share, high in zip(box[0], t, box[1], strict=True))
                     kept += 1
-    assert min(closed, kept, shrunk) > 60, (closed, kept, shrunk)
+    assert min(closed, kept, shrunk) > 50, (closed, kept, shrunk)
 
 
 # Small cases by hand: N(x) = x on [0, 1], so that the row layer is the first.

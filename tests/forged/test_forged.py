@@ -304,7 +304,12 @@ HEADERS = {
     "missing_key": (lambda header: header.pop("claim"), "header", "header", "the key 'claim' is missing"),
     "version": (set_in("version", to=2), "header", "format", "only version 1 of secateur-certificate is known"),
     "version_true": (set_in("version", to=True), "header", "format", "only version 1 of secateur-certificate is known"),
-    "kind": (set_in("claim", "kind", to="decision"), "header", "claim.kind", "only claims of the kinds 'agree', 'unsat' and 'sat' are known"),
+    "kind": (
+        set_in("claim", "kind", to="decision"),
+        "header",
+        "claim.kind",
+        "only claims of the kinds 'agree', 'unsat' and 'sat' are known",
+    ),
     "nodes_less": (
         set_in("facts", "original", "trees", 1, "nodes", to=9),
         "container",

@@ -27,6 +27,8 @@ from secateur.specification import Query
 __all__ = ["decide"]
 
 _FIRST_STARTS, _MOST_STARTS = 16, 256
+_SMALL_NETWORK = 400
+"""Neurons up to which bounds of one sub-domain take a fraction of a millisecond."""
 _FIRST_NODES, _MOST_NODES = 256, 20_000
 _ATTACK_SHARE = 0.15
 """Share of the time that goes to the attack once a refutation is under way."""
@@ -55,7 +57,7 @@ class _Pursuit:
     worked: float = 0.0
     starts: int = _FIRST_STARTS
     tried: int = 0
-    nodes: int = _FIRST_NODES
+    nodes: int = 1
     hopeless: bool = False
     """No point of the question can be a witness."""
 
@@ -76,11 +78,18 @@ class _Pursuit:
     def step(self, deadline: float) -> Witness | None:
         """A turn of the attack where it is due, and one of the refutation."""
         witness = None
-        if not self.hopeless and (self.attacked <= _ATTACK_SHARE * self.worked or self.reason):
+        if self._attack_is_due():
             witness = self._attack(deadline)
         if witness is None and not self.reason and time.monotonic() < deadline:
             witness = self._refute(deadline)
         return witness
+
+    def _attack_is_due(self) -> bool:
+        if self.hopeless or self.reason:
+            return not self.hopeless
+        if not self.worked:  # bounds of the whole domain come first where they take no longer than an attack
+            return sum(self.question.network.sizes) > _SMALL_NETWORK
+        return self.attacked <= _ATTACK_SHARE * self.worked
 
     def _attack(self, deadline: float) -> Witness | None:
         begun = time.monotonic()
@@ -102,7 +111,7 @@ class _Pursuit:
         except InputError as error:  # beyond what the kernels hold: the attack goes on alone
             self.reason = str(error)
             return None
-        self.nodes = min(2 * self.nodes, _MOST_NODES)
+        self.nodes = min(max(2 * self.nodes, _FIRST_NODES), _MOST_NODES)
         self.reason = self.refutation.reason
         self.worked += time.monotonic() - begun
         return self._confirmed(points, deadline)
