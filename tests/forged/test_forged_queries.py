@@ -123,7 +123,7 @@ def unbounded(case: QueryCase) -> None:
 
 
 def other_network(case: QueryCase) -> None:
-    case.network = random_query_case(9).network
+    case.network = random_query_case(2).network
 
 
 def fewer_outputs(case: QueryCase) -> None:
