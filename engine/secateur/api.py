@@ -9,7 +9,11 @@ The command line does nothing that these functions do not do.
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -22,6 +26,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from secateur.bounds import quantise
+from secateur.bounds import warmup as compile_kernels
+from secateur.certificate import FileReference, refutation_bytes
 from secateur.checker import Accepted, check
 from secateur.errors import InputError
 from secateur.network import Affine, Dense, Network, Term, to_model_bytes
@@ -40,8 +47,10 @@ from secateur.reduction.summary import (
     witness_file,
 )
 from secateur.report import render
-from secateur.search import PhaseResult
-from secateur.specification import Domain, read_domain
+from secateur.search import PartProof, PhaseResult
+from secateur.search.question import questions
+from secateur.search.refute import row_network
+from secateur.specification import Domain, read_domain, read_query
 from secateur.specification.numerals import exact_rational
 
 __all__ = ["ModelFile", "PruneResult", "check", "prune", "read_model", "warmup"]
@@ -195,15 +204,46 @@ def prune(
 
 
 def warmup(progress: Progress | None = None) -> None:
-    """Compile the kernels of engine and checker, once per machine; later runs load them from numba's cache.
+    """Compile the kernels of engine and checker side by side, once per machine; later runs load them from numba's cache.
 
-    Proves and checks that 2 a - 2 b - 1 <= 0 for a = b = relu(x) on [-1, 1]: intervals do not show it, one sub-domain does.
+    Afterwards proves and checks, as a user's run would, that 2 a - 2 b - 1 <= 0 for a = b = relu(x) on [-1, 1]: intervals do not
+    show it, one sub-domain does.
     """
+    progress = SilentProgress() if progress is None else progress
+    progress.stage("compile kernels")
+    with tempfile.TemporaryDirectory() as folder, _checker_process(Path(folder)) as child:
+        compile_kernels()
+        progress.stage("compile the checker's kernels")
+        child.wait()
     first = Affine((Term(0, Dense(np.array([[1.0], [1.0]]))),), np.zeros(2))
     second = Affine((Term(1, Dense(np.array([[2.0, -2.0]]))),), np.array([-1.0]))
     network = Network(1, (first, second), Affine((Term(2, Dense(np.array([[1.0]]))),), np.zeros(1)))
     model = ModelFile(Path("warmup.onnx"), to_model_bytes(network), network)
     prune(model, ((-1,), (1,)), timeout=60.0, jobs=1, solver="none", progress=progress)
+
+
+def _checker_process(folder: Path) -> subprocess.Popen[bytes]:
+    """The checker at work on a tiny certificate (a leaf that says relu(x) > -1): it compiles its kernels into the cache."""
+    unit = Affine((Term(0, Dense(np.array([[1.0]]))),), np.zeros(1))
+    network = Network(1, (unit,), Affine((Term(1, Dense(np.array([[1.0]]))),), np.zeros(1)))
+    model, query = (
+        to_model_bytes(network),
+        b"(declare-const X_0 Real)(declare-const Y_0 Real)"
+        + b"".join(b"(assert (%s))" % condition for condition in (b">= X_0 0", b"<= X_0 1", b"<= Y_0 -1")),
+    )
+    files = {"net.onnx": model, "query.vnnlib": query}
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+    names = [FileReference(name, hashlib.sha256(data).hexdigest()) for name, data in files.items()]
+    (question,) = questions(read_query(folder / "query.vnnlib"), [network])
+    grids = quantise(row_network(question), question.domain.lower, question.domain.upper).grids
+    proof = PartProof(1, grids, 0, np.zeros(1, dtype=np.uint16), 0)
+    certificate = folder / "leaf.secateur"
+    certificate.write_bytes(refutation_bytes(producer="secateur", network=names[0], query=names[1], input_size=1, proofs=[proof]))
+    here = str(Path(__file__).resolve().parents[1])
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [here, os.environ.get("PYTHONPATH")]))}
+    command = [sys.executable, "-m", "secateur.checker", str(certificate)]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def _measured(reduction: Reduction, watch: Stopwatch) -> Measurement | None:

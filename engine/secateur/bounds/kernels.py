@@ -22,6 +22,7 @@ from secateur.bounds.rows import (
     MIX_BITS,
     REACH,
     floor_to_bits,
+    kernel,
     lower_rows,
     new_scratch,
     power,
@@ -69,13 +70,13 @@ class Work(NamedTuple):
     rows: Floats
 
 
-@njit(cache=True)
+@kernel
 def _default_slopes(first, last, lower, upper, alphas):
     for v in range(first, last):
         alphas[v] = 1.0 if upper[v] > -lower[v] else 0.0
 
 
-@njit(cache=True)
+@kernel
 def _refresh(k, net, low, high, lower, upper, s):
     """Tighten the unstable neurons of layer k. False if bounds contradict each other, which a sound bound cannot do."""
     start = net.neurons[k]
@@ -105,7 +106,7 @@ def _refresh(k, net, low, high, lower, upper, s):
     return True
 
 
-@njit(cache=True)
+@kernel
 def _relaxed_outputs(z, lower, upper, slopes, coefficients, outputs, size):
     """Outputs of the relaxed neurons of one layer (section 5), in IEEE doubles."""
     for i in range(size):
@@ -116,7 +117,7 @@ def _relaxed_outputs(z, lower, upper, slopes, coefficients, outputs, size):
         outputs[i] = 0.0 if high <= 0.0 else (z[i] if low >= 0.0 else unstable)
 
 
-@njit(cache=True)
+@kernel
 def _affine(matrix, scales, m, n, x, scaled, alive, z):
     """z = M (x, 1) in IEEE doubles, summands in ascending order; `matrix` is column-major, its last column the bias."""
     count = 0
@@ -140,7 +141,7 @@ def _affine(matrix, scales, m, n, x, scaled, alive, z):
             z[i] = z[i] + w0[i] * x0
 
 
-@njit(cache=True)
+@kernel
 def _propagate(last, net, lower, upper, relaxed, s):
     """Float values of layers 1 .. last at `point`, through the network or its relaxation for the last row."""
     for j in range(net.sizes[0]):
@@ -159,7 +160,7 @@ def _propagate(last, net, lower, upper, relaxed, s):
                 s.outputs[i] = max(z[i], 0.0)
 
 
-@njit(cache=True)
+@kernel
 def _improve_slopes(k, step, net, low, high, lower, upper, s):
     """Section 5: move the slopes along the subgradient at the row's minimiser."""
     for j in range(net.sizes[0]):
@@ -172,7 +173,7 @@ def _improve_slopes(k, step, net, low, high, lower, upper, s):
             s.alphas[v] = min(1.0, max(0.0, moved))
 
 
-@njit(cache=True)
+@kernel
 def _bound_goal(k, count, threshold, steps, net, low, high, lower, upper, s):
     """Section 5: the best row for the mixed (or only) target. Returns (value, exponent); best_row, best_coefficients."""
     best, exponent = -np.inf, 0
@@ -194,7 +195,7 @@ def _bound_goal(k, count, threshold, steps, net, low, high, lower, upper, s):
     return best, exponent
 
 
-@njit(cache=True)
+@kernel
 def _cut(value, exponent, grid, row, net, low, high, s):
     """Section 6, step 4: narrow keep_low .. keep_high to where a row with this smallest value on the box may still be <= 0."""
     shift = GRID_BITS + exponent - grid
@@ -215,7 +216,7 @@ def _cut(value, exponent, grid, row, net, low, high, s):
                     s.keep_low[i] = max(s.keep_low[i], high[i] - d)
 
 
-@njit(cache=True)
+@kernel
 def _as_slants(k, count, net, low, high, s):
     """The rows of a goal as floats over the box's own coordinates in [0, 1], each divided by its size. False if one is void."""
     n = net.sizes[0]
@@ -239,7 +240,7 @@ def _as_slants(k, count, net, low, high, s):
     return True
 
 
-@njit(cache=True)
+@kernel
 def _weigh(count, n, low, high, s):
     """Weights of a goal's rows, by multiplicative updates on max over weights of min over the box; any weights are sound.
 
@@ -269,7 +270,7 @@ def _weigh(count, n, low, high, s):
         s.mix[r] = np.rint(s.mix[r] / largest * 2.0**MIX_BITS)
 
 
-@njit(cache=True)
+@kernel
 def _lowest_corner(count, n, s):
     """The smallest value over the box of the rows weighted by `share`; `point` is the corner (in [0, 1]) where it is taken."""
     value = 0.0
@@ -284,7 +285,7 @@ def _lowest_corner(count, n, s):
     return value
 
 
-@njit(cache=True)
+@kernel
 def _shift(count, n, step, s):
     """Move weight towards the rows that are large at `point`."""
     total = 0.0
@@ -298,7 +299,7 @@ def _shift(count, n, step, s):
         s.share[r] /= total
 
 
-@njit(cache=True)
+@kernel
 def _single_rows(k, count, net, low, high, lower, upper, s):
     """Each row of a goal alone: cuts the box. Returns (largest value, exponent), its row in best_row."""
     lower_rows(k, count, count, net, low, high, lower, upper, s.alphas, s)
@@ -312,7 +313,7 @@ def _single_rows(k, count, net, low, high, lower, upper, s):
     return best, exponent
 
 
-@njit(cache=True)
+@kernel
 def _check_point(b, g, k, net, work, s):
     """Note the point as a candidate for exact replay if a float evaluation there violates the goal."""
     _propagate(k, net, work.lower[b], work.upper[b], False, s)
@@ -327,7 +328,7 @@ def _check_point(b, g, k, net, work, s):
         work.hit_points[b, j] = s.point[j] * _UNIT
 
 
-@njit(cache=True)
+@kernel
 def _look_for_violation(b, g, k, net, low, high, work, s):
     """Evaluate the network in floats where the goal's row is smallest, and where its rows are small together."""
     for j in range(net.sizes[0]):
@@ -340,7 +341,7 @@ def _look_for_violation(b, g, k, net, low, high, work, s):
         _check_point(b, g, k, net, work, s)
 
 
-@njit(cache=True)
+@kernel
 def _collect_losses(k, net, lower, upper, s, exponent):
     """What relaxing each unstable neuron costs the claim's row: the split score's first factor."""
     scale = power(-exponent) if abs(exponent) <= REACH else 0.0
@@ -352,7 +353,7 @@ def _collect_losses(k, net, lower, upper, s, exponent):
             s.losses[v] += abs(a) * area * scale
 
 
-@njit(cache=True)
+@kernel
 def _best_split(kmax, net, lower, upper, s):
     """The coordinate whose halving promises most; -2 where none is wider than one grid step.
 
@@ -374,7 +375,7 @@ def _best_split(kmax, net, lower, upper, s):
     return choice
 
 
-@njit(cache=True)
+@kernel
 def _tighten(b, net, work, s):
     """Refresh all layers before the last that an open goal is about. Returns that layer, or -1 on contradictory bounds."""
     kmax = 0
@@ -395,7 +396,7 @@ def _tighten(b, net, work, s):
     return kmax
 
 
-@njit(cache=True)
+@kernel
 def _note(b, g, value, exponent, net, work, s):
     """What the best row of a goal is."""
     work.margins[b, g] = value
@@ -405,7 +406,7 @@ def _note(b, g, value, exponent, net, work, s):
             work.rows[b, g, i] = s.best_row[i] * scale
 
 
-@njit(cache=True)
+@kernel
 def _bounded(b, g, net, work, s):
     """Bound one open goal and cut the box by it. True if that closes it, else its losses and scores are collected."""
     low, high, lower, upper = work.box_low[b], work.box_high[b], work.lower[b], work.upper[b]
@@ -436,7 +437,7 @@ def _bounded(b, g, net, work, s):
     return False
 
 
-@njit(cache=True)
+@kernel
 def _try_goal(b, g, net, work, s):
     """One open goal: close it, or widen new_low .. new_high by what it leaves of the box."""
     n = net.sizes[0]
@@ -451,7 +452,7 @@ def _try_goal(b, g, net, work, s):
         s.new_high[i] = max(s.new_high[i], s.keep_high[i])
 
 
-@njit(cache=True)
+@kernel
 def _evaluate(b, net, work, s):
     """One node: refresh, goals, contraction, split choice (FORMAT.md, section 6)."""
     kmax = _tighten(b, net, work, s)

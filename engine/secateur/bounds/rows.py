@@ -22,6 +22,7 @@ __all__ = [
     "REACH",
     "Scratch",
     "floor_to_bits",
+    "kernel",
     "lower_rows",
     "new_scratch",
     "power",
@@ -40,6 +41,11 @@ _INTEGER = np.int64
 """Plain literals as arguments would make numba compile a function once more for each value."""
 MIX_BITS = 20
 """A mixed row is a sum of target rows with integer weights up to 2**20; its scale starts at 2**-20."""
+
+
+def kernel(function):
+    """Compile what only other kernels call: without the wrappers for Python and C, which take a fifth of the time."""
+    return njit(cache=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
 
 
 class Scratch(NamedTuple):
@@ -97,7 +103,7 @@ def power(exponent):
     return _TABLE[exponent + _CENTRE]
 
 
-@njit(cache=True)
+@kernel
 def _sum_exact(terms, count):
     """Sum of integers below 2**53 in all partial sums: exact, so eight accumulators may share the work."""
     a0 = a1 = a2 = a3 = a4 = a5 = a6 = a7 = 0.0
@@ -116,7 +122,7 @@ def _sum_exact(terms, count):
     return ((a0 + a1) + (a2 + a3)) + ((a4 + a5) + (a6 + a7))
 
 
-@njit(cache=True)
+@kernel
 def _multiply(left, count, alive, alive_count, matrix, out):
     """out[r] = sum over alive i of left[r, i] * matrix[i], for the first `count` rows (and, in tiles, some after them)."""
     width = matrix.shape[1]
@@ -148,13 +154,13 @@ def _exponent_of(bits):
     return (bits >> 52) - 1022
 
 
-@njit(cache=True)
+@kernel
 def _clear(row, size):
     for j in range(size):
         row[j] = 0.0
 
 
-@njit(cache=True)
+@kernel
 def floor_to_bits(value, bits):
     """The largest number with `bits` significant bits not above an exact value."""
     if value == 0.0:
@@ -163,7 +169,7 @@ def floor_to_bits(value, bits):
     return np.floor(value * power(bits - e)) * power(e - bits)
 
 
-@njit(cache=True)
+@kernel
 def set_reach(h, net, upper, s):
     """Set S_h and D_{h+1} (FORMAT.md, section 4) from the bounds of source h; infinite where they leave the exact range."""
     size = net.sizes[h]
@@ -323,7 +329,7 @@ def _concretise(k, count, net, low, high, s):
             s.constants[r] = -np.inf
 
 
-@njit(cache=True)
+@kernel
 def lower_rows(k, count, targets, net, low, high, lower, upper, alphas, s):
     """Lower bounds of the first `targets` targets of layer k: constants (-inf where void), row_inputs, exponents.
 
@@ -351,7 +357,7 @@ def lower_rows(k, count, targets, net, low, high, lower, upper, alphas, s):
     _concretise(k, count, net, low, high, s)
 
 
-@njit(cache=True)
+@kernel
 def new_scratch(net):
     """Fresh buffers for one worker."""
     widest = 1
