@@ -82,7 +82,8 @@ def test_an_exact_bias_wins_over_its_floats() -> None:
 
 def test_the_public_names_are_the_meant_ones() -> None:
     assert sorted(secateur.network.__all__) == [
-        "Affine", "Conv", "Dense", "ExactTrace", "Interface", "LinearMap", "Network", "Replay", "Term",
+        "Affine", "Conv", "Dense", "ExactTrace", "Interface", "LinearMap", "Network", "Replay",
+        "SUPPORTED_OPSETS", "Term",
         "as_chain", "parse_onnx", "read_onnx", "to_model_bytes", "write_onnx",
     ]  # fmt: skip
     assert all(hasattr(secateur.network, name) for name in secateur.network.__all__)

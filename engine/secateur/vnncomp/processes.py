@@ -28,7 +28,8 @@ _MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes there, kilobytes
 class Finished:
     """How a process ended: exit code (negative: a signal), seconds of wall time, output, whether the limit killed it.
 
-    `peak_bytes` is the largest resident memory of it or one of its children; None where the system does not tell.
+    `peak_bytes` is the largest resident memory of it or one of its children; None where the system does not tell. Linux counts
+    what it shared with this process before it ran: where this process is larger, the number says nothing.
     """
 
     code: int
