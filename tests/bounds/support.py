@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from secateur.bounds.chain import ChainLayer
 from secateur.network import Affine, Dense, Network, Term
+from tests.differences import outputs_of
 
 UNIT = 1 << 24
 
@@ -20,7 +21,7 @@ def chain_values(layers: Sequence[ChainLayer], t: Sequence[Fraction]) -> list[li
     for layer in layers:
         z = [row[-1] + sum((w * v for w, v in zip(row, values, strict=False)), Fraction(0)) for row in layer.rows]
         result.append(z)
-        values = [max(Fraction(0), v) for v in z]
+        values = outputs_of(z, layer.kinds.tolist(), layer.shift)
     return result
 
 

@@ -25,7 +25,8 @@ def goals(draw: st.DrawFn, network: Network) -> Goal:
     """Up to four rows of one layer; the same neuron may occur with both signs, or twice."""
     layer = draw(st.integers(1, len(network.layers)))
     row = st.tuples(st.just(layer), st.integers(0, network.sizes[layer - 1] - 1), st.sampled_from([-1, 1]))
-    return Goal(tuple(draw(st.lists(row, min_size=1, max_size=4))), closed=draw(st.booleans()))
+    targets = tuple(draw(st.lists(row, min_size=1, max_size=4)))
+    return Goal(targets, tuple(draw(st.booleans()) for _ in targets))
 
 
 def on_box(quantised: QuantisedNetwork, count: int, low: Sequence[float], high: Sequence[float]) -> SubDomains:
@@ -37,7 +38,7 @@ def on_box(quantised: QuantisedNetwork, count: int, low: Sequence[float], high: 
 def violated(goal: Goal, z: Sequence[Sequence[Fraction]]) -> bool:
     """Whether all rows of a goal are negative (or 0, where that counts) at exact pre-activations."""
     values = [sign * z[layer - 1][neuron] for layer, neuron, sign in goal.targets]
-    return all(v <= 0 if goal.closed else v < 0 for v in values)
+    return all(v <= 0 if closed else v < 0 for v, closed in zip(values, goal.closed or (False,) * len(values), strict=True))
 
 
 def points_of(data: st.DataObject, low: Sequence[int], high: Sequence[int]) -> list[tuple[int, ...]]:
@@ -77,8 +78,8 @@ def test_tied_goals_are_closed_only_where_zero_does_not_count(network: Network, 
     quantised = quantise(network, *data.draw(boxes(network.input_size)))
     layer = len(network.layers)
     opposites: tuple[Claim, ...] = ((layer, 0, 1), (layer, 0, -1))
-    asked = [Goal(opposites), Goal(opposites, closed=True)]
-    batch = on_box(quantised, 2, [0] * network.input_size, [UNIT] * network.input_size)
+    asked = [Goal(opposites), Goal(opposites, closed=(True, True)), Goal(opposites, closed=(True, False))]
+    batch = on_box(quantised, 3, [0] * network.input_size, [UNIT] * network.input_size)
     evaluate(quantised, batch, asked, steps, 1)
     values = [
         chain_values(quantised.layers, [F(v, UNIT) for v in q])[layer - 1][0]
@@ -94,10 +95,10 @@ def test_a_zero_row_violates_only_closed_goals() -> None:
     zero, x, same = (1, 0, 1), (1, 1, 1), (1, 2, -1)
     asked = [
         Goal((zero,)),
-        Goal((zero,), closed=True),
+        Goal((zero,), closed=(True,)),
         Goal((zero, same)),
-        Goal((zero, same), closed=True),
-        Goal((x, zero), closed=True),
+        Goal((zero, same), closed=(True, True)),
+        Goal((x, zero), closed=(True, True)),
     ]
     batch = on_box(quantised, len(asked), [0], [UNIT])
     evaluate(quantised, batch, asked, 3, 1)
@@ -117,7 +118,7 @@ def test_rows_together_close_what_no_row_closes_alone() -> None:
     # x - 1/4 and 1/2 - x are each negative somewhere, never both.
     layer = Affine((Term(0, Dense(np.array([[1.0], [-1.0]]))),), np.array([-0.25, 0.5]))
     quantised = quantise(Network(1, (layer,), Affine((), np.zeros(0))), (F(0),), (F(1),))
-    both = Goal(((1, 0, 1), (1, 1, 1)), closed=True)
+    both = Goal(((1, 0, 1), (1, 1, 1)), closed=(True, True))
     batch = on_box(quantised, 3, [0], [UNIT])
     evaluate(quantised, batch, [Goal(both.targets[:1]), Goal(both.targets[1:]), both], 3, 1)
     assert batch.open[0].tolist() == [True, True, False]
@@ -144,7 +145,7 @@ def test_goals_do_not_disturb_each_other() -> None:
     claims: list[Claim] = [(3, int(i), int(s)) for i, s in zip(rng.integers(0, 12, 6), rng.choice([-1, 1], 6), strict=True)]
     single = [Goal.of(c) for c in claims]
     wide = [
-        Goal(tuple((3, int(i), int(rng.choice([-1, 1]))) for i in rng.permutation(12)[:n]), closed=bool(n % 2))
+        Goal(tuple((3, int(i), int(rng.choice([-1, 1]))) for i in rng.permutation(12)[:n]), closed=(bool(n % 2),) * n)
         for n in (2, 3, 5, 12)
     ]
     corners = np.sort(rng.integers(0, UNIT + 1, (2, 20, 4)), axis=0).astype(float)
@@ -164,11 +165,11 @@ def test_goals_do_not_disturb_each_other() -> None:
 
 def test_a_goal_of_one_row_is_a_claim() -> None:
     """The row that a one-row goal is decided by is a valid bound of its neuron, from its own margin alone."""
-    assert Goal.of((2, 5, -1)) == Goal(((2, 5, -1),), closed=False)
+    assert Goal.of((2, 5, -1)) == Goal(((2, 5, -1),), closed=())
     network = random_network([3, 12, 12, 2], seed=9)
     quantised = quantise(network, (F(-1),) * 3, (F(1),) * 3)
     claims: list[Claim] = [(2, i, s) for i in range(12) for s in (-1, 1)]
-    asked = [Goal((c,), closed=closed) for c in claims for closed in (False, True)]
+    asked = [Goal((c,), closed=(closed,)) for c in claims for closed in (False, True)]
     batch = on_box(quantised, len(asked), [0] * 3, [UNIT] * 3)
     found = evaluate(quantised, batch, asked, 3, 1)
     unit = 2.0 ** -int(quantised.kernel.grids[2])

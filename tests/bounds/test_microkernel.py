@@ -54,17 +54,19 @@ def test_exchange_follows_the_format(size: int) -> None:
     rng = np.random.default_rng(size)
     padded = size + -size % LANES
     rows = rng.integers(-(2**24), 2**24, (3, padded)).astype(float)
-    slopes = np.zeros((4, padded))
+    slopes = np.zeros((6, padded))
     slopes[0, :size] = rng.uniform(0, 1, size)
     high = rng.uniform(0.1, 2.0, size).astype(np.float32)
     low = -rng.uniform(0.1, 2.0, size).astype(np.float32)
     slopes[1, :size] = high / (high - low)
     slopes[2, :size], slopes[3, :size] = low, high
+    slopes[4, :size] = rng.integers(0, 2, size) * rng.uniform(0.1, 2.0, size).astype(np.float32)
+    slopes[5, :size] = -rng.integers(0, 2, size) * rng.uniform(0.1, 2.0, size).astype(np.float32)
     unit, sums, before = 2.0**-3, np.zeros(2), rows.copy()
     exchange(rows, 1, slopes, size, unit, sums)
     mus = [round(a * (slopes[0, j] if a >= 0 else slopes[1, j])) for j, a in enumerate(before[1, :size])]
     costs = [
-        math.floor(min(0.0, -mu * slopes[2, j], (a - mu) * slopes[3, j]) * unit)
+        math.floor(min(0.0, -mu * slopes[4 if a >= 0 else 2, j], (a - mu) * slopes[5 if a >= 0 else 3, j]) * unit)
         for j, (a, mu) in enumerate(zip(before[1], mus, strict=False))
     ]
     assert rows[1, :size].tolist() == mus

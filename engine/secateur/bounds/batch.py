@@ -41,14 +41,16 @@ class ContradictoryBoundsError(RuntimeError):
 class Goal:
     """Target rows s z of one layer, of which is to be shown that they are not all negative at once.
 
-    targets : (layer from 1, neuron, sign s) of each row. closed : whether a row that is 0 counts as negative. ValueError without
-    targets, and where they are of several layers: the kernels read what they are told to.
+    targets : (layer from 1, neuron, sign s) of each row. closed : for each of them whether 0 counts as negative; empty where it
+    does for none. ValueError without targets, and where they are of several layers: the kernels read what they are told to.
     """
 
     targets: tuple[Claim, ...]
-    closed: bool = False
+    closed: tuple[bool, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.closed and len(self.closed) != len(self.targets):
+            raise ValueError("a goal says for each of its rows whether 0 counts, or for none")
         if len({layer for layer, _, _ in self.targets}) != 1:
             raise ValueError("a goal needs targets, all of one layer")
 
@@ -139,16 +141,16 @@ def evaluate(network: QuantisedNetwork, batch: SubDomains, goals: Sequence[Goal]
     size, n = batch.low.shape
     count = len(goals)
     firsts = np.cumsum([0, *(len(goal.targets) for goal in goals)])
-    table = [(first, len(goal.targets), int(goal.closed)) for first, goal in zip(firsts, goals, strict=False)]
-    targets = [target for goal in goals for target in goal.targets]
+    table = [(first, len(goal.targets)) for first, goal in zip(firsts, goals, strict=False)]
+    targets = [(*t, int(c)) for goal in goals for t, c in zip(goal.targets, goal.closed or (False,) * len(goal.targets), strict=True)]
     work = Work(
         batch.low,
         batch.high,
         batch.lower,
         batch.upper,
         batch.open,
-        np.array(table, dtype=np.int64).reshape(count, 3),
-        np.array(targets, dtype=np.int64).reshape(-1, 3),
+        np.array(table, dtype=np.int64).reshape(count, 2),
+        np.array(targets, dtype=np.int64).reshape(-1, 4),
         steps,
         np.zeros(size, dtype=np.int64),
         np.zeros((size, count), dtype=bool),

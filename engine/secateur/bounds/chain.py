@@ -1,28 +1,34 @@
 """The chain form of a network on a box: each layer reads only the one before it, inputs lie in [0, 1].
 
-Values that a later layer reads across others are carried by pass-through neurons, whose values are never negative: an
-output of a ReLU, or a normalised input t with x = lower + (upper - lower) t. The bound propagator, the certificate and its
+Values that a later layer reads across others are carried by pass-through neurons: ReLUs where the values are never negative (an
+output of a ReLU, or a normalised input t with x = lower + (upper - lower) t), else linear ones. The bound propagator, the certificate and its
 checker then know one shape of network only. All matrices are exact.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 import numpy as np
+from numpy.typing import NDArray
 
 from secateur.bounds.columns import Columns, columns_of
 from secateur.network import Dense, Network
 from secateur.network.exact import ExactArray
 from secateur.network.model import Affine, Term
 
-__all__ = ["ChainLayer", "chain_form"]
+__all__ = ["LINEAR", "RELU", "ChainLayer", "chain_form"]
 
 Box = tuple[ExactArray, ExactArray]
+Integers = NDArray[np.int64]
+
+RELU, LINEAR = -1, -2
+"""Kinds of neurons; any other kind is that of a difference neuron: the place of its partner in its layer."""
 
 _MOST_KEPT = 1 << 18
 """Entries of a matrix up to which it is kept for the next box; building larger ones is little beside working with them."""
@@ -39,10 +45,16 @@ class IntegerParts(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class ChainLayer:
-    """One layer: the matrix [W | b], bias last; `own` neurons first, pass-through neurons behind them."""
+    """One layer: the matrix [W | b], bias last; `own` neurons first, pass-through neurons behind them.
+
+    kinds : of each neuron, RELU, LINEAR or, for a difference neuron, the place of its partner in the layer. shift : differences are
+    counted in units of 2**-shift.
+    """
 
     matrix: ExactArray
     own: int
+    kinds: Integers
+    shift: int = 0
 
     @property
     def size(self) -> int:
@@ -91,10 +103,17 @@ _kept: WeakKeyDictionary[Affine, _Kept] = WeakKeyDictionary()
 """A memory of pure results, as long as their networks live: one network is asked about many boxes."""
 
 
-def chain_form(network: Network, lower: tuple[Fraction, ...], upper: tuple[Fraction, ...]) -> tuple[ChainLayer, ...]:
+def chain_form(
+    network: Network,
+    lower: tuple[Fraction, ...],
+    upper: tuple[Fraction, ...],
+    partners: Sequence[Integers] = (),
+    shifts: Sequence[int] = (),
+) -> tuple[ChainLayer, ...]:
     """The ReLU layers of a network on the box [lower, upper], in chain form.
 
-    Layers whose maps are no matrices are multiplied out; the output layer is not part of the result.
+    Layers whose maps are no matrices are multiplied out; the output layer is not part of the result. partners, shifts : of each
+    layer, where some of its neurons stand for differences (`DifferenceNetwork`); a layer beyond them has none.
     """
     n = network.input_size
     widths = [high - low for low, high in zip(lower, upper, strict=True)]
@@ -104,10 +123,15 @@ def chain_form(network: Network, lower: tuple[Fraction, ...], upper: tuple[Fract
     layers: list[ChainLayer] = []
     position = {0: 0}  # where each carried source starts in the layer before
     width = n
+    kinds = [np.full(n, RELU), *partners, *(np.full(size, RELU) for size in network.sizes[len(partners) :])]
     for k, affine in enumerate(network.layers, start=1):
         carried = [s for s in sorted(position) if last_reader[s] > k]
         columns = [position[s] + i for s in carried for i in range(sizes[s])]
-        layers.append(_layer(affine, _Place(tuple(sorted(position.items())), tuple(columns), width), box))
+        layer = _layer(affine, _Place(tuple(sorted(position.items())), tuple(columns), width), box)
+        if partners:
+            passed = [np.where(kinds[s] == RELU, RELU, LINEAR) for s in carried]
+            layer = replace(layer, kinds=np.concatenate([kinds[k], *passed]), shift=shifts[k - 1] if k <= len(shifts) else 0)
+        layers.append(layer)
         starts = np.cumsum([affine.size, *(sizes[s] for s in carried)])
         position, width = {k: 0} | {s: int(start) for s, start in zip(carried, starts, strict=False)}, layers[-1].size
     return tuple(layers)
@@ -123,7 +147,7 @@ def _layer(affine: Affine, place: _Place, box: Box) -> ChainLayer:
     if place.columns:
         at = (affine.size + np.arange(len(place.columns)), np.array(place.columns))
         matrix = matrix + ExactArray(np.ones(len(place.columns))).placed((size, place.width + 1), at)
-    layer = ChainLayer(matrix, affine.size)
+    layer = ChainLayer(matrix, affine.size, np.full(size, RELU))
     if all(term.source != 0 for term in kept.read) and matrix.size <= _MOST_KEPT:
         kept.layers[place] = layer
     return layer

@@ -16,6 +16,7 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
+from secateur.bounds.differences import LINEAR, RELU, chord_down, chord_up, phases_of
 from secateur.bounds.quantised import KernelNetwork
 from secateur.bounds.rounding import BITS, GRID_BITS
 from secateur.bounds.rows import (
@@ -47,8 +48,8 @@ class Work(NamedTuple):
     """A batch of B sub-domains, changed in place.
 
     box_low, box_high : (B, n_0) integers 0 .. 2**24; lower, upper : (B, neurons) float32, bounds with 24 bits;
-    open_goals : (B, C); goals : (C, 3) first target, number of targets, least value that closes the goal (0 or 1, in units of the
-    layer's grid); targets : (T, 3) layer, neuron, sign; steps : slope optimisation steps;
+    open_goals : (B, C); goals : (C, 2) first target, number of targets; targets : (T, 4) layer, neuron, sign, least value of the row
+    that closes its goal (0 or 1, in units of the layer's grid); steps : slope optimisation steps;
     split : (B,) coordinate to split, -1 for a leaf, -2 where no coordinate can be split, -3 for contradictory bounds;
     hits : (B, C) whether a float evaluation violates the goal; hit_points : (B, n_0), in units of 2**-24;
     margins : (B, C) value of the best row in units of the goal's layer.
@@ -76,13 +77,34 @@ def _default_slopes(first, last, lower, upper, alphas):
         alphas[v] = 1.0 if upper[v] > -lower[v] else 0.0
 
 
+@njit(cache=True, inline="always")
+def _phases(v, first, layer, net, lower, upper):
+    """Known phases of difference neuron v of a layer whose neurons begin at `first`."""
+    p = first + net.kinds[v]
+    return phases_of(
+        np.float64(lower[v]), np.float64(upper[v]), np.float64(lower[p]), np.float64(upper[p]), net.growth[layer]
+    )
+
+
+@njit(cache=True, inline="always")
+def _is_loose(v, first, layer, net, lower, upper):
+    """Whether tighter bounds of neuron v would serve anybody."""
+    kind = net.kinds[v]
+    if kind == RELU:
+        return lower[v] < 0.0 and upper[v] > 0.0
+    if kind == LINEAR:
+        return False
+    known = _phases(v, first, layer, net, lower, upper)
+    return not (known[0] and known[2])
+
+
 @kernel
 def _refresh(k, net, low, high, lower, upper, s):
-    """Tighten the unstable neurons of layer k. False if bounds contradict each other, which a sound bound cannot do."""
+    """Tighten the unstable and the difference neurons of layer k. False if bounds contradict each other, which a sound bound cannot do."""
     start = net.neurons[k]
     count = _INTEGER(0)
     for j in range(net.sizes[k]):
-        if lower[start + j] < 0.0 and upper[start + j] > 0.0:
+        if _is_loose(start + j, start, k, net, lower, upper):
             s.targets[count] = j
             s.signs[count] = 1.0
             s.targets[count + 1] = j
@@ -107,14 +129,44 @@ def _refresh(k, net, low, high, lower, upper, s):
 
 
 @kernel
-def _relaxed_outputs(z, lower, upper, slopes, coefficients, outputs, size):
-    """Outputs of the relaxed neurons of one layer (section 5), in IEEE doubles."""
-    for i in range(size):
-        low, high = np.float64(lower[i]), np.float64(upper[i])
-        gap = high - low
-        chord = (high / (gap if gap > 0.0 else 1.0)) * (z[i] - low)
-        unstable = slopes[i] * z[i] if coefficients[i] >= 0.0 else chord
-        outputs[i] = 0.0 if high <= 0.0 else (z[i] if low >= 0.0 else unstable)
+def _relaxed_outputs(h, net, lower, upper, s):
+    """Outputs of the relaxed neurons of layer h (section 5), in IEEE doubles."""
+    first = net.neurons[h]
+    for i in range(net.sizes[h]):
+        v = first + i
+        z, low, high = s.values[v], np.float64(lower[v]), np.float64(upper[v])
+        upward = s.coefficients[v] >= 0.0
+        kind = net.kinds[v]
+        if kind == RELU:
+            gap = high - low
+            chord = (high / (gap if gap > 0.0 else 1.0)) * (z - low)
+            s.outputs[i] = 0.0 if high <= 0.0 else (z if low >= 0.0 else (s.alphas[v] * z if upward else chord))
+        elif kind == LINEAR:
+            s.outputs[i] = z
+        else:
+            from_below, from_above, to_below, to_above = _phases(v, first, h, net, lower, upper)
+            if upward:
+                line = chord_up(low, high) * (z - max(0.0, high))
+                s.outputs[i] = 0.0 if from_below else (z if from_above else line)
+            else:
+                line = chord_down(low, high) * (z - min(0.0, low))
+                s.outputs[i] = 0.0 if to_below else (z if to_above else line)
+
+
+@kernel
+def _outputs(h, net, s):
+    """Outputs of the neurons of layer h themselves, in IEEE doubles."""
+    first = net.neurons[h]
+    for i in range(net.sizes[h]):
+        z = s.values[first + i]
+        kind = net.kinds[first + i]
+        if kind == RELU:
+            s.outputs[i] = max(z, 0.0)
+        elif kind == LINEAR:
+            s.outputs[i] = z
+        else:
+            base = s.values[first + kind]
+            s.outputs[i] = (max(0.0, base + z / net.growth[h]) - max(0.0, base)) * net.growth[h]
 
 
 @kernel
@@ -153,11 +205,9 @@ def _propagate(last, net, lower, upper, relaxed, s):
         z = s.values[first : first + n]
         _affine(matrix, net.scales[column : column + m + 1], m, n, s.outputs, s.terms, s.alive, z)
         if relaxed:
-            part = slice(first, first + n)
-            _relaxed_outputs(z, lower[part], upper[part], s.alphas[part], s.coefficients[part], s.outputs, n)
+            _relaxed_outputs(h, net, lower, upper, s)
         else:
-            for i in range(n):
-                s.outputs[i] = max(z[i], 0.0)
+            _outputs(h, net, s)
 
 
 @kernel
@@ -167,7 +217,7 @@ def _improve_slopes(k, step, net, low, high, lower, upper, s):
         s.point[j] = (low[j] if s.rows[0, j] > 0.0 else high[j]) / _UNIT
     _propagate(k - 1, net, lower, upper, True, s)
     for v in range(net.neurons[k]):
-        if lower[v] < 0.0 and upper[v] > 0.0 and s.coefficients[v] > 0.0:
+        if net.kinds[v] == RELU and lower[v] < 0.0 and upper[v] > 0.0 and s.coefficients[v] > 0.0:
             high_v, low_v = np.float64(upper[v]), np.float64(lower[v])
             moved = s.alphas[v] + step * (s.values[v] / (high_v - low_v))
             s.alphas[v] = min(1.0, max(0.0, moved))
@@ -301,16 +351,26 @@ def _shift(count, n, step, s):
 
 @kernel
 def _single_rows(k, count, net, low, high, lower, upper, s):
-    """Each row of a goal alone: cuts the box. Returns (largest value, exponent), its row in best_row."""
+    """Each row of a goal alone: cuts the box. Returns (largest value, exponent, whether a row closes), its row in best_row."""
     lower_rows(k, count, count, net, low, high, lower, upper, s.alphas, s)
-    best, exponent = -np.inf, 0
+    best, exponent, closes = -np.inf, 0, False
     for r in range(count):
+        closes = closes or s.constants[r] >= s.thresholds[r]
         _cut(s.constants[r], s.exponents[r], net.grids[k], s.row_inputs[r], net, low, high, s)
         if s.constants[r] > best:
             best, exponent = s.constants[r], s.exponents[r]
             for i in range(net.sizes[0]):
                 s.best_row[i] = s.row_inputs[r, i]
-    return best, exponent
+    return best, exponent, closes
+
+
+@kernel
+def _mixed_threshold(count, s):
+    """The least value of the mixed row that refutes the goal: 0 if one of its summands must be negative."""
+    for r in range(count):
+        if s.mix[r] >= 1.0 and s.thresholds[r] == 0.0:
+            return 0.0
+    return 1.0
 
 
 @kernel
@@ -321,7 +381,7 @@ def _check_point(b, g, k, net, work, s):
     first = work.goals[g, 0]
     for t in range(first, first + work.goals[g, 1]):
         value = z[work.targets[t, 1]] * work.targets[t, 2]
-        if value > 0.0 or (value == 0.0 and work.goals[g, 2] == 0):
+        if value > 0.0 or (value == 0.0 and work.targets[t, 3] == 0):
             return
     work.hits[b, g] = True
     for j in range(net.sizes[0]):
@@ -345,12 +405,27 @@ def _look_for_violation(b, g, k, net, low, high, work, s):
 def _collect_losses(k, net, lower, upper, s, exponent):
     """What relaxing each unstable neuron costs the claim's row: the split score's first factor."""
     scale = power(-exponent) if abs(exponent) <= REACH else 0.0
-    for v in range(net.neurons[k]):
-        low, high = np.float64(lower[v]), np.float64(upper[v])
-        if low < 0.0 and high > 0.0:
-            a = s.best_coefficients[v]
-            area = min(high, -low) if a >= 0.0 else -low * high / (high - low)
-            s.losses[v] += abs(a) * area * scale
+    for h in range(1, k):
+        first = net.neurons[h]
+        for v in range(first, net.neurons[h + 1]):
+            low, high = np.float64(lower[v]), np.float64(upper[v])
+            if low < 0.0 and high > 0.0:
+                a = s.best_coefficients[v]
+                s.losses[v] += abs(a) * _area(v, first, h, a >= 0.0, low, high, net, lower, upper) * scale
+
+
+@kernel
+def _area(v, first, layer, upward, low, high, net, lower, upper):
+    """How far the relaxation of a neuron with bounds low < 0 < high lies from it at worst, per unit of its coefficient."""
+    kind = net.kinds[v]
+    chord = -low * high / (high - low)
+    if kind == RELU:
+        return min(high, -low) if upward else chord
+    if kind == LINEAR:
+        return 0.0
+    known = _phases(v, first, layer, net, lower, upper)
+    free = (known[0] or known[1]) if upward else (known[2] or known[3])
+    return 0.0 if free else chord
 
 
 @kernel
@@ -387,12 +462,12 @@ def _tighten(b, net, work, s):
     s.losses[: net.neurons[kmax]] = 0.0
     s.scores[:] = 0.0
     if kmax > 0:
-        set_reach(_INTEGER(0), net, upper, s)
+        set_reach(_INTEGER(0), net, lower, upper, s)
     for k in range(1, kmax):
         if not _refresh(k, net, work.box_low[b], work.box_high[b], lower, upper, s):
             return -1
         _default_slopes(net.neurons[k], net.neurons[k + 1], lower, upper, s.alphas)
-        set_reach(k, net, upper, s)
+        set_reach(k, net, lower, upper, s)
     return kmax
 
 
@@ -410,20 +485,23 @@ def _note(b, g, value, exponent, net, work, s):
 def _bounded(b, g, net, work, s):
     """Bound one open goal and cut the box by it. True if that closes it, else its losses and scores are collected."""
     low, high, lower, upper = work.box_low[b], work.box_high[b], work.lower[b], work.upper[b]
-    first, count, threshold = work.goals[g, 0], work.goals[g, 1], work.goals[g, 2]
+    first, count = work.goals[g, 0], work.goals[g, 1]
     k = work.targets[first, 0]
     for r in range(count):
         s.targets[r] = work.targets[first + r, 1]
         s.signs[r] = np.float64(work.targets[first + r, 2])
+        s.thresholds[r] = np.float64(work.targets[first + r, 3])
     for i in range(net.sizes[0]):
         s.keep_low[i], s.keep_high[i], s.middle[i] = low[i], high[i], low[i]
     _default_slopes(_INTEGER(0), net.neurons[k], lower, upper, s.alphas)
+    threshold = s.thresholds[0]
     if count > 1:
-        value, exponent = _single_rows(k, count, net, low, high, lower, upper, s)
-        if value >= threshold or not _as_slants(k, count, net, low, high, s):
+        value, exponent, closes = _single_rows(k, count, net, low, high, lower, upper, s)
+        if closes or not _as_slants(k, count, net, low, high, s):
             _note(b, g, value, exponent, net, work, s)
-            return value >= threshold
+            return closes
         _weigh(count, net.sizes[0], low, high, s)
+        threshold = _mixed_threshold(count, s)
     value, exponent = _bound_goal(k, count, threshold, work.steps, net, low, high, lower, upper, s)
     _note(b, g, value, exponent, net, work, s)
     if value >= threshold:

@@ -76,9 +76,9 @@ def _broadcast(builder: Any, value: Any) -> Any:
 def exchange_row(_: Any, rows: Any, row: Any, slopes: Any, size: Any, unit: Any, sums: Any) -> Any:
     """Exchange the coefficients a of one row for multipliers mu, in place (FORMAT.md, section 4, step 4).
 
-    slopes : float64 (4, n), C-contiguous: slope for a >= 0, slope for a < 0, lower bound, upper bound of each neuron; neurons
-    from `size` to the next multiple of 8 must be there, with zeros. sums : receives sum floor(min(0, -mu l, (a - mu) u) unit)
-    and sum |mu|. Nothing is checked.
+    slopes : float64 (6, n), C-contiguous: slope for a >= 0, slope for a < 0, then l and u for a < 0, l and u for a >= 0 of each
+    neuron; neurons from `size` to the next multiple of 8 must be there, with zeros. sums : receives
+    sum floor(min(0, -mu l, (a - mu) u) unit) and sum |mu|. Nothing is checked.
     """
     signature = types.none(rows, types.int64, slopes, types.int64, types.float64, sums)
     return signature, _generate_exchange
@@ -87,15 +87,16 @@ def exchange_row(_: Any, rows: Any, row: Any, slopes: Any, size: Any, unit: Any,
 def _generate_exchange(context: Any, builder: Any, signature: Any, args: Any) -> Any:
     rows, slopes, sums = (make_array(signature.args[i])(context, builder, args[i]) for i in (0, 2, 5))
     start = builder.gep(rows.data, [_offset(builder, rows, args[1], 0)])
-    tables = [builder.gep(slopes.data, [_offset(builder, slopes, _INDEX(k), 0)]) for k in range(4)]
+    tables = [builder.gep(slopes.data, [_offset(builder, slopes, _INDEX(k), 0)]) for k in range(6)]
     unit = _broadcast(builder, args[4])
     cost, weight = (cgutils.alloca_once(builder, _VECTOR) for _ in range(2))
     for total in (cost, weight):
         builder.store(_ZERO, total)
     with _chunks(builder, args[3]) as first:
         a = _load(builder, start, first)
-        positive, negative, low, high = (_load(builder, table, first) for table in tables)
+        positive, negative, *ends = (_load(builder, table, first) for table in tables)
         upward = builder.fcmp_ordered(">=", a, _ZERO)
+        low, high = (builder.select(upward, ends[k + 2], ends[k]) for k in range(2))
         mu = _call(builder, "rint", builder.fmul(a, builder.select(upward, positive, negative)))
         at_low = builder.fmul(builder.fneg(mu), low)
         at_high = builder.fmul(builder.fsub(a, mu), high)

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from secateur.bounds.chain import ChainLayer, chain_form
+from secateur.bounds.chain import LINEAR, RELU, ChainLayer, chain_form
 from secateur.bounds.columns import PADDING
 from secateur.bounds.rounding import floor_ratio
 from secateur.errors import InputError
@@ -48,7 +48,8 @@ class KernelNetwork(NamedTuple):
     entries, padded with zeros to length strides[k]. offsets : start of each layer in weights. transposed : column-major,
     without padding. turned : start of each layer in transposed. columns : start of each
     layer in scales, exponents and deltas. scales : 2**-c_j, padded at the end. exponents : c_j. deltas : delta_j. grids : G_k.
-    neurons : start of each layer in arrays over all neurons; shape (K + 2,).
+    neurons : start of each layer in arrays over all neurons; shape (K + 2,). kinds : of all neurons, as in `ChainLayer`. growth : 2**s
+    for the shift s of each layer.
     """
 
     sizes: Integers
@@ -63,6 +64,8 @@ class KernelNetwork(NamedTuple):
     deltas: Floats
     grids: Integers
     neurons: Integers
+    kinds: Integers
+    growth: Floats
 
 
 class _Ratios(NamedTuple):
@@ -140,8 +143,25 @@ def root_bounds(layers: Sequence[ChainLayer], facts: Mapping[tuple[int, int], in
                 low[i] = max(low[i], _ZERO)
         lower += map(_exact_float, low)
         upper += map(_exact_float, high)
-        low, high = [max(v, _ZERO) for v in low], [max(v, _ZERO) for v in high]
+        low, high = _values(layer, low, high)
     return RootBounds(tuple(ratios), np.array(lower), np.array(upper))
+
+
+def _values(layer: ChainLayer, low: Sequence[_Dyadic], high: Sequence[_Dyadic]) -> tuple[list[_Dyadic], list[_Dyadic]]:
+    """Ranges of the values of a layer's neurons, from those of their pre-activations (FORMAT.md, sections 3 and 9)."""
+    least, most = [max(v, _ZERO) for v in low], [max(v, _ZERO) for v in high]
+    for i in np.flatnonzero(layer.kinds != RELU).tolist():
+        if layer.kinds[i] == LINEAR:
+            least[i], most[i] = low[i], high[i]
+            continue
+        p, growth = int(layer.kinds[i]), 1 << layer.shift
+        from_low, from_high, below, above = (Fraction(q, 1 << s) for q, s in (low[p], high[p], low[i], high[i]))
+        if from_low >= 0 and below >= -from_low * growth:
+            least[i], most[i] = low[i], high[i]
+        else:
+            least[i] = _ZERO if from_high <= 0 else min(low[i], _ZERO)
+            most[i] = _ZERO if above <= -from_high * growth else max(high[i], _ZERO)
+    return least, most
 
 
 def _negative(value: _Dyadic) -> _Dyadic:
@@ -176,12 +196,18 @@ def _exact_float(value: _Dyadic) -> float:
     )
 
 
-def quantise(network: Network, lower: tuple[Fraction, ...], upper: tuple[Fraction, ...]) -> QuantisedNetwork:
-    """The integer form of a network's ReLU layers on the box [lower, upper].
+def quantise(
+    network: Network,
+    lower: tuple[Fraction, ...],
+    upper: tuple[Fraction, ...],
+    partners: Sequence[Integers] = (),
+    shifts: Sequence[int] = (),
+) -> QuantisedNetwork:
+    """The integer form of a network's ReLU layers on the box [lower, upper]; partners, shifts : as for `chain_form`.
 
     Raises InputError where weights or layer widths exceed what the integer arithmetic holds.
     """
-    layers = chain_form(network, lower, upper)
+    layers = chain_form(network, lower, upper, partners, shifts)
     sizes = [network.input_size, *(layer.size for layer in layers)]
     if max(sizes[1:], default=0) > _MAX_WIDTH:
         raise InputError(f"a layer of {max(sizes)} neurons is wider than the supported {_MAX_WIDTH}")
@@ -207,6 +233,8 @@ def quantise(network: Network, lower: tuple[Fraction, ...], upper: tuple[Fractio
         deltas=stack([p.deltas for p in parts] or empty),
         grids=np.array(grids, dtype=np.int64),
         neurons=neurons.astype(np.int64),
+        kinds=stack([layer.kinds for layer in layers] or [np.zeros(0, np.int64)]).astype(np.int64),
+        growth=np.ldexp(1.0, [0, *(layer.shift for layer in layers)]),
     )
     return QuantisedNetwork(layers, kernel, bounds)
 

@@ -14,6 +14,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from secateur.bounds.differences import LINEAR, RELU, chord_down, chord_up, largest_value, phases_of
 from secateur.bounds.microkernel import LANES, TILE_ROWS, exchange_row, multiply_tile, round_row, scale_row
 from secateur.bounds.rounding import BITS, GRID_BITS, VOID
 
@@ -52,8 +53,8 @@ class Scratch(NamedTuple):
     """Buffers of one worker; contents carry nothing from one sub-domain to the next.
 
     rows, products : (2 n, n + 1) for the widest layer n, both rounded up to whole tiles; terms : (n + 1,);
-    slopes : (4, n + 1), relaxation of the current layer as `exchange_row` reads it; sums : (2,);
-    alive, targets : (2 n,) indices; signs : (2 n,);
+    slopes : (6, n + 1), relaxation of the current layer as `exchange_row` reads it; sums : (2,);
+    alive, targets : (2 n,) indices; signs, thresholds : (2 n,);
     exponents, constants, weights : (2 n,) per row; row_inputs : (2 n, n_0) coefficients at the input;
     reach, charges : (K + 2,) S_h and D_h; alphas, coefficients, values, losses : one per neuron;
     influence : (neurons, n_0), |input coefficient| x width of each refreshed neuron;
@@ -70,6 +71,7 @@ class Scratch(NamedTuple):
     alive: NDArray[np.int64]
     targets: NDArray[np.int64]
     signs: Floats
+    thresholds: Floats
     exponents: NDArray[np.int64]
     constants: Floats
     weights: Floats
@@ -170,7 +172,7 @@ def floor_to_bits(value, bits):
 
 
 @kernel
-def set_reach(h, net, upper, s):
+def set_reach(h, net, lower, upper, s):
     """Set S_h and D_{h+1} (FORMAT.md, section 4) from the bounds of source h; infinite where they leave the exact range."""
     size = net.sizes[h]
     start = net.neurons[h]
@@ -179,7 +181,7 @@ def set_reach(h, net, upper, s):
     fine = power(grid + BITS)
     own = power(net.grids[h])
     for j in range(size):
-        rbar = 1.0 if h == 0 else max(0.0, np.float64(upper[start + j]))
+        rbar = 1.0 if h == 0 else largest_value(j, start, net, h, lower, upper)
         s.terms[j] = np.ceil(net.deltas[column + j] * rbar * fine)
         s.outputs[j] = np.ceil(rbar * own)
     total = _sum_exact(s.terms, size) + np.ceil(net.deltas[column + size] * fine)
@@ -265,26 +267,53 @@ def _layer_slopes(h, net, lower, upper, alphas, s):
     """Slopes and bounds of layer h for `_relax`; stable neurons get such that the formula is exact. Returns the alive count."""
     start = net.neurons[h]
     count = _INTEGER(0)
-    positive, negative, lows, highs = s.slopes[0], s.slopes[1], s.slopes[2], s.slopes[3]
     size = net.sizes[h]
     for j in range(size, size + (-size) % LANES):
-        positive[j] = negative[j] = lows[j] = highs[j] = 0.0
+        _set_slopes(s.slopes, j, 0.0, 0.0)
     for j in range(size):
-        low, high = np.float64(lower[start + j]), np.float64(upper[start + j])
-        lows[j] = highs[j] = 0.0
-        if high <= 0.0:
-            positive[j] = negative[j] = 0.0
-            continue
-        s.alive[count] = j
-        count += 1
-        if low >= 0.0:
-            positive[j] = negative[j] = 1.0
+        v = start + j
+        low, high = np.float64(lower[v]), np.float64(upper[v])
+        kind = net.kinds[v]
+        if kind == RELU:
+            alive = high > 0.0
+            if low < 0.0 and alive:
+                _set_slopes(s.slopes, j, alphas[v], high / (high - low))
+                s.slopes[2, j], s.slopes[3, j] = low, high
+            else:
+                _set_slopes(s.slopes, j, 1.0 if alive else 0.0, 1.0 if alive else 0.0)
+        elif kind == LINEAR:
+            alive = True
+            _set_slopes(s.slopes, j, 1.0, 1.0)
         else:
-            positive[j] = alphas[start + j]
-            negative[j] = high / (high - low)
-            lows[j] = low
-            highs[j] = high
+            p = start + kind
+            known = phases_of(low, high, np.float64(lower[p]), np.float64(upper[p]), net.growth[h])
+            alive = not (known[0] and known[2])
+            _set_difference_slopes(s.slopes, j, low, high, known)
+        if alive:
+            s.alive[count] = j
+            count += 1
     return count
+
+
+@njit(cache=True, inline="always")
+def _set_slopes(slopes, j, positive, negative):
+    """Slopes of one neuron that cost nothing."""
+    slopes[0, j], slopes[1, j] = positive, negative
+    slopes[2, j] = slopes[3, j] = slopes[4, j] = slopes[5, j] = 0.0
+
+
+@njit(cache=True, inline="always")
+def _set_difference_slopes(slopes, j, low, high, known):
+    """Slopes of a difference neuron, and what they cost, where its phases are `known` (section 9)."""
+    from_below, from_above, to_below, to_above = known
+    positive = 0.0 if from_below else (1.0 if from_above else chord_up(low, high))
+    negative = 0.0 if to_below else (1.0 if to_above else chord_down(low, high))
+    _set_slopes(slopes, j, positive, negative)
+    below, above = min(0.0, low), max(0.0, high)
+    if not (to_below or to_above):
+        slopes[2, j], slopes[3, j] = below, above
+    if not (from_below or from_above):
+        slopes[4, j], slopes[5, j] = above, below
 
 
 @njit(cache=True, inline="always")
@@ -370,10 +399,11 @@ def new_scratch(net):
         np.zeros((rows, width)),
         np.zeros((rows, width)),
         np.zeros(widest + 1),
-        np.zeros((4, width)),
+        np.zeros((6, width)),
         np.zeros(2),
         np.zeros(rows, np.int64),
         np.zeros(rows, np.int64),
+        np.zeros(rows),
         np.zeros(rows),
         np.zeros(rows, np.int64),
         np.zeros(rows),

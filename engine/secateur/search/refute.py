@@ -123,8 +123,7 @@ class Refutation:
         return points
 
     def _goal(self, rows: Sequence[int]) -> Goal:
-        strict = all(self.question.strict[r] for r in rows)
-        return Goal(tuple((self._layer, r, 1) for r in rows), closed=not strict)
+        return Goal(tuple((self._layer, r, 1) for r in rows), tuple(not self.question.strict[r] for r in rows))
 
     def _grid_point(self, grid: Sequence[int]) -> Point:
         domain = self.question.domain

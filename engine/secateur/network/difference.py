@@ -1,0 +1,294 @@
+"""Two networks as one that carries their differences (FORMAT.md, section 9).
+
+Requires two networks over the same inputs and a pairing of their neurons. Returns the first network with, at each level, the
+neurons of the second: *separate* ones as they are, paired ones as their difference from the partner, counted in units of
+2**-shift; where that is identically 0 the neuron is *shared* and vanishes. Whatever the second network reads is then read as partner
+plus difference, exactly. Soundness: all entries are placed, scaled by powers of two, added and subtracted in exact arithmetic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from secateur.network.exact import ExactArray, Floats
+from secateur.network.linear import Dense
+from secateur.network.model import Affine, Network, Term
+
+__all__ = ["DifferenceNetwork", "Pairing", "difference_network", "paired_by_position"]
+
+Integers = NDArray[np.int64]
+_SAMPLES = 256
+_ROOM = 2
+_LARGEST_SHIFT = 40
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """Which neurons of two networks correspond.
+
+    levels : for each layer of the second network the layer of the first (from 1) beside which it stands, increasing. partners :
+    for each of its layers and neurons the partner in that layer of the first network, or None.
+    """
+
+    levels: tuple[int, ...]
+    partners: tuple[tuple[int | None, ...], ...]
+
+
+def paired_by_position(first: Network, second: Network) -> Pairing:
+    """Neuron i of layer k with neuron i of layer k, as far as both exist."""
+    sizes = [*first.sizes, *([0] * len(second.sizes))]
+    return Pairing(
+        tuple(range(1, len(second.sizes) + 1)),
+        tuple(tuple(i if i < sizes[k] else None for i in range(size)) for k, size in enumerate(second.sizes)),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Places:
+    """Where the values of a source of the second network are in the joined network's source of that level.
+
+    base : for each neuron the column of the partner, or of the neuron itself where it is separate. difference : the column of the
+    difference, -1 where there is none.
+    """
+
+    base: Integers
+    difference: Integers
+
+
+@dataclass(frozen=True, eq=False)
+class DifferenceNetwork:
+    """The joined network: `network.layers` are the affine functions of its levels, `network.output` is (outputs of the first, outputs
+    of the second).
+
+    partners : for each level and neuron -1 (a ReLU), or the place of the partner of a difference neuron. shifts : by level.
+    places : by layer of the second network, at `levels`.
+    """
+
+    network: Network
+    first: Network
+    partners: tuple[Integers, ...]
+    shifts: tuple[int, ...]
+    levels: tuple[int, ...]
+    places: tuple[_Places, ...]
+
+    @cached_property
+    def second_sizes(self) -> tuple[int, ...]:
+        """Neurons of the second network, by level."""
+        sizes = [0] * len(self.network.layers)
+        for level, place in zip(self.levels, self.places, strict=True):
+            sizes[level - 1] = len(place.base)
+        return tuple(sizes)
+
+    def ranges(self, level: int, lower: Floats, upper: Floats) -> tuple[Floats, Floats]:
+        """Bounds of the pre-activations of both networks' neurons at a level, side by side, from those of the joined one's.
+
+        Sums of two floats are rounded outward by one step.
+        """
+        own = len(self.first.layers[level - 1].bias) if level <= len(self.first.layers) else 0
+        low, high = [lower[:own]], [upper[:own]]
+        if level in self.levels:
+            place = self.places[self.levels.index(level)]
+            unit = np.ldexp(1.0, -self.shifts[level - 1])
+            moved = place.difference >= 0
+            at = np.where(moved, place.difference, 0)
+            low.append(_outward(lower[place.base], np.where(moved, lower[at] * unit, 0.0), -np.inf))
+            high.append(_outward(upper[place.base], np.where(moved, upper[at] * unit, 0.0), np.inf))
+        return np.concatenate(low), np.concatenate(high)
+
+
+def _outward(base: Floats, change: Floats, towards: float) -> Floats:
+    total: Floats = np.where(change == 0.0, base, np.nextafter(base + change, towards))
+    return total
+
+
+def difference_network(
+    first: Network, second: Network, pairing: Pairing, box: tuple[Floats, Floats], shifts: Sequence[int] | None = None
+) -> DifferenceNetwork:
+    """The joined network; `box` is where its values are sampled to choose the shifts, if none are given.
+
+    ValueError where the networks have not the same inputs, or the pairing does not fit them.
+    """
+    if first.input_size != second.input_size:
+        raise ValueError("networks of different input sizes have no differences")
+    _require_fit(first, second, pairing)
+    depth = max(len(first.layers), *pairing.levels, 0) if pairing.levels else len(first.layers)
+    chosen = list(shifts) if shifts is not None else _shifts(first, second, pairing, box, depth)
+    joined = _Joining(first, second, pairing, chosen)
+    for level in range(1, depth + 1):
+        joined.add_level(level)
+    output = joined.output()
+    network = Network(first.input_size, tuple(joined.layers), output, first.interface)
+    return DifferenceNetwork(network, first, tuple(joined.partners), tuple(chosen), pairing.levels, tuple(joined.places[1:]))
+
+
+def _require_fit(first: Network, second: Network, pairing: Pairing) -> None:
+    if list(pairing.levels) != sorted(set(pairing.levels)) or any(level < 1 for level in pairing.levels):
+        raise ValueError("levels of a pairing increase from 1 on")
+    if tuple(map(len, pairing.partners)) != second.sizes or len(pairing.levels) != len(second.sizes):
+        raise ValueError("a pairing speaks about every neuron of the second network")
+    for level, partners in zip(pairing.levels, pairing.partners, strict=True):
+        size = first.sizes[level - 1] if level <= len(first.sizes) else 0
+        named = [p for p in partners if p is not None]
+        if len(set(named)) != len(named) or any(not 0 <= p < size for p in named):
+            raise ValueError(f"the partners at level {level} are not different neurons of that layer")
+
+
+def _shifts(first: Network, second: Network, pairing: Pairing, box: tuple[Floats, Floats], depth: int) -> list[int]:
+    """Shifts that bring differences to about the size of the values they are differences of, found on samples."""
+    low, high = box
+    points = low + (high - low) * np.random.default_rng(0).random((_SAMPLES, first.input_size))
+    ours, theirs = first.pre_activations(points), second.pre_activations(points)
+    shifts = [0] * depth
+    for level, partners, z in zip(pairing.levels, pairing.partners, theirs, strict=True):
+        pairs = [(i, p) for i, p in enumerate(partners) if p is not None]
+        if not pairs:
+            continue
+        base = ours[level - 1][:, [p for _, p in pairs]]
+        size, change = np.abs(base).max(initial=0.0), np.abs(z[:, [i for i, _ in pairs]] - base).max(initial=0.0)
+        if np.isfinite(size) and size > 0.0:
+            exponent = np.frexp(size / change)[1] - _ROOM if change > size * 2.0**-_LARGEST_SHIFT else _LARGEST_SHIFT
+            shifts[level - 1] = int(np.clip(exponent, 0, _LARGEST_SHIFT))
+    return shifts
+
+
+class _Joining:
+    """The joined network as far as it is built."""
+
+    def __init__(self, first: Network, second: Network, pairing: Pairing, shifts: Sequence[int]) -> None:
+        self._first, self._second, self._shifts = first, second, shifts
+        self._layer_at: Mapping[int, int] = {level: k for k, level in enumerate(pairing.levels)}
+        self._level_of = (0, *pairing.levels)
+        self._pairing = pairing
+        self._sizes = [first.input_size]
+        everything = np.arange(first.input_size)
+        self.places = [_Places(everything, np.full(first.input_size, -1))]
+        self.layers: list[Affine] = []
+        self.partners: list[Integers] = []
+
+    def add_level(self, level: int) -> None:
+        """The neurons of the first network, the separate ones of the second, the differences."""
+        own = self._first.layers[level - 1].size if level <= len(self._first.layers) else 0
+        parts = [self._first_rows(self._first.layers[level - 1])] if own else []
+        partners = [np.full(own, -1)]
+        if level in self._layer_at:
+            k = self._layer_at[level]
+            rows = self._second_rows(self._second.layers[k])
+            mates = self._pairing.partners[k]
+            separate = [i for i, mate in enumerate(mates) if mate is None]
+            paired = [(i, mate) for i, mate in enumerate(mates) if mate is not None]
+            scale = Fraction(1 << self._shifts[level - 1])
+            changes = _Rows.of(rows.take([i for i, _ in paired]), parts[0].take([p for _, p in paired]), scale) if paired else None
+            alive = [] if changes is None else changes.nonzero()
+            base, difference = np.full(len(mates), -1), np.full(len(mates), -1)
+            base[separate] = own + np.arange(len(separate))
+            for n, (i, mate) in enumerate(paired):
+                base[i] = mate
+                if n in alive:
+                    difference[i] = own + len(separate) + alive.index(n)
+            self.places.append(_Places(base, difference))
+            parts.append(rows.take(separate))
+            partners.append(np.full(len(separate), -1))
+            if changes is not None:
+                parts.append(changes.take(alive))
+                partners.append(np.array([paired[n][1] for n in alive], dtype=np.int64))
+        stacked = _Rows.stacked(parts)
+        self._sizes.append(stacked.size)
+        self.layers.append(stacked.affine())
+        self.partners.append(np.concatenate(partners).astype(np.int64))
+
+    def output(self) -> Affine:
+        """The outputs of the first network, then those of the second."""
+        return _Rows.stacked([self._first_rows(self._first.output), self._second_rows(self._second.output)]).affine()
+
+    def _first_rows(self, affine: Affine) -> _Rows:
+        blocks: dict[int, ExactArray] = {}
+        for term in affine.terms:
+            matrix = term.map.dense().array()
+            columns = np.arange(matrix.shape[1])
+            _add(blocks, term.source, _spread(matrix, columns, self._sizes[term.source]))
+        return _Rows(blocks, _bias(affine))
+
+    def _second_rows(self, affine: Affine) -> _Rows:
+        blocks: dict[int, ExactArray] = {}
+        for term in affine.terms:
+            matrix = term.map.dense().array()
+            level = self._level_of[term.source]
+            place, width = self.places[term.source], self._sizes[level]
+            _add(blocks, level, _spread(matrix, place.base, width))
+            moved = np.flatnonzero(place.difference >= 0)
+            if moved.size:
+                unit = ExactArray(np.full((1, 1), 2.0 ** -self._shifts[level - 1]))
+                changed = matrix.rearranged(lambda a, moved=moved: a[:, moved]) * unit  # type: ignore[misc]
+                _add(blocks, level, _spread(changed, place.difference[moved], width))
+        return _Rows(blocks, _bias(affine))
+
+
+def _bias(affine: Affine) -> ExactArray:
+    return ExactArray.of_fractions(list(affine.rational_bias()), (affine.size, 1))
+
+
+def _add(blocks: dict[int, ExactArray], source: int, matrix: ExactArray) -> None:
+    blocks[source] = blocks[source] + matrix if source in blocks else matrix
+
+
+def _spread(matrix: ExactArray, columns: Integers, width: int) -> ExactArray:
+    """The matrix with its columns at other (distinct) places among `width`."""
+    height = matrix.shape[0]
+    return matrix.placed((height, width), (np.arange(height)[:, None], columns[None, :]))
+
+
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """Affine functions of the joined network's sources: a matrix for each source that is read, and constants (rows, 1)."""
+
+    blocks: Mapping[int, ExactArray]
+    bias: ExactArray
+
+    @classmethod
+    def of(cls, second: _Rows, first: _Rows, scale: Fraction) -> _Rows:
+        """scale (second - first)."""
+        factor = ExactArray.of_fractions([scale], (1, 1))
+        blocks = dict(second.blocks)
+        for source, matrix in first.blocks.items():
+            _add(blocks, source, -matrix)
+        return cls({s: m * factor for s, m in blocks.items()}, (second.bias - first.bias) * factor)
+
+    @classmethod
+    def stacked(cls, parts: Sequence[_Rows]) -> _Rows:
+        """The parts below each other."""
+        sources = sorted({s for part in parts for s in part.blocks})
+        blocks = {}
+        for source in sources:
+            width = next(part.blocks[source].shape[1] for part in parts if source in part.blocks)
+            blocks[source] = ExactArray.concatenated(
+                [part.blocks.get(source, ExactArray(np.zeros((part.size, width)))) for part in parts]
+            )
+        return cls(blocks, ExactArray.concatenated([part.bias for part in parts] or [ExactArray(np.zeros((0, 1)))]))
+
+    @property
+    def size(self) -> int:
+        return int(self.bias.shape[0])
+
+    def take(self, rows: Sequence[int]) -> _Rows:
+        index = np.array(rows, dtype=np.intp)
+        return _Rows({s: m.rearranged(lambda a: a[index]) for s, m in self.blocks.items()}, self.bias.rearranged(lambda a: a[index]))
+
+    def nonzero(self) -> list[int]:
+        """The rows that are not identically 0."""
+        arrays = [*self.blocks.values(), self.bias]
+        some = np.zeros(self.size, dtype=bool)
+        for array in arrays:
+            entries = array.floats if array.rationals is None else array.rationals
+            some |= (entries != 0).any(axis=1)
+        return np.flatnonzero(some).tolist()
+
+    def affine(self) -> Affine:
+        bias = self.bias.reshape((self.size,))
+        terms = tuple(Term(s, Dense(m.floats, m.rationals)) for s, m in sorted(self.blocks.items()))
+        return Affine(terms, bias.floats, None if bias.rationals is None else tuple(bias.rationals.tolist()))
