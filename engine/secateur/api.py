@@ -236,7 +236,7 @@ def _checker_process(folder: Path) -> subprocess.Popen[bytes]:
         (folder / name).write_bytes(data)
     names = [FileReference(name, hashlib.sha256(data).hexdigest()) for name, data in files.items()]
     (question,) = questions(read_query(folder / "query.vnnlib"), [network])
-    grids = quantise(row_network(question), question.domain.lower, question.domain.upper).grids
+    grids = quantise(row_network(question.network), question.domain.lower, question.domain.upper).grids
     proof = PartProof(1, grids, 0, np.zeros(1, dtype=np.uint16), 0)
     certificate = folder / "leaf.secateur"
     certificate.write_bytes(refutation_bytes(producer="secateur", network=names[0], query=names[1], input_size=1, proofs=[proof]))

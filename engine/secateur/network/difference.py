@@ -9,9 +9,8 @@ plus difference, exactly. Soundness: all entries are placed, scaled by powers of
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,29 +76,25 @@ class DifferenceNetwork:
     levels: tuple[int, ...]
     places: tuple[_Places, ...]
 
-    @cached_property
-    def second_sizes(self) -> tuple[int, ...]:
-        """Neurons of the second network, by level."""
-        sizes = [0] * len(self.network.layers)
-        for level, place in zip(self.levels, self.places, strict=True):
-            sizes[level - 1] = len(place.base)
-        return tuple(sizes)
+    def with_output(self, output: Affine) -> DifferenceNetwork:
+        """The same network with another affine function of its sources as output."""
+        return replace(self, network=replace(self.network, output=output))
 
-    def ranges(self, level: int, lower: Floats, upper: Floats) -> tuple[Floats, Floats]:
-        """Bounds of the pre-activations of both networks' neurons at a level, side by side, from those of the joined one's.
+    def first_ranges(self, level: int, lower: Floats, upper: Floats) -> tuple[Floats, Floats]:
+        """Bounds of the first network's pre-activations at a level, from those of the joined network's."""
+        own = self.first.layers[level - 1].size if level <= len(self.first.layers) else 0
+        return lower[:own], upper[:own]
+
+    def second_ranges(self, layer: int, lower: Floats, upper: Floats) -> tuple[Floats, Floats]:
+        """The same for the second network's layer (from 1), `lower` and `upper` being those of its level.
 
         Sums of two floats are rounded outward by one step.
         """
-        own = len(self.first.layers[level - 1].bias) if level <= len(self.first.layers) else 0
-        low, high = [lower[:own]], [upper[:own]]
-        if level in self.levels:
-            place = self.places[self.levels.index(level)]
-            unit = np.ldexp(1.0, -self.shifts[level - 1])
-            moved = place.difference >= 0
-            at = np.where(moved, place.difference, 0)
-            low.append(_outward(lower[place.base], np.where(moved, lower[at] * unit, 0.0), -np.inf))
-            high.append(_outward(upper[place.base], np.where(moved, upper[at] * unit, 0.0), np.inf))
-        return np.concatenate(low), np.concatenate(high)
+        place, unit = self.places[layer - 1], 2.0 ** -self.shifts[self.levels[layer - 1] - 1]
+        moved = place.difference >= 0
+        at = np.where(moved, place.difference, 0)
+        low = _outward(lower[place.base], np.where(moved, lower[at] * unit, 0.0), -np.inf)
+        return low, _outward(upper[place.base], np.where(moved, upper[at] * unit, 0.0), np.inf)
 
 
 def _outward(base: Floats, change: Floats, towards: float) -> Floats:
@@ -175,32 +170,35 @@ class _Joining:
         """The neurons of the first network, the separate ones of the second, the differences."""
         own = self._first.layers[level - 1].size if level <= len(self._first.layers) else 0
         parts = [self._first_rows(self._first.layers[level - 1])] if own else []
-        partners = [np.full(own, -1)]
+        partners = [-1] * own
         if level in self._layer_at:
-            k = self._layer_at[level]
-            rows = self._second_rows(self._second.layers[k])
-            mates = self._pairing.partners[k]
-            separate = [i for i, mate in enumerate(mates) if mate is None]
-            paired = [(i, mate) for i, mate in enumerate(mates) if mate is not None]
-            scale = Fraction(1 << self._shifts[level - 1])
-            changes = _Rows.of(rows.take([i for i, _ in paired]), parts[0].take([p for _, p in paired]), scale) if paired else None
-            alive = [] if changes is None else changes.nonzero()
-            base, difference = np.full(len(mates), -1), np.full(len(mates), -1)
-            base[separate] = own + np.arange(len(separate))
-            for n, (i, mate) in enumerate(paired):
-                base[i] = mate
-                if n in alive:
-                    difference[i] = own + len(separate) + alive.index(n)
-            self.places.append(_Places(base, difference))
-            parts.append(rows.take(separate))
-            partners.append(np.full(len(separate), -1))
-            if changes is not None:
-                parts.append(changes.take(alive))
-                partners.append(np.array([paired[n][1] for n in alive], dtype=np.int64))
+            more, mates = self._second_part(level, own, parts[0] if parts else None)
+            parts += more
+            partners += mates
         stacked = _Rows.stacked(parts)
         self._sizes.append(stacked.size)
         self.layers.append(stacked.affine())
-        self.partners.append(np.concatenate(partners).astype(np.int64))
+        self.partners.append(np.array(partners, dtype=np.int64))
+
+    def _second_part(self, level: int, own: int, base: _Rows | None) -> tuple[list[_Rows], list[int]]:
+        """Rows and partners of the second network's neurons at a level, behind `own` neurons of the first with rows `base`."""
+        layer = self._layer_at[level]
+        rows, mates = self._second_rows(self._second.layers[layer]), self._pairing.partners[layer]
+        separate = [i for i, mate in enumerate(mates) if mate is None]
+        column, difference = np.full(len(mates), -1), np.full(len(mates), -1)
+        column[separate] = own + np.arange(len(separate))
+        parts, kinds = [rows.take(separate)], [-1] * len(separate)
+        paired = [(i, mate) for i, mate in enumerate(mates) if mate is not None]
+        if base is not None and paired:
+            scale = Fraction(1 << self._shifts[level - 1])
+            changes = _Rows.change(rows.take([i for i, _ in paired]), base.take([p for _, p in paired]), scale)
+            alive = changes.nonzero()
+            parts.append(changes.take(alive))
+            kinds += [paired[n][1] for n in alive]
+            column[[i for i, _ in paired]] = [p for _, p in paired]
+            difference[[paired[n][0] for n in alive]] = own + len(separate) + np.arange(len(alive))
+        self.places.append(_Places(column, difference))
+        return parts, kinds
 
     def output(self) -> Affine:
         """The outputs of the first network, then those of the second."""
@@ -251,7 +249,7 @@ class _Rows:
     bias: ExactArray
 
     @classmethod
-    def of(cls, second: _Rows, first: _Rows, scale: Fraction) -> _Rows:
+    def change(cls, second: _Rows, first: _Rows, scale: Fraction) -> _Rows:
         """scale (second - first)."""
         factor = ExactArray.of_fractions([scale], (1, 1))
         blocks = dict(second.blocks)

@@ -7,13 +7,15 @@ easy counterexample is not kept waiting by a hard proof. Whatever ends early lea
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import numpy as np
 
 from secateur.errors import InputError
 from secateur.network import Network, Replay
+from secateur.network.difference import Pairing
 from secateur.options import VerifyOptions
 from secateur.progress import Progress
 from secateur.residual import ResidualSolver
@@ -50,6 +52,7 @@ class _Pursuit:
     deadline: float
     number: int
     certify: bool
+    facts: Mapping[tuple[int, int], int]
     refutation: Refutation | None = None
     reason: str = ""
     rejection: str = ""
@@ -106,7 +109,7 @@ class _Pursuit:
         begun = time.monotonic()
         try:
             if self.refutation is None:
-                self.refutation = Refutation(self.question, self.solver, self.deadline, certify=self.certify)
+                self.refutation = Refutation(self.question, self.solver, self.deadline, certify=self.certify, facts=self.facts)
             points = self.refutation.advance(deadline, self.nodes)
         except InputError as error:  # beyond what the kernels hold: the attack goes on alone
             self.reason = str(error)
@@ -188,10 +191,15 @@ def decide(
     solver: ResidualSolver,
     options: VerifyOptions,
     progress: Progress,
+    *,
+    pairing: Pairing | None = None,
+    facts: Mapping[tuple[int, int], int] = MappingProxyType({}),
 ) -> Verdict:
     """Is there a point that satisfies the query? Keeps `options.timeout` seconds from the call on.
 
     `networks` in the order of the query's declarations; `replays` opens their original files in onnxruntime when that is needed.
+    pairing : of the neurons of two networks that get the same inputs. facts : proven phases of the (first) network's neurons wherever
+    the query's conditions on the inputs hold, (layer, neuron) to sign.
     Raises InputError for queries that cannot be asked (an unbounded input, hidden values) and, after Ctrl-C, KeyboardInterrupt.
     """
     started = time.monotonic()
@@ -200,13 +208,13 @@ def decide(
     waiting: list[_Pursuit] = []
 
     def fresh() -> Iterator[_Pursuit]:
-        for question in questions(query, networks):
+        for question in questions(query, networks, pairing):
             run.asked += 1
-            if options.certify and question.coordinates != tuple(range(len(question.coordinates))):
+            if options.certify and pairing is None and question.coordinates != tuple(range(len(question.coordinates))):
                 raise InputError(
                     "makes inputs equal, which a certificate cannot cover", where=query.source, remedy="ask without --certificate"
                 )
-            yield _Pursuit(question, checker, solver, options.seed, run.deadline, run.asked, options.certify)
+            yield _Pursuit(question, checker, solver, options.seed, run.deadline, run.asked, options.certify, facts)
 
     progress.stage("search (the first time, kernels are compiled)")
     for pursuits, seconds in ((fresh(), _FIRST_SECONDS), (_turns(waiting), _TURN_SECONDS)):

@@ -16,6 +16,7 @@ import numpy as np
 
 from secateur.errors import InputError
 from secateur.network import Affine, Dense, Network, Term
+from secateur.network.difference import DifferenceNetwork, Pairing, difference_network
 from secateur.network.exact import ExactArray
 from secateur.network.join import side_by_side
 from secateur.specification import Domain, Query
@@ -34,7 +35,8 @@ class Question:
 
     network : its outputs are the rows' values. domain : over its inputs. goals : for each disjunct the rows it consists of.
     strict : whether row r needs a value < 0 rather than <= 0. coordinates : for each input of the query the coordinate of the
-    domain that it is.
+    domain that it is. difference : two networks side by side once more, in a form whose bounds are tighter where they differ little;
+    its outputs are the same rows.
     """
 
     network: Network
@@ -42,6 +44,7 @@ class Question:
     goals: tuple[tuple[int, ...], ...]
     strict: tuple[bool, ...]
     coordinates: tuple[int, ...]
+    difference: DifferenceNetwork | None = None
 
     def query_point(self, point: Sequence[Fraction]) -> tuple[Fraction, ...]:
         """A point of the domain as the query's inputs."""
@@ -54,20 +57,20 @@ class Question:
         return self.domain.contains(point) and any(all(held[r] for r in goal) for goal in self.goals)
 
 
-def questions(query: Query, networks: Sequence[Network]) -> Iterator[Question]:
+def questions(query: Query, networks: Sequence[Network], pairing: Pairing | None = None) -> Iterator[Question]:
     """The query as questions whose union it is, streamed in the order of the file.
 
-    `networks` in the order of the query's declarations. InputError for an input without bounds, for rows over hidden values, and
+    `networks` in the order of the query's declarations; `pairing` of two networks that get the same inputs. InputError for an input without bounds, for rows over hidden values, and
     for numbers beyond float64.
     """
     pending: list[Polytope] = []
     for polytope in query.disjuncts():
         if pending and (len(pending) == _MOST_GOALS or not _same_box(pending[0], polytope)):
-            yield from _question(query, networks, pending)
+            yield from _question(query, networks, pending, pairing)
             pending = []
         pending.append(polytope)
     if pending:
-        yield from _question(query, networks, pending)
+        yield from _question(query, networks, pending, pairing)
 
 
 def _same_box(one: Polytope, other: Polytope) -> bool:
@@ -85,7 +88,9 @@ def _equalities(polytope: Polytope) -> frozenset[tuple[int, int]]:
     return frozenset((i, j) for i, j, positive in differences if positive and (i, j, False) in differences)
 
 
-def _question(query: Query, networks: Sequence[Network], polytopes: Sequence[Polytope]) -> Iterator[Question]:
+def _question(
+    query: Query, networks: Sequence[Network], polytopes: Sequence[Polytope], pairing: Pairing | None
+) -> Iterator[Question]:
     """One question, or none where inputs that are equal have no value in common."""
     first = polytopes[0]
     coordinates = _coordinates(query.input_count, _equalities(first))
@@ -106,7 +111,12 @@ def _question(query: Query, networks: Sequence[Network], polytopes: Sequence[Pol
     except OverflowError:
         raise _beyond_floats("a condition", query) from None
     network = Network(joined.input_size, joined.layers, values, joined.interface)
-    yield Question(network, domain, tuple(goals), tuple(r.strict for r in rows), coordinates)
+    difference = None
+    if pairing is not None and inputs[0] == inputs[1] == tuple(range(domain.dimension)):
+        low, high = (np.array([float(v) for v in side]) for side in (domain.lower, domain.upper))
+        whole = difference_network(networks[0], networks[1], pairing, (low, high))
+        difference = whole.with_output(_row_values(query, whole.network, rows, coordinates))
+    yield Question(network, domain, tuple(goals), tuple(r.strict for r in rows), coordinates, difference)
 
 
 def _coordinates(count: int, equalities: frozenset[tuple[int, int]]) -> tuple[int, ...]:

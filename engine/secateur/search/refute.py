@@ -9,15 +9,16 @@ Soundness: a goal is settled only by a row in exact integer arithmetic, by exact
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
-from secateur.bounds import GRID_BITS, UNSPLITTABLE, Goal, quantise, root
+from secateur.bounds import GRID_BITS, UNSPLITTABLE, Goal, SubDomains, quantise, root, root_bounds
 from secateur.errors import InputError
 from secateur.network import Affine, Network
 from secateur.residual import Constraint, ResidualSolver, Sat, Unknown, Unsat, Verdict, normal_form, solver_versions
@@ -28,6 +29,7 @@ from secateur.search.tree import Aside, SplitTree
 __all__ = ["PartProof", "Refutation", "row_network"]
 
 Point = tuple[Fraction, ...]
+Floats = NDArray[np.float64]
 
 _STEPS = 3
 """Slope optimisation steps: as for phases, more save little."""
@@ -45,9 +47,8 @@ _MOST_ENTRIES = 40_000_000
 _UNIT = 1 << GRID_BITS
 
 
-def row_network(question: Question) -> Network:
-    """The question's network with its rows as last ReLU layer: what the kernels bound."""
-    network = question.network
+def row_network(network: Network) -> Network:
+    """A network with its outputs, the rows of a question, as last ReLU layer: what the kernels bound."""
     return Network(network.input_size, (*network.layers, network.output), Affine((), np.zeros(0)))
 
 
@@ -65,7 +66,8 @@ def _require_affordable(network: Network, deadline: float) -> None:
 class PartProof:
     """What a certificate holds of one question: its number of disjuncts, and the tree's symbols in preorder.
 
-    grids : G of every layer, the rows' last. trusted : leaves that the residual deciders settled.
+    grids : G of every layer, the rows' last. trusted : leaves that the residual deciders settled. shifts : those of the difference
+    network, if that is what the tree is about.
     """
 
     disjuncts: int
@@ -73,30 +75,43 @@ class PartProof:
     steps: int
     symbols: NDArray[np.uint16]
     trusted: int
+    shifts: tuple[int, ...] = ()
 
 
 class Refutation:
     """A proof in progress that no point of the domain meets a goal of the question.
 
     residuals : sub-domains that the residual deciders settled. trusted : the SMT solvers whose word was needed. reason : why
-    the proof cannot be finished, empty as long as it can. deadline : when everything ends (`time.monotonic`). Raises InputError
-    where the network does not fit the kernels.
+    the proof cannot be finished, empty as long as it can. deadline : when everything ends (`time.monotonic`). facts : proven phases
+    of the (first) network's neurons on the domain, (layer, neuron) to sign. Raises InputError where the network does not fit the
+    kernels.
     """
 
-    def __init__(self, question: Question, solver: ResidualSolver, deadline: float, *, certify: bool = False) -> None:
+    def __init__(
+        self,
+        question: Question,
+        solver: ResidualSolver,
+        deadline: float,
+        *,
+        certify: bool = False,
+        facts: Mapping[tuple[int, int], int] = MappingProxyType({}),
+    ) -> None:
         self.question = question
         self.residuals = 0
         self.trusted = ""
         self.reason = ""
         self._solver, self._deadline = solver, deadline
-        network = row_network(question)
+        difference = question.difference
+        network = row_network(question.network if difference is None else difference.network)
         _require_affordable(network, deadline)
         self._layer = len(network.layers)
-        quantised = quantise(network, question.domain.lower, question.domain.upper)
+        twins = ((), ()) if difference is None else (difference.partners, difference.shifts)
+        quantised = quantise(network, question.domain.lower, question.domain.upper, *twins)
         goals = [self._goal(goal) for goal in question.goals]
-        self._chain_sizes = [layer.size for layer in quantised.layers]
+        self._starts = np.cumsum([0, *(layer.size for layer in quantised.layers)])
         self._pauses = _CERTIFYING_PAUSES if certify else _PAUSES
-        start = root(quantised, quantised.bounds, len(goals))
+        bounds = root_bounds(quantised.layers, facts) if facts else quantised.bounds
+        start = root(quantised, bounds, len(goals))
         self.tree = SplitTree(quantised, start, goals, _STEPS, pauses=list(self._pauses))
 
     @property
@@ -113,7 +128,9 @@ class Refutation:
         if self.reason:
             raise ValueError(self.reason)
         symbols = self.tree.symbols()
-        return PartProof(len(self.question.goals), self.tree.network.grids, _STEPS, symbols, self.residuals)
+        difference = self.question.difference
+        shifts = () if difference is None else difference.shifts
+        return PartProof(len(self.question.goals), self.tree.network.grids, _STEPS, symbols, self.residuals, shifts)
 
     def advance(self, deadline: float, most_nodes: int) -> list[Point]:
         """Work until finished, the deadline (`time.monotonic`), a number of nodes, or candidates, which are returned."""
@@ -154,15 +171,12 @@ class Refutation:
     def _ask(self, aside: Aside, goal: Sequence[int], deadline: float) -> Verdict:
         domains = aside.part.domains
         low, high = self._grid_point(domains.low[0].tolist()), self._grid_point(domains.high[0].tolist())
-        ranges, unstable, start = [], 0, 0
-        for own, size in zip(self.question.network.sizes, self._chain_sizes, strict=False):
-            lower, upper = (side[0][start : start + own].astype(float) for side in (domains.lower, domains.upper))
-            ranges.append((lower.tolist(), upper.tolist()))
-            unstable += int(((lower < 0) & (upper > 0)).sum())
-            start += size
+        ranges = [(low.tolist(), high.tolist()) for low, high in self._plain_ranges(domains)]
+        unstable = sum(a < 0 < b for lower, upper in ranges for a, b in zip(lower, upper, strict=True))
         if unstable > self._pauses.get(int(aside.part.depths[0]), _LAST_UNSTABLE):
             return Unknown(f"{unstable} unstable neurons")
-        rows = [Constraint(((self._layer - 1, r, Fraction(1)),), strict=self.question.strict[r]) for r in goal]
+        layer = len(self.question.network.layers)
+        rows = [Constraint(((layer, r, Fraction(1)),), strict=self.question.strict[r]) for r in goal]
         problem = normal_form(self.question.network, low, high, ranges, rows)
         verdict = decide_residual(problem, deadline)
         if isinstance(verdict, Unknown) and unstable <= _SMT_UNSTABLE:
@@ -170,3 +184,20 @@ class Refutation:
             if isinstance(verdict, Unsat):
                 self.trusted = solver_versions(self._solver.choice)
         return verdict
+
+    def _plain_ranges(self, domains: SubDomains) -> list[tuple[Floats, Floats]]:
+        """Bounds of the pre-activations of the question's own network on one sub-domain, by layer."""
+        levels = [
+            tuple(side[0][a:b].astype(np.float64) for side in (domains.lower, domains.upper)) for a, b in pairwise(self._starts)
+        ]
+        difference, sizes = self.question.difference, self.question.network.sizes
+        if difference is None:
+            return [(low[:own], high[:own]) for own, (low, high) in zip(sizes, levels, strict=False)]
+        first, second = len(difference.first.layers), len(difference.levels)
+        ranges = []
+        for k in range(1, len(sizes) + 1):
+            parts = [difference.first_ranges(k, *levels[k - 1])] if k <= first else []
+            if k <= second:
+                parts.append(difference.second_ranges(k, *levels[difference.levels[k - 1] - 1]))
+            ranges.append((np.concatenate([low for low, _ in parts]), np.concatenate([high for _, high in parts])))
+        return ranges
