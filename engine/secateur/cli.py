@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -23,9 +24,11 @@ if TYPE_CHECKING:
     from secateur.api import PruneResult
     from secateur.reduction.model_file import ModelFile
     from secateur.specification import Domain
+    from secateur.specification.comparison import Decision
 
 __all__ = ["main"]
 
+RULES = ("argmax", "argmin")
 OK, REFUSED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 
@@ -109,6 +112,9 @@ def _add_prune(commands: Any) -> None:
     parser.add_argument("--margin", metavar="M", help="widen the box around --data by M on every side (default 0)")
     parser.add_argument("--out", metavar="DIR", required=True, help="folder for the results")
     parser.add_argument("--tolerance", metavar="E", default="0", help="largest admitted change of an output (default 0)")
+    parser.add_argument("--preserve", choices=("decision",), help="outputs may change, the winning output may not")
+    parser.add_argument("--decision", choices=RULES, help="which output wins (default argmax); only with --preserve")
+    parser.add_argument("--lead", metavar="M", help="winners that lead by no more than M may change; only with --preserve")
     parser.add_argument("--timeout", metavar="S", type=_number, default=300.0, help="seconds for the search (default 300)")
     parser.add_argument("--jobs", metavar="N", type=_integer, help="threads (default: all cores)")
     parser.add_argument("--solver", choices=SOLVERS, default="z3", help="who confirms each proof (default z3)")
@@ -144,7 +150,9 @@ def _prune(options: argparse.Namespace) -> int:
 
     tolerance = parse_rational(options.tolerance, "--tolerance")
     jobs = {} if options.jobs is None else {"jobs": options.jobs}
-    PruneOptions(tolerance, options.timeout, solver=options.solver, seed=options.seed, **jobs)  # before anything is read
+    preserve = _preserved(options)
+    # before anything is read
+    PruneOptions(tolerance, options.timeout, solver=options.solver, seed=options.seed, preserve=preserve, **jobs)
     if options.margin is not None and options.data is None:
         raise InputError("is only for --data", where="--margin")
     with ConsoleProgress() as progress:
@@ -156,6 +164,7 @@ def _prune(options: argparse.Namespace) -> int:
             _domain(options, model),
             out=options.out,
             tolerance=tolerance,
+            preserve=preserve,
             timeout=options.timeout,
             jobs=options.jobs,
             solver=options.solver,
@@ -164,6 +173,19 @@ def _prune(options: argparse.Namespace) -> int:
         )
     print("\n".join(_told(result, options.out)))
     return INTERRUPTED if result.interrupted else OK
+
+
+def _preserved(options: argparse.Namespace) -> Decision | None:
+    """The decision that shall stay the same; None where outputs count."""
+    from secateur.specification.comparison import Decision
+    from secateur.specification.numerals import parse_rational
+
+    if options.preserve is None:
+        for flag, value in (("--decision", options.decision), ("--lead", options.lead)):
+            if value is not None:
+                raise InputError("is only for --preserve decision", where=flag)
+        return None
+    return Decision(options.decision or "argmax", parse_rational(options.lead or "0", "--lead"))
 
 
 def _domain(options: argparse.Namespace, model: ModelFile) -> Domain:
@@ -183,6 +205,9 @@ def _told(result: PruneResult, folder: str) -> list[str]:
     lines = [f"{s['model']['file']} -> {folder}/{s['reduced_model']['file']}"]
     lines += [f"  {key:<11} {s[key]['original']:,} -> {s[key]['reduced']:,}" for key in ("neurons", "parameters", "bytes")]
     lines.append("  status      " + ", ".join(f"{number:,} {name}" for name, number in status.items()))
+    kinds = Counter(neuron["kind"] for neuron in s["removed"])
+    if kinds:
+        lines.append("  removed     " + ", ".join(f"{number:,} {kind}" for kind, number in sorted(kinds.items())))
     lines.append(f"  claim       {s['claim']}")
     lines.append(
         f"  evidence    {evidence['exact']} claims by intervals, {evidence['tree']} by split trees "

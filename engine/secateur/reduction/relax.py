@@ -1,9 +1,9 @@
 """Removing more than phases allow: neurons whose linearisation changes no output by more than the tolerance, or no decision.
 
-Method: simulation proposes a set; the network is rewritten as if its neurons had the phases that they are given, and stored; what is
-proven is one claim about the original and the stored network, by difference bounds over a split tree that builds on the phases
-proven before. A set that a point refutes shrinks by what that point forbids; one that is not decided in its time is bisected. What
-was proven stays. Soundness: the rewriting is not trusted here at all, the two networks are compared as they are stored.
+Method: simulation proposes a set; the network is rewritten as if its neurons had the phases that they are given, and stored; what
+is proven is one claim about the original and the stored network, by difference bounds over a split tree that builds on the
+phases proven before. A set that a point refutes shrinks by what that point forbids; one that is not decided in its time is
+bisected. What was proven stays. Soundness: the rewriting is not trusted here at all, the two networks are compared as they are stored.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from fractions import Fraction
 
 from secateur.network import Network, Replay, parse_onnx
 from secateur.network.difference import Pairing
@@ -79,7 +78,7 @@ class _Relaxation:
             return Unknown("the rewritten network is no smaller, or cannot be stored")
         data, network, result = candidate
         original = self.analysis.model
-        pairing = pairing_of(result, original.network, network)
+        pairing = pairing_of(result, network)
         types = [original.network.interface.element_type] * 2
         query = comparison_query(self.claim, self.analysis.domain, network.output_size, types)
         options = VerifyOptions(
@@ -150,7 +149,7 @@ def _replayable(analysis: Analysis) -> PhaseEvidence:
     return replace(analysis.phases.evidence, solver=())
 
 
-def pairing_of(result: Rewrite, original: Network, reduced: Network) -> Pairing:
+def pairing_of(result: Rewrite, reduced: Network) -> Pairing:
     """Which neurons of the reduced network, read back from its file, the rewriting took over from the original."""
     if reduced.sizes != tuple(map(len, result.neurons)):
         return Pairing(tuple(range(1, len(reduced.sizes) + 1)), tuple((None,) * size for size in reduced.sizes))

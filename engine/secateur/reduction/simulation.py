@@ -1,8 +1,8 @@
 """Candidates by simulation: what linearising neurons does to a claim on sample points, in float64.
 
-A neuron is linearised to 0 (as if it were inactive) or to its pre-activation (as if it were active). `Simulation.order` estimates,
-neuron by neuron and to first order, what share of the claim's room that takes; `choose` puts together the largest set that the
-samples admit. Everything here proposes; difference bounds decide (relax.py).
+A neuron is linearised to 0 (as if it were inactive) or to its pre-activation (as if it were active). `Simulation.order`
+estimates, neuron by neuron and to first order, what share of the claim's room that takes; `choose` puts together the largest set
+that the samples admit. Everything here proposes; difference bounds decide (relax.py).
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ class Simulation:
         return self._network.output.apply(values)
 
     def _needs(self, outputs: Floats, change: Floats) -> Floats:
-        """What changes of the outputs need of the room; both of shape (points, outputs, ...); the result (points, outputs, ...)."""
+        """What changes of the outputs need of the room. All shapes are (points, outputs, ...)."""
         if isinstance(self._claim, Agreement):
             return np.abs(change) / max(float(self._claim.tolerance), np.finfo(float).tiny)
         sign = 1.0 if self._claim.rule == "argmax" else -1.0
