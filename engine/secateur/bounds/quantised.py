@@ -49,7 +49,8 @@ class KernelNetwork(NamedTuple):
     without padding. turned : start of each layer in transposed. columns : start of each
     layer in scales, exponents and deltas. scales : 2**-c_j, padded at the end. exponents : c_j. deltas : delta_j. grids : G_k.
     neurons : start of each layer in arrays over all neurons; shape (K + 2,). kinds : of all neurons, as in `ChainLayer`.
-    growth : 2**s for the shift s of each layer.
+    growth : 2**s for the shift s of each layer. leads : how many of each layer's first neurons read nothing but
+    each other's: all, or where there are differences the first network's.
     """
 
     sizes: Integers
@@ -66,6 +67,7 @@ class KernelNetwork(NamedTuple):
     neurons: Integers
     kinds: Integers
     growth: Floats
+    leads: Integers
 
 
 class _Ratios(NamedTuple):
@@ -235,8 +237,22 @@ def quantise(
         neurons=neurons.astype(np.int64),
         kinds=stack([layer.kinds for layer in layers] or [np.zeros(0, np.int64)]).astype(np.int64),
         growth=np.ldexp(1.0, [0, *(layer.shift for layer in layers)]),
+        leads=np.array(_leads(layers, network.input_size), dtype=np.int64),
     )
     return QuantisedNetwork(layers, kernel, bounds)
+
+
+def _leads(layers: Sequence[ChainLayer], inputs: int) -> list[int]:
+    """For the input and each layer the length of the longest block of first neurons that read only such of the layer before."""
+    leads = [inputs]
+    for layer in layers:
+        if (layer.kinds == RELU).all() and leads[-1] == layer.in_size:
+            leads.append(layer.size)
+            continue
+        entries = layer.matrix.floats if layer.matrix.rationals is None else layer.matrix.rationals
+        outside = (entries[:, leads[-1] : -1] != 0).any(axis=1) | (layer.kinds != RELU)
+        leads.append(int(outside.argmax()) if outside.any() else layer.size)
+    return leads
 
 
 def _grid(lower: Floats, upper: Floats) -> int:
