@@ -60,7 +60,7 @@ def _system(chain: Chain, grid: Sequence[int], goals: Sequence[Goal], steps: int
         size, width, start, np.array([0, *grid]), rows, row_start, columns, column_start, scale,
         np.array([0, *(layer.exponents[-1] for layer in layers)]), delta, bias_delta,
         np.array([goal.layer for goal in goals]), np.cumsum([0, *(len(goal.targets) for goal in goals)]),
-        np.array([goal.threshold for goal in goals], dtype=np.float64), targets[:, 0].copy(),
+        np.array([t for goal in goals for t in goal.thresholds], dtype=np.float64), targets[:, 0].copy(),
         targets[:, 1].astype(np.float64), steps,
     )  # fmt: skip
 
@@ -102,6 +102,7 @@ def _fits(chain: Chain, bounds: Sequence[tuple[list[float], list[float]]]) -> bo
     sizes = [math.frexp(b)[1] for pair in bounds for side in pair for b in side if b != 0.0]
     return (
         len(chain.layers) <= MAX_LAYERS
+        and not any(layer.partners for layer in chain.layers)
         and max(map(abs, exponents), default=0) <= MAX_COLUMN_EXPONENT
         and max(map(abs, sizes), default=0) <= MAX_BOUND_EXPONENT
     )

@@ -93,7 +93,7 @@ class System(NamedTuple):
     bias_delta: Floats  # [k] ceil(delta_bias 2^(G_k+24))
     goal_layer: Integers
     goal_first: Integers  # the targets of goal g are numbers goal_first[g] to goal_first[g + 1] - 1
-    threshold: Floats  # [g]
+    threshold: Floats  # [target]
     target_neuron: Integers
     target_sign: Floats
     steps: int
@@ -495,7 +495,7 @@ def _single_rows(system: System, work: Work, g: int, box: _Box) -> int:
             value, e, a = work.value[r], work.exponent[r], work.mu[r]
             if work.void[r]:
                 status = _UNMIXED
-            elif value >= system.threshold[g]:
+            elif value >= system.threshold[begin + r]:
                 return _CLOSED
             else:
                 _cut(work, g, box, a, value, 24 + e - grid)
@@ -519,9 +519,19 @@ def _start_goal(system: System, work: Work, g: int) -> None:
 
 
 @_kernel
+def _threshold(system: System, work: Work, g: int) -> float:
+    """At what value the goal's only target, or the mixture of all, closes it: 0 where one that must be negative is part of it."""
+    first = system.goal_first[g]
+    for r in range(system.goal_first[g + 1] - first):
+        if system.threshold[first + r] == 0.0 and work.mix[r] >= 1.0:
+            return 0.0
+    return 1.0
+
+
+@_kernel
 def _best_row(system: System, work: Work, g: int, box: _Box) -> int:
     """Section 5 for the row of goal g; the best one cuts. Returns _OPEN, _CLOSED or OUT."""
-    k, n = system.goal_layer[g], system.size[0]
+    k, n, threshold = system.goal_layer[g], system.size[0], _threshold(system, work, g)
     work.slopes[:] = work.rise
     best, exponent, gain = -np.inf, 0, 4.0
     for it in range(system.steps + 1):
@@ -533,7 +543,7 @@ def _best_row(system: System, work: Work, g: int, box: _Box) -> int:
         if work.value[0] > best:
             best, exponent = work.value[0], work.exponent[0]
             work.best[:n] = work.mu[0, :n]
-        if best >= system.threshold[g]:
+        if best >= threshold:
             return _CLOSED
         if it < system.steps:
             _improve(system, work, k, box, gain)
