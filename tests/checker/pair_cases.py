@@ -34,10 +34,12 @@ __all__ = [
     "prove",
     "random_pair",
     "sampled_bound",
+    "with_claim",
     "write_pair_certificate",
 ]
 
 GRID = 36
+FACTORS = (0.0, 0.7, 1.0, 1.01, 1.3, 2.0)  # of the least bound that samples keep
 Values = NDArray[np.float64]
 
 
@@ -303,3 +305,21 @@ def gap_points(case: PairCase, seed: int, worst: int = 6) -> list[list[Fraction]
     chosen = np.concatenate([np.argsort(violation(case, points))[-worst:], [0, 1]])
     ends = list(zip(domain.lower, domain.upper, strict=True))
     return [[min(max(Fraction(float(x)), low), high) for x, (low, high) in zip(p, ends, strict=True)] for p in points[chosen]]
+
+
+def with_claim(case: PairCase, seed: int) -> PairCase:
+    """A claim of any kind that is false, nearly true, or true by some distance."""
+    rng, both = random.Random(seed), networks_of(case)
+    kind = rng.choice(["agree", "agree", "layer", "argmax", "argmin"])
+    sizes = [
+        (level, layer)
+        for layer, level in enumerate(case.levels, 1)
+        if level <= len(both.original.layers) and both.original.size(level) == both.reduced.size(layer)
+    ]
+    if kind == "layer" and sizes:
+        case.claim["layer"] = list(rng.choice(sizes))
+    elif kind in ("argmax", "argmin") and len(both.original.output.rows) > 1:
+        case.claim = {"kind": "decision", "rule": kind, "margin": "0"}
+    bound = Fraction(sampled_bound(case, seed) * rng.choice(FACTORS)).limit_denominator(10**6)
+    case.claim["tolerance" if "tolerance" in case.claim else "margin"] = str(bound)
+    return case

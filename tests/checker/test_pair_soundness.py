@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections import Counter
 from fractions import Fraction
 
@@ -10,27 +9,7 @@ import pytest
 
 from secateur.checker.evaluation import evaluate
 from secateur.checker.pair_rows import broken_at
-from tests.checker.pair_cases import PairCase, claim_of, gap_points, networks_of, prove, random_pair, sampled_bound
-
-FACTORS = (0.0, 0.7, 1.0, 1.01, 1.3, 2.0)
-
-
-def with_claim(case: PairCase, seed: int) -> PairCase:
-    """A claim of any kind that is false, nearly true, or true by some distance."""
-    rng, both = random.Random(seed), networks_of(case)
-    kind = rng.choice(["agree", "agree", "layer", "argmax", "argmin"])
-    sizes = [
-        (level, layer)
-        for layer, level in enumerate(case.levels, 1)
-        if level <= len(both.original.layers) and both.original.size(level) == both.reduced.size(layer)
-    ]
-    if kind == "layer" and sizes:
-        case.claim["layer"] = list(rng.choice(sizes))
-    elif kind in ("argmax", "argmin") and len(both.original.output.rows) > 1:
-        case.claim = {"kind": "decision", "rule": kind, "margin": "0"}
-    bound = Fraction(sampled_bound(case, seed) * rng.choice(FACTORS)).limit_denominator(10**6)
-    case.claim["tolerance" if "tolerance" in case.claim else "margin"] = str(bound)
-    return case
+from tests.checker.pair_cases import PairCase, claim_of, gap_points, networks_of, prove, random_pair, with_claim
 
 
 def holds(case: PairCase, point: list[Fraction]) -> bool:
