@@ -28,6 +28,7 @@ __all__ = [
     "SHAPES",
     "PairCase",
     "claim_of",
+    "close_pair",
     "gap_points",
     "networks_of",
     "problem",
@@ -188,11 +189,13 @@ def identity_after(layers: list[Layer]) -> Layer:
     return np.eye(size, dtype=np.float32), np.zeros(size, dtype=np.float32)
 
 
-def perturbed(layers: Sequence[Layer], rng: np.random.Generator) -> list[Layer]:
+def perturbed(
+    layers: Sequence[Layer], rng: np.random.Generator, sizes: Sequence[float] = (0.0, 1e-3, 0.02, 0.1)
+) -> list[Layer]:
     """The layers with a small change in some rows, of a size of its own in each layer."""
     result = []
     for weights, bias in layers:
-        size = rng.choice([0.0, 1e-3, 0.02, 0.1]) * (rng.random(len(bias)) < 0.7)
+        size = rng.choice(sizes) * (rng.random(len(bias)) < 0.7)
         changed = weights * (1 + size[:, None] * rng.normal(size=weights.shape)) + size[:, None] * 0.1
         result.append((changed.astype(np.float32), (bias + size * rng.normal(size=len(bias))).astype(np.float32)))
     return result
@@ -322,4 +325,20 @@ def with_claim(case: PairCase, seed: int) -> PairCase:
         case.claim = {"kind": "decision", "rule": kind, "margin": "0"}
     bound = Fraction(sampled_bound(case, seed) * rng.choice(FACTORS)).limit_denominator(10**6)
     case.claim["tolerance" if "tolerance" in case.claim else "margin"] = str(bound)
+    return case
+
+
+def close_pair(seed: int, sizes: Sequence[int] = (2, 6, 5, 3), factor: float = 1.4) -> PairCase:
+    """Two networks whose weights differ a little, with a claim that is true by a small margin: its proof needs splits."""
+    rng, own = np.random.default_rng(seed), random.Random(seed)
+    layers = random_layers(sizes, rng)
+    original, reduced = dense_model(layers), dense_model(perturbed(layers, rng, (0.01, 0.05)))
+    levels = list(range(1, len(layers)))
+    pairs = some_pairs(lower(original), lower(reduced), levels, own)
+    domain = {"lower": ["-1"] * sizes[0], "upper": ["3/4"] * sizes[0]}
+    claim = own.choice([{"kind": "agree", "tolerance": "0"}, {"kind": "decision", "rule": "argmax", "margin": "0"}])
+    shifts = [own.randint(0, 8) for _ in levels]
+    case = PairCase(original, reduced, str(domain).replace("'", '"'), claim, levels, pairs, shifts, steps=own.randint(0, 3))
+    bound = Fraction(sampled_bound(case, seed) * factor + 1e-4).limit_denominator(10**6)
+    claim["tolerance" if "tolerance" in claim else "margin"] = str(bound)
     return case
