@@ -192,7 +192,7 @@ def decide(
     """Is there a point that satisfies the query? Keeps `options.timeout` seconds from the call on.
 
     `networks` in the order of the query's declarations; `replays` opens their original files in onnxruntime when that is needed.
-    Raises InputError for queries that cannot be asked (an unbounded input, hidden values) and, after Ctrl-C, KeyboardInterrupt.
+    Raises InputError for queries that cannot be asked (an unbounded input) and, after Ctrl-C, KeyboardInterrupt.
     """
     started = time.monotonic()
     run = _Run(started, started + options.timeout, progress)
