@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Self
 
 from secateur.bounds import set_threads
 from secateur.errors import InputError
-from secateur.network import Network, Replay, parse_onnx
+from secateur.network import Network, Replay, Wiring, parse_onnx
 from secateur.options import VerifyOptions
 from secateur.progress import Progress, SilentProgress
 from secateur.residual import ResidualSolver
@@ -45,16 +45,17 @@ Asked = Query | Specification | str | Path
 
 @dataclass(frozen=True, eq=False)
 class _Loaded:
-    """A network file in memory; `stamp` tells when it changed on disk."""
+    """A network file in memory, as one query sees it (`wiring`); `stamp` tells when it changed on disk."""
 
     path: Path
     stamp: tuple[int, int]
     data: bytes
     network: Network
+    wiring: Wiring | None
 
     @cached_property
     def replay(self) -> Replay:
-        return Replay(self.data)
+        return Replay(self.data, self.wiring)
 
 
 class Engine:
@@ -70,7 +71,7 @@ class Engine:
         options = VerifyOptions(solver=solver, seed=seed)
         self._options = options if jobs is None else VerifyOptions(jobs=jobs, solver=solver, seed=seed)
         self._solver = ResidualSolver(solver)
-        self._loaded: dict[Path, _Loaded] = {}
+        self._loaded: dict[tuple[Path, Wiring | None], _Loaded] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -98,8 +99,9 @@ class Engine:
         ----------
         model : an ONNX file (or `.gz`), or a mapping from the names of the query's networks to files. query : a VNN-LIB file, a
         `Query`, or a `Specification` such as `robust` makes, which is about one network. timeout : seconds of wall time, reading
-        included. certificate : a file for the evidence of a decided verdict on a query file about one network; it is written
-        after the checker has accepted it, which the time limit does not cover.
+        included. certificate : a file for the evidence of a decided verdict on a query file about one network, of one input and
+        one output tensor, without hidden values; it is written after the checker has accepted it, which the time limit does not
+        cover.
 
         Returns
         -------
@@ -162,24 +164,26 @@ class Engine:
             loaded = self._load(_one_path(model))
             return _negation(query, loaded), [loaded]
         asked = query if isinstance(query, Query) else read_query(query)
-        models = [self._load(path) for path in _paths(model, asked)]
+        wirings = [declaration.wiring for declaration in asked.networks]
+        models = [self._load(path, wiring) for path, wiring in zip(_paths(model, asked), wirings, strict=True)]
         for declaration, loaded in zip(asked.networks, models, strict=True):
             _require_fit(declaration, loaded, asked)
         return asked, models
 
-    def _load(self, path: Path) -> _Loaded:
+    def _load(self, path: Path, wiring: Wiring | None = None) -> _Loaded:
         try:
             status = path.stat()
             stamp = status.st_mtime_ns, status.st_size
-            known = self._loaded.get(path)
+            known = self._loaded.get((path, wiring))
             if known is not None and known.stamp == stamp:
                 return known
             data = path.read_bytes()
         except OSError as error:
             raise InputError(f"cannot be read: {error.strerror or error}", where=str(path)) from None
         plain = _plain(data, path)
-        self._loaded[path] = _Loaded(path, stamp, plain, parse_onnx(plain, str(path), path.parent))
-        return self._loaded[path]
+        network = parse_onnx(plain, str(path), path.parent, wiring)
+        self._loaded[path, wiring] = _Loaded(path, stamp, plain, network, wiring)
+        return self._loaded[path, wiring]
 
 
 def verify(
@@ -205,7 +209,19 @@ def _target(certificate: str | Path, query: Asked, asked: Query, models: Sequenc
     if not isinstance(query, str | Path) or len(models) != 1:
         problem = "a certificate speaks about a query file and one network"
         raise InputError(problem, where=asked.source, remedy="ask without a certificate")
+    uncovered = _uncovered(asked.networks[0])
+    if uncovered:
+        raise InputError(f"a certificate cannot cover {uncovered}", where=asked.source, remedy="ask without a certificate")
     return CertificateTarget(certificate, models[0].path, Path(query))
+
+
+def _uncovered(declared: NetworkDeclaration) -> str:
+    """What of a network's declaration the checker does not read; empty where it reads all of it."""
+    if declared.hidden:
+        return "hidden values"
+    if len(declared.inputs) > 1 or len(declared.outputs) > 1:
+        return "several input or output tensors"
+    return "the ONNX names of inputs and outputs" if declared.wiring is not None else ""
 
 
 def bounds(
@@ -288,7 +304,8 @@ def _file_of(
 
 
 def _require_fit(declaration: NetworkDeclaration, loaded: _Loaded, query: Query) -> None:
-    for kind, size in ((Kind.INPUT, loaded.network.input_size), (Kind.OUTPUT, loaded.network.output_size)):
+    outputs = loaded.network.output_size - declaration.size(Kind.HIDDEN)
+    for kind, size in ((Kind.INPUT, loaded.network.input_size), (Kind.OUTPUT, outputs)):
         if declaration.size(kind) != size:
             name = kind.name.lower()
             raise InputError(

@@ -200,7 +200,7 @@ def decide(
     `networks` in the order of the query's declarations; `replays` opens their original files in onnxruntime when that is needed.
     pairing : of the neurons of two networks that get the same inputs. facts : proven phases of the (first) network's neurons
     wherever the query's conditions on the inputs hold, (layer, neuron) to sign.
-    Raises InputError for queries that cannot be asked (an unbounded input, hidden values) and, after Ctrl-C, KeyboardInterrupt.
+    Raises InputError for queries that cannot be asked (an unbounded input) and, after Ctrl-C, KeyboardInterrupt.
     """
     started = time.monotonic()
     run = _Run(started, started + options.timeout, progress)

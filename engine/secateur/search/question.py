@@ -60,9 +60,12 @@ class Question:
 def questions(query: Query, networks: Sequence[Network], pairing: Pairing | None = None) -> Iterator[Question]:
     """The query as questions whose union it is, streamed in the order of the file.
 
-    `networks` in the order of the query's declarations; `pairing` of two networks that get the same inputs. InputError for an
-    input without bounds, for rows over hidden values, and for numbers beyond float64.
+    `networks` in the order of the query's declarations, the hidden values of each following its outputs; `pairing` of two
+    networks that get the same inputs. InputError for an input without bounds, and for numbers beyond float64; ValueError where a
+    network has other outputs than these.
     """
+    if [n.output_size for n in networks] != [d.size(Kind.OUTPUT) + d.size(Kind.HIDDEN) for d in query.networks]:
+        raise ValueError("every network needs its declared outputs, followed by its hidden values")
     pending: list[Polytope] = []
     for polytope in query.disjuncts():
         if pending and (len(pending) == _MOST_GOALS or not _same_box(pending[0], polytope)):
@@ -179,23 +182,30 @@ def _row_values(query: Query, network: Network, rows: Sequence[Row], coordinates
     """The rows as an affine function of the network's sources."""
     over_inputs = [[Fraction(0)] * network.input_size for _ in rows]
     over_outputs = [[Fraction(0)] * network.output_size for _ in rows]
+    places = _places(query)
     bounds = []
     for r, row in enumerate(rows):
         scale = _scale(row)
         for variable, coefficient in row.coefficients:
-            if variable.kind is Kind.HIDDEN:
-                raise InputError(
-                    f"condition on the hidden value {query.name(variable)}",
-                    where=query.source,
-                    remedy="ask about inputs and outputs",
-                )
             if variable.kind is Kind.INPUT:
                 over_inputs[r][coordinates[variable.position]] += coefficient * scale
             else:
-                over_outputs[r][variable.position] += coefficient * scale
+                over_outputs[r][places[variable.kind][variable.position]] += coefficient * scale
         bounds.append(row.bound * scale)
     outer = _matrix(over_outputs, network.output_size)
     return composed(outer, _matrix(over_inputs, network.input_size), bounds, network.output)
+
+
+def _places(query: Query) -> dict[Kind, list[int]]:
+    """Where outputs and hidden values lie among the outputs of all networks: each has its own outputs first."""
+    places: dict[Kind, list[int]] = {Kind.OUTPUT: [], Kind.HIDDEN: []}
+    begin = 0
+    for network in query.networks:
+        for kind in places:
+            end = begin + network.size(kind)
+            places[kind] += range(begin, end)
+            begin = end
+    return places
 
 
 def _scale(row: Row) -> Fraction:
