@@ -11,7 +11,8 @@ from secateur.bounds.batch import (
     root,
 )
 from secateur.bounds.chain import ChainLayer, chain_form
-from secateur.bounds.quantised import Claim, QuantisedNetwork, RootBounds, quantise, root_bounds
+from secateur.bounds.quantised import QuantisedNetwork, quantise
+from secateur.bounds.root import Claim, RootBounds, root_bounds
 from secateur.bounds.rounding import GRID_BITS
 from secateur.bounds.warm import set_threads, warmup
 

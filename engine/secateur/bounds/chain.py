@@ -7,22 +7,25 @@ checker then know one shape of network only. All matrices are exact.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, partial
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 import numpy as np
+from numpy.typing import NDArray
 
 from secateur.bounds.columns import Columns, columns_of
+from secateur.bounds.near import Near, NearBox, first_layer, is_moderate
 from secateur.network import Dense, Network
 from secateur.network.exact import ExactArray
 from secateur.network.model import Affine, Term
 
 __all__ = ["ChainLayer", "chain_form"]
 
-Box = tuple[ExactArray, ExactArray]
+Floats = NDArray[np.float64]
 
 _MOST_KEPT = 1 << 18
 """Entries of a matrix up to which it is kept for the next box; building larger ones is little beside working with them."""
@@ -39,18 +42,42 @@ class IntegerParts(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class ChainLayer:
-    """One layer: the matrix [W | b], bias last; `own` neurons first, pass-through neurons behind them."""
+    """One layer: the matrix [W | b], bias last; `own` neurons first, pass-through neurons behind them.
 
-    matrix: ExactArray
+    near : the matrix, nearly. made : makes it exactly, which is seldom needed.
+    """
+
+    near: Near
     own: int
+    made: Callable[[], ExactArray]
+
+    @classmethod
+    def of(cls, matrix: ExactArray, own: int) -> ChainLayer:
+        """A layer whose exact matrix is at hand."""
+        return cls(Near.of(matrix), own, lambda: matrix)
 
     @property
     def size(self) -> int:
-        return int(self.matrix.shape[0])
+        return int(self.near.floats.shape[0])
 
     @property
     def in_size(self) -> int:
-        return int(self.matrix.shape[1]) - 1
+        return int(self.near.floats.shape[1]) - 1
+
+    @cached_property
+    def matrix(self) -> ExactArray:
+        """The matrix, exactly."""
+        return self.made()
+
+    @cached_property
+    def magnitudes(self) -> Floats:
+        """|W|, as near as `near`."""
+        return np.abs(self.near.floats[:, :-1])
+
+    @cached_property
+    def is_moderate(self) -> bool:
+        """Whether products with the matrix's floats keep their precision, if the other factor is moderate too."""
+        return is_moderate(self.near.floats)
 
     @cached_property
     def rows(self) -> list[list[Fraction]]:
@@ -69,7 +96,7 @@ class ChainLayer:
     @cached_property
     def columns(self) -> Columns:
         """The matrix as the kernels read it; InputError where its weights exceed their range."""
-        return columns_of(self.matrix)
+        return columns_of(self.near, lambda: self.matrix)
 
 
 class _Kept(NamedTuple):
@@ -97,8 +124,7 @@ def chain_form(network: Network, lower: tuple[Fraction, ...], upper: tuple[Fract
     Layers whose maps are no matrices are multiplied out; the output layer is not part of the result.
     """
     n = network.input_size
-    widths = [high - low for low, high in zip(lower, upper, strict=True)]
-    box = ExactArray.of_fractions(list(lower), (n, 1)), ExactArray.of_fractions(widths, (1, n))
+    box = NearBox(lower, tuple(high - low for low, high in zip(lower, upper, strict=True)))
     last_reader = _last_readers(network)
     sizes = (n, *network.sizes)
     layers: list[ChainLayer] = []
@@ -113,20 +139,61 @@ def chain_form(network: Network, lower: tuple[Fraction, ...], upper: tuple[Fract
     return tuple(layers)
 
 
-def _layer(affine: Affine, place: _Place, box: Box) -> ChainLayer:
+def _layer(affine: Affine, place: _Place, box: NearBox) -> ChainLayer:
     kept = _kept_of(affine)
     layer = kept.layers.get(place)
     if layer is not None:
         return layer
-    size = affine.size + len(place.columns)
-    matrix = _own_part(affine, dict(place.position), box, (size, place.width + 1))
+    own = affine.size
+    if all(term.source != 0 for term in kept.read):
+        layer = ChainLayer.of(_matrix(affine, place, box), own)
+        if layer.matrix.size <= _MOST_KEPT:
+            kept.layers[place] = layer
+        return layer
+    near = _near_matrix(affine, place, box)
+    return ChainLayer.of(_matrix(affine, place, box), own) if near is None else ChainLayer(near, own, partial(_matrix, affine, place, box))
+
+
+def _matrix(affine: Affine, place: _Place, box: NearBox) -> ExactArray:
+    """A layer's matrix, exactly."""
+    shape = _shape(affine, place)
+    matrix = _own_part(affine, dict(place.position), box, shape)
     if place.columns:
-        at = (affine.size + np.arange(len(place.columns)), np.array(place.columns))
-        matrix = matrix + ExactArray(np.ones(len(place.columns))).placed((size, place.width + 1), at)
-    layer = ChainLayer(matrix, affine.size)
-    if all(term.source != 0 for term in kept.read) and matrix.size <= _MOST_KEPT:
-        kept.layers[place] = layer
-    return layer
+        matrix = matrix + ExactArray(np.ones(len(place.columns))).placed(shape, _carried(affine, place))
+    return matrix
+
+
+def _near_matrix(affine: Affine, place: _Place, box: NearBox) -> Near | None:
+    """The matrix of a layer that reads the input and nothing else, nearly; None where it must be made exactly."""
+    read = _kept_of(affine).read
+    if len(read) != 1:
+        return None
+    parts = first_layer(read[0].map.dense().array(), _bias(affine), box)
+    if parts is None:
+        return None
+    whole = Near(np.zeros(_shape(affine, place)), np.zeros(_shape(affine, place)))
+    start = dict(place.position)[0]
+    for at, part in zip((slice(start, start + len(box.lower)), slice(-1, None)), parts, strict=True):
+        for target, entries in zip(whole, part, strict=True):
+            target[: affine.size, at] = entries
+    if place.columns:
+        whole.floats[_carried(affine, place)] = 1.0
+    return Near(whole.floats + 0.0, whole.errors)  # never -0.0
+
+
+def _shape(affine: Affine, place: _Place) -> tuple[int, int]:
+    return affine.size + len(place.columns), place.width + 1
+
+
+def _carried(affine: Affine, place: _Place) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Where the matrix has the ones of the pass-through neurons."""
+    return affine.size + np.arange(len(place.columns)), np.array(place.columns)
+
+
+def _bias(affine: Affine) -> ExactArray:
+    """The bias as a column."""
+    rationals = None if affine.exact_bias is None else np.array(affine.exact_bias, dtype=object)[:, None]
+    return ExactArray(affine.bias[:, None], rationals)
 
 
 def _last_readers(network: Network) -> list[int]:
@@ -148,16 +215,16 @@ def _has_coefficients(matrix: Dense) -> bool:
     return matrix.exact is not None or bool(matrix.weight.any())
 
 
-def _own_part(affine: Affine, position: dict[int, int], box: Box, shape: tuple[int, int]) -> ExactArray:
+def _own_part(affine: Affine, position: dict[int, int], box: NearBox, shape: tuple[int, int]) -> ExactArray:
     """The neurons' own rows, within zeros of the layer's shape."""
-    bias = ExactArray.of_fractions(list(affine.rational_bias()), (affine.size, 1))
+    bias = _bias(affine)
+    n = len(box.lower)
     parts: dict[int, ExactArray] = {}
     for term in _kept_of(affine).read:
         weights = term.map.dense().array()
         if term.source == 0:
-            lower, widths = box
-            bias = bias + weights @ lower
-            weights = weights * widths
+            bias = bias + weights @ ExactArray.of_fractions(box.lower, (n, 1))
+            weights = weights * ExactArray.of_fractions(box.widths, (1, n))
         start = position[term.source]
         parts[start] = parts[start] + weights if start in parts else weights
     parts[shape[1] - 1] = bias

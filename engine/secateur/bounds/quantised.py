@@ -6,12 +6,8 @@ charged: see rounding.py.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
-from operator import add, mul, sub
 from typing import NamedTuple
 
 import numpy as np
@@ -19,23 +15,16 @@ from numpy.typing import NDArray
 
 from secateur.bounds.chain import ChainLayer, chain_form
 from secateur.bounds.columns import PADDING
-from secateur.bounds.rounding import floor_ratio
+from secateur.bounds.root import RootBounds, root_bounds
 from secateur.errors import InputError
 from secateur.network import Network
 
-__all__ = ["Claim", "KernelNetwork", "QuantisedNetwork", "RootBounds", "quantise", "root_bounds"]
+__all__ = ["KernelNetwork", "QuantisedNetwork", "quantise"]
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
-Claim = tuple[int, int, int]
-"""(layer from 1, neuron from 0, sign): sign +1 claims z >= 0 on the domain (active), -1 claims z <= 0 (inactive)."""
-
-_Dyadic = tuple[int, int]
-"""(q, s): the number q 2**-s, where s >= 0."""
-_ZERO = (0, 0)
 _MAX_WIDTH = 8192
-_FAR = 1000
 _FINEST_GRID = 40
 _GRID_ROOM = 43
 """Root bounds take at most this many bits on a layer's grid, so that rows rarely become void (VOID is 2**46)."""
@@ -65,40 +54,6 @@ class KernelNetwork(NamedTuple):
     neurons: Integers
 
 
-class _Ratios(NamedTuple):
-    """Exact ranges of a layer's rows: numerators over one denominator, not reduced."""
-
-    bottoms: list[int]
-    tops: list[int]
-    denominator: int
-
-
-@dataclass(frozen=True, eq=False)
-class RootBounds:
-    """Exact interval bounds over the whole domain, and as doubles, rounded outward to 24 bits; `ratios` by layer."""
-
-    ratios: tuple[_Ratios, ...]
-    lower: Floats
-    upper: Floats
-
-    @cached_property
-    def exact_lower(self) -> tuple[tuple[Fraction, ...], ...]:
-        """By layer and neuron."""
-        return tuple(tuple(Fraction(v, r.denominator) for v in r.bottoms) for r in self.ratios)
-
-    @cached_property
-    def exact_upper(self) -> tuple[tuple[Fraction, ...], ...]:
-        """By layer and neuron."""
-        return tuple(tuple(Fraction(v, r.denominator) for v in r.tops) for r in self.ratios)
-
-    def decides(self, claim: Claim) -> bool:
-        """Whether interval arithmetic proves the claim."""
-        layer, neuron, sign = claim
-        if sign < 0:
-            return self.ratios[layer - 1].tops[neuron] <= 0
-        return self.ratios[layer - 1].bottoms[neuron] >= 0
-
-
 @dataclass(frozen=True, eq=False)
 class QuantisedNetwork:
     """The exact chain form beside the kernels' arrays; `bounds` are its root bounds without any facts."""
@@ -120,60 +75,6 @@ class QuantisedNetwork:
     def grids(self) -> tuple[int, ...]:
         """G_1 .. G_K."""
         return tuple(int(g) for g in self.kernel.grids[1:])
-
-
-def root_bounds(layers: Sequence[ChainLayer], facts: Mapping[tuple[int, int], int]) -> RootBounds:
-    """Interval bounds by exact arithmetic, layer by layer; `facts` maps (layer, neuron) to a proven sign."""
-    low: list[_Dyadic] = [(0, 0)] * (layers[0].in_size if layers else 0)
-    high: list[_Dyadic] = [(1, 0)] * len(low)
-    ratios, lower, upper = [], list[float](), list[float]()
-    for k, layer in enumerate(layers, start=1):
-        ranges = _intervals(layer, low, high)
-        ratios.append(ranges)
-        low = [floor_ratio(v, ranges.denominator) for v in ranges.bottoms]
-        high = [_negative(floor_ratio(-v, ranges.denominator)) for v in ranges.tops]
-        for i in range(layer.size):
-            sign = facts.get((k, i), 0)
-            if sign < 0:
-                high[i] = min(high[i], _ZERO)
-            elif sign > 0:
-                low[i] = max(low[i], _ZERO)
-        lower += map(_exact_float, low)
-        upper += map(_exact_float, high)
-        low, high = [max(v, _ZERO) for v in low], [max(v, _ZERO) for v in high]
-    return RootBounds(tuple(ratios), np.array(lower), np.array(upper))
-
-
-def _negative(value: _Dyadic) -> _Dyadic:
-    return -value[0], value[1]
-
-
-def _intervals(layer: ChainLayer, low: Sequence[_Dyadic], high: Sequence[_Dyadic]) -> _Ratios:
-    """Exact ranges of a layer's rows, in integers over one denominator: fractions would cost ten times more."""
-    rows, magnitudes, biases, denominator = layer.parts
-    finest = max((shift for _, shift in (*low, *high)), default=0)
-    a, b = ([q << (finest - shift) for q, shift in side] for side in (low, high))
-    # Twice the range is W (a + b) -+ |W| (b - a), around the bias: two products instead of four.
-    sums, spreads = list(map(add, a, b)), list(map(sub, b, a))
-    bottoms, tops = [], []
-    for row, magnitude, bias in zip(rows, magnitudes, biases, strict=True):
-        middle = sum(map(mul, row, sums)) + (bias << finest + 1)
-        spread = sum(map(mul, magnitude, spreads))
-        bottoms.append(middle - spread >> 1)
-        tops.append(middle + spread >> 1)
-    return _Ratios(bottoms, tops, denominator << finest)
-
-
-def _exact_float(value: _Dyadic) -> float:
-    """A number of 24 bits as a double; InputError where its exponent does not fit."""
-    integer, shift = value
-    if integer.bit_length() - shift <= _FAR:
-        number = math.ldexp(integer, -shift)
-        if shift <= _FAR or Fraction(number) == Fraction(integer) / (1 << shift):
-            return number
-    raise InputError(
-        "a pre-activation has bounds outside the range of doubles on the domain", remedy="rescale the network's layers"
-    )
 
 
 def quantise(network: Network, lower: tuple[Fraction, ...], upper: tuple[Fraction, ...]) -> QuantisedNetwork:
