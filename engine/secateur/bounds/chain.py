@@ -7,11 +7,10 @@ checker then know one shape of network only. All matrices are exact.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property, partial
-from typing import NamedTuple
+from functools import cached_property
+from typing import NamedTuple, Protocol
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -23,7 +22,7 @@ from secateur.network import Dense, Network
 from secateur.network.exact import ExactArray
 from secateur.network.model import Affine, Term
 
-__all__ = ["ChainLayer", "chain_form"]
+__all__ = ["ChainLayer", "ExactEntries", "chain_form"]
 
 Floats = NDArray[np.float64]
 
@@ -44,17 +43,17 @@ class IntegerParts(NamedTuple):
 class ChainLayer:
     """One layer: the matrix [W | b], bias last; `own` neurons first, pass-through neurons behind them.
 
-    near : the matrix, nearly. made : makes it exactly, which is seldom needed.
+    near : the matrix, nearly. exact : the source of its exact entries, which are seldom needed.
     """
 
     near: Near
     own: int
-    made: Callable[[], ExactArray]
+    exact: ExactEntries
 
     @classmethod
     def of(cls, matrix: ExactArray, own: int) -> ChainLayer:
         """A layer whose exact matrix is at hand."""
-        return cls(Near.of(matrix), own, lambda: matrix)
+        return cls(Near.of(matrix), own, _Made(matrix))
 
     @property
     def size(self) -> int:
@@ -67,7 +66,7 @@ class ChainLayer:
     @cached_property
     def matrix(self) -> ExactArray:
         """The matrix, exactly."""
-        return self.made()
+        return self.exact.matrix()
 
     @cached_property
     def magnitudes(self) -> Floats:
@@ -96,7 +95,26 @@ class ChainLayer:
     @cached_property
     def columns(self) -> Columns:
         """The matrix as the kernels read it; InputError where its weights exceed their range."""
-        return columns_of(self.near, lambda: self.matrix)
+        return columns_of(self.near, self.exact.entry)
+
+
+class ExactEntries(Protocol):
+    """A matrix, exactly: one entry, or all."""
+
+    def entry(self, row: int, column: int) -> Fraction: ...
+
+    def matrix(self) -> ExactArray: ...
+
+
+@dataclass(frozen=True, eq=False)
+class _Made:
+    array: ExactArray
+
+    def entry(self, row: int, column: int) -> Fraction:
+        return self.array.entry(row, column)
+
+    def matrix(self) -> ExactArray:
+        return self.array
 
 
 class _Kept(NamedTuple):
@@ -150,8 +168,54 @@ def _layer(affine: Affine, place: _Place, box: NearBox) -> ChainLayer:
         if layer.matrix.size <= _MOST_KEPT:
             kept.layers[place] = layer
         return layer
-    near = _near_matrix(affine, place, box)
-    return ChainLayer.of(_matrix(affine, place, box), own) if near is None else ChainLayer(near, own, partial(_matrix, affine, place, box))
+    reading = _ReadingInput(affine, place, box)
+    near = reading.near()
+    return ChainLayer.of(reading.matrix(), own) if near is None else ChainLayer(near, own, reading)
+
+
+@dataclass(frozen=True, eq=False)
+class _ReadingInput:
+    """A layer's matrix where it reads the input, and so depends on the box."""
+
+    affine: Affine
+    place: _Place
+    box: NearBox
+
+    def matrix(self) -> ExactArray:
+        return _matrix(self.affine, self.place, self.box)
+
+    def near(self) -> Near | None:
+        """The matrix of a layer that reads nothing else, nearly; None where it must be made exactly."""
+        read = _kept_of(self.affine).read
+        if len(read) != 1:
+            return None
+        parts = first_layer(read[0].map.dense().array(), _bias(self.affine), self.box)
+        if parts is None:
+            return None
+        shape = _shape(self.affine, self.place)
+        whole = Near(np.zeros(shape), np.zeros(shape))
+        for at, part in zip((self._inputs, slice(-1, None)), parts, strict=True):
+            for target, entries in zip(whole, part, strict=True):
+                target[: self.affine.size, at] = entries + 0.0  # never -0.0
+        if self.place.columns:
+            whole.floats[_carried(self.affine, self.place)] = 1.0
+        return whole
+
+    def entry(self, row: int, column: int) -> Fraction:
+        """An entry of a matrix that `near` describes."""
+        if row >= self.affine.size:
+            return Fraction(self.place.columns[row - self.affine.size] == column)
+        weights, lower = _kept_of(self.affine).read[0].map.dense().array(), self.box.lower
+        if column == self.place.width:
+            return sum((weights.entry(row, j) * low for j, low in enumerate(lower) if low), _bias(self.affine).entry(row, 0))
+        coordinate = column - self._inputs.start
+        return weights.entry(row, coordinate) * self.box.widths[coordinate] if 0 <= coordinate < len(lower) else Fraction(0)
+
+    @property
+    def _inputs(self) -> slice:
+        """The columns that read the input."""
+        start = dict(self.place.position)[0]
+        return slice(start, start + len(self.box.lower))
 
 
 def _matrix(affine: Affine, place: _Place, box: NearBox) -> ExactArray:
@@ -161,24 +225,6 @@ def _matrix(affine: Affine, place: _Place, box: NearBox) -> ExactArray:
     if place.columns:
         matrix = matrix + ExactArray(np.ones(len(place.columns))).placed(shape, _carried(affine, place))
     return matrix
-
-
-def _near_matrix(affine: Affine, place: _Place, box: NearBox) -> Near | None:
-    """The matrix of a layer that reads the input and nothing else, nearly; None where it must be made exactly."""
-    read = _kept_of(affine).read
-    if len(read) != 1:
-        return None
-    parts = first_layer(read[0].map.dense().array(), _bias(affine), box)
-    if parts is None:
-        return None
-    whole = Near(np.zeros(_shape(affine, place)), np.zeros(_shape(affine, place)))
-    start = dict(place.position)[0]
-    for at, part in zip((slice(start, start + len(box.lower)), slice(-1, None)), parts, strict=True):
-        for target, entries in zip(whole, part, strict=True):
-            target[: affine.size, at] = entries
-    if place.columns:
-        whole.floats[_carried(affine, place)] = 1.0
-    return Near(whole.floats + 0.0, whole.errors)  # never -0.0
 
 
 def _shape(affine: Affine, place: _Place) -> tuple[int, int]:

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from secateur.bounds.near import Near
 from secateur.bounds.rounding import COLUMN_BITS, binary_exponent
 from secateur.errors import InputError
-from secateur.network.exact import ExactArray
 
 __all__ = ["PADDING", "Columns", "columns_of"]
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Flags = NDArray[np.bool_]
+Entry = Callable[[int, int], Fraction]
 
 PADDING = 8
 """Rows are padded to a multiple of this, for vector registers."""
@@ -40,16 +40,16 @@ class Columns(NamedTuple):
     deltas: Floats
 
 
-def columns_of(near: Near, exact: Callable[[], ExactArray]) -> Columns:
-    """The columns of a matrix that is known nearly; `exact` gives it where that leaves a doubt.
+def columns_of(near: Near, entry: Entry) -> Columns:
+    """The columns of a matrix that is known nearly; `entry` gives its exact values where that leaves a doubt.
 
     InputError where weights are outside the range of exponents.
     """
-    exponents = _exponents(near, exact)
+    exponents = _exponents(near, entry)
     if (np.abs(exponents) > _MAX_EXPONENT).any():
         worst = COLUMN_BITS - exponents[np.abs(exponents).argmax()]
         raise InputError(f"weights of magnitude 2**{worst} are outside the supported range")
-    integers, inexact = _rounded(near, exponents, exact)
+    integers, inexact = _rounded(near, exponents, entry)
     deltas = np.where(inexact, np.ldexp(0.5, -exponents.astype(np.int32)), 0.0)
     height, width = integers.shape
     padded = np.zeros((height, width + -width % PADDING))
@@ -59,7 +59,7 @@ def columns_of(near: Near, exact: Callable[[], ExactArray]) -> Columns:
     )
 
 
-def _rounded(near: Near, exponents: Integers, exact: Callable[[], ExactArray]) -> tuple[Floats, Flags]:
+def _rounded(near: Near, exponents: Integers, entry: Entry) -> tuple[Floats, Flags]:
     """The nearest integers to the scaled entries, halves to even, and which columns have an entry that is none."""
     # Scaling by powers of two and rounding half to even are exact operations on doubles.
     shifts = exponents.astype(np.int32)
@@ -75,14 +75,9 @@ def _rounded(near: Near, exponents: Integers, exact: Callable[[], ExactArray]) -
     # In doubt: near a half, or perhaps an integer in a column that has nothing else for sure.
     doubtful = ~certain & ((gaps + errors >= 0.5 - 2.0**-40) | (~inexact & ~missed))
     for i, j in zip(*(index.tolist() for index in np.nonzero(doubtful)), strict=True):
-        integers[i, j], whole = _nearest(_entry(exact(), i, j), int(exponents[j]))
+        integers[i, j], whole = _nearest(entry(i, j), int(exponents[j]))
         missed[j] |= not whole
     return integers, missed
-
-
-def _entry(matrix: ExactArray, i: int, j: int) -> Fraction:
-    value = matrix.floats[i, j] if matrix.rationals is None else matrix.rationals[i, j]
-    return Fraction(value)
 
 
 def _nearest(value: Fraction, shift: int) -> tuple[int, bool]:
@@ -97,7 +92,7 @@ def _nearest(value: Fraction, shift: int) -> tuple[int, bool]:
     return quotient + up, not rest
 
 
-def _exponents(near: Near, exact: Callable[[], ExactArray]) -> Integers:
+def _exponents(near: Near, entry: Entry) -> Integers:
     """c = COLUMN_BITS - E for columns whose 1-norm lies in [2**(E - 1), 2**E); 0 for columns of zeros."""
     if not near.floats.shape[0]:
         return np.zeros(near.floats.shape[1], dtype=np.int64)
@@ -111,8 +106,7 @@ def _exponents(near: Near, exact: Callable[[], ExactArray]) -> Integers:
         doubtful = (np.frexp(norms - slack)[1] != exponents) | (np.frexp(norms + slack)[1] != exponents) | ~np.isfinite(norms)
     result: Integers = COLUMN_BITS - exponents.astype(np.int64)
     result[norms == 0.0] = 0
-    for j in np.flatnonzero(doubtful):
-        column = exact().rearranged(lambda a, j=j: a[:, j]).fractions()  # type: ignore[misc]
-        norm = sum(map(abs, column), Fraction(0))
+    for j in np.flatnonzero(doubtful).tolist():
+        norm = sum((abs(entry(i, j)) for i in range(near.floats.shape[0])), Fraction(0))
         result[j] = COLUMN_BITS - binary_exponent(norm) if norm else 0
     return result

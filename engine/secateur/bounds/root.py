@@ -3,8 +3,8 @@
 The bounds are those of exact arithmetic, to the bit, but exact arithmetic is seldom done. Method, layer by layer: doubles with an
 error bound settle almost every end, because 24 of its 53 bits are wanted. What is in doubt (mostly values with few bits, of dead
 rows and pass-through neurons) goes to an exactly rounded sum of error-free products, and where a matrix is known only nearly
-to integers. Start at `root_bounds`. Soundness: near.py says what the error bounds rest on; numbers of a magnitude for which they
-might not hold (underflow) send all layers to integers.
+to fractions. Start at `root_bounds`. Soundness: near.py says what the error bounds rest on; numbers of a magnitude for which they
+might not hold (underflow) send all layers after them to integers.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secateur.bounds.chain import ChainLayer
-from secateur.bounds.rounding import BITS, floor_ratio
+from secateur.bounds.rounding import BITS, floor_ratio, floor_to_bits
 from secateur.errors import InputError
 from secateur.network.exact import two_product
 
@@ -154,9 +154,8 @@ def _float_ends(layer: ChainLayer, low: Floats, high: Floats) -> tuple[Floats, F
     above = values - rounded  # exact, and so is the way to the next number of 24 bits
     doubtful = np.flatnonzero(((above <= errors) | (units - above <= errors)) & (errors > 0.0))
     if len(doubtful):
-        if near.errors is not None:
-            return integer_ends(layer, low, high)
-        rounded[doubtful] = _down(_summed(layer, doubtful, low, high))[0]
+        summed = _summed if near.errors is None else _added
+        rounded[doubtful] = _down(summed(layer, doubtful, low, high))[0]
     return rounded[:size] + 0.0, 0.0 - rounded[size:]  # never -0.0
 
 
@@ -184,6 +183,18 @@ def _rounded_sum(terms: list[float]) -> float:
     """The sum, correctly rounded, or the double below it where that is more than the sum."""
     value = math.fsum(terms)
     return math.nextafter(value, -math.inf) if math.fsum([*terms, -value]) < 0.0 else value
+
+
+def _added(layer: ChainLayer, which: NDArray[np.intp], low: Floats, high: Floats) -> Floats:
+    """The same from the exact entries of the matrix, as numbers of 24 bits."""
+    sides = low.tolist(), high.tolist()
+    ends = []
+    for i in which.tolist():
+        row, sign = i % layer.size, 1 if i < layer.size else -1
+        weights = [sign * layer.exact.entry(row, j) for j in range(layer.in_size + 1)]
+        terms = (w * Fraction(a if w > 0 else b) for w, a, b in zip(weights, *sides, strict=False))
+        ends.append(float(floor_to_bits(sum(terms, weights[-1]))))
+    return np.array(ends)
 
 
 # --- by integers

@@ -110,6 +110,11 @@ class ExactArray:
     def is_one(self) -> bool:
         return self.rationals is None and bool((self.floats == 1.0).all())
 
+    def entry(self, row: int, column: int) -> Fraction:
+        """An exact value of a matrix."""
+        array = self.floats if self.rationals is None else self.rationals
+        return Fraction(array[row, column])
+
     def fractions(self) -> list[Fraction]:
         """The exact values in row-major order."""
         if self.rationals is not None:
