@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
+from itertools import accumulate
 from typing import NamedTuple, Protocol
 from weakref import WeakKeyDictionary
 
@@ -152,8 +153,8 @@ def chain_form(network: Network, lower: tuple[Fraction, ...], upper: tuple[Fract
         carried = [s for s in sorted(position) if last_reader[s] > k]
         columns = [position[s] + i for s in carried for i in range(sizes[s])]
         layers.append(_layer(affine, _Place(tuple(sorted(position.items())), tuple(columns), width), box))
-        starts = np.cumsum([affine.size, *(sizes[s] for s in carried)])
-        position, width = {k: 0} | {s: int(start) for s, start in zip(carried, starts, strict=False)}, layers[-1].size
+        starts = accumulate((sizes[s] for s in carried), initial=affine.size)
+        position, width = {k: 0} | dict(zip(carried, starts, strict=False)), layers[-1].size
     return tuple(layers)
 
 

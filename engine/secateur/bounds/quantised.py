@@ -6,8 +6,12 @@ charged: see rounding.py.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -88,31 +92,60 @@ def quantise(network: Network, lower: tuple[Fraction, ...], upper: tuple[Fractio
         raise InputError(f"a layer of {max(sizes)} neurons is wider than the supported {_MAX_WIDTH}")
     parts = [layer.columns for layer in layers]
     bounds = root_bounds(layers, {})
-    neurons = np.cumsum([0, 0, *sizes[1:]])
-    grids = [0]
-    for k in range(1, len(sizes)):
-        part = slice(neurons[k], neurons[k + 1])
-        grids.append(_grid(bounds.lower[part], bounds.upper[part]))
+    layout = _layout(network.input_size, tuple((layer.size, layer.in_size + 1, p.stride) for layer, p in zip(layers, parts, strict=True)))
     stack = np.concatenate
     empty = [np.zeros(0)]
     kernel = KernelNetwork(
-        sizes=np.array(sizes, dtype=np.int64),
+        sizes=layout.sizes,
         weights=stack([p.integers for p in parts] or empty),
-        strides=np.array([0, *(p.stride for p in parts)], dtype=np.int64),
-        offsets=np.cumsum([0, 0, *(p.integers.size for p in parts)])[: len(sizes)].astype(np.int64),
+        strides=layout.strides,
+        offsets=layout.offsets,
         transposed=stack([p.turned for p in parts] or empty),
-        turned=np.cumsum([0, 0, *(p.turned.size for p in parts)])[: len(sizes)].astype(np.int64),
-        columns=np.cumsum([0, 0, *(len(p.exponents) for p in parts)])[: len(sizes)].astype(np.int64),
+        turned=layout.turned,
+        columns=layout.columns,
         scales=stack([*(p.scales for p in parts), np.ones(PADDING)]),
         exponents=stack([p.exponents for p in parts] or [np.zeros(0, np.int64)]),
         deltas=stack([p.deltas for p in parts] or empty),
-        grids=np.array(grids, dtype=np.int64),
-        neurons=neurons.astype(np.int64),
+        grids=np.array(_grids(bounds, layout.neurons), dtype=np.int64),
+        neurons=layout.neurons,
     )
     return QuantisedNetwork(layers, kernel, bounds)
 
 
-def _grid(lower: Floats, upper: Floats) -> int:
-    """The finest grid on which the layer's root bounds keep clear of VOID."""
-    reach = max(float(np.abs(lower).max(initial=0.0)), float(np.abs(upper).max(initial=0.0)))
-    return min(_FINEST_GRID, _GRID_ROOM - int(np.frexp(reach)[1])) if reach > 0 else _FINEST_GRID
+class _Layout(NamedTuple):
+    """What of a `KernelNetwork` depends on shapes alone."""
+
+    sizes: Integers
+    strides: Integers
+    offsets: Integers
+    turned: Integers
+    columns: Integers
+    neurons: Integers
+
+
+@lru_cache(maxsize=64)
+def _layout(input_size: int, shapes: tuple[tuple[int, int, int], ...]) -> _Layout:
+    """Of layers with these (rows, columns, stride). Kernels do not write to it, so it is shared."""
+
+    def starts(lengths: Sequence[int]) -> Integers:
+        return np.cumsum([0, 0, *lengths], dtype=np.int64)[: len(shapes) + 1]
+
+    return _Layout(
+        np.array([input_size, *(rows for rows, _, _ in shapes)], dtype=np.int64),
+        np.array([0, *(stride for _, _, stride in shapes)], dtype=np.int64),
+        starts([rows * stride for rows, _, stride in shapes]),
+        starts([rows * columns for rows, columns, _ in shapes]),
+        starts([columns for _, columns, _ in shapes]),
+        np.cumsum([0, 0, *(rows for rows, _, _ in shapes)], dtype=np.int64),
+    )
+
+
+def _grids(bounds: RootBounds, neurons: Integers) -> list[int]:
+    """The finest grid of each layer on which its root bounds keep clear of VOID; 0 for the input."""
+    reaches = np.maximum(np.abs(bounds.lower), np.abs(bounds.upper))
+    starts = neurons[1:].tolist()
+    return [0, *(_grid(float(reaches[start:end].max(initial=0.0))) for start, end in pairwise(starts))]
+
+
+def _grid(reach: float) -> int:
+    return min(_FINEST_GRID, _GRID_ROOM - math.frexp(reach)[1]) if reach > 0 else _FINEST_GRID

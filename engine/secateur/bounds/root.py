@@ -112,7 +112,7 @@ def root_bounds(layers: Sequence[ChainLayer], facts: Mapping[tuple[int, int], in
         found = _float_ends(layer, *before) if moderate else integer_ends(layer, *before)
         ends.append(_narrowed(*found, {i: sign for (level, i), sign in facts.items() if level == k} if facts else {}))
         before = ends[-1].outputs()
-        moderate = moderate and all(map(_has_moderate_exponents, before))
+        moderate = moderate and _has_moderate_exponents(np.concatenate(found))
     return RootBounds(tuple(layers), tuple(ends))
 
 
@@ -166,8 +166,8 @@ def _down(values: Floats) -> tuple[Floats, Floats]:
 
 
 def _has_moderate_exponents(values: Floats) -> bool:
-    exponents = np.frexp(values)[1]
-    return bool(exponents.max(initial=0) <= _MODERATE and exponents.min(initial=0) >= -_MODERATE)
+    exponents = np.abs(np.frexp(values)[1])
+    return bool(exponents.max(initial=0) <= _MODERATE)
 
 
 def _summed(layer: ChainLayer, which: NDArray[np.intp], low: Floats, high: Floats) -> Floats:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -62,9 +63,12 @@ class _Pursuit:
     """No point of the question can be a witness."""
 
     def __post_init__(self) -> None:
-        self.attack = Attack(self.question, self.seed)
         if not all(self.question.goals):  # nothing to refute: that point of the box which can be replayed is a witness
             self.reason = "a disjunct asks for nothing but its input box, of which no point could be confirmed"
+
+    @cached_property
+    def attack(self) -> Attack:
+        return Attack(self.question, self.seed)
 
     @property
     def finished(self) -> bool:
