@@ -38,7 +38,7 @@ Floats = NDArray[np.float64]
 
 
 class Call(NamedTuple):
-    """One call: seconds of wall time, those of them that are overhead, overhead in CPU seconds of this thread, and the verdict."""
+    """One call: seconds of wall time, those of them that are overhead, and the verdict."""
 
     wall: float
     overhead: float

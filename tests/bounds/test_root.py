@@ -113,7 +113,8 @@ def test_ends_next_to_and_on_numbers_of_24_bits() -> None:
     tiny = [0.0, 2.0**-60, -(2.0**-60)]
     weight = np.array([[2.0**30, w] for w in tiny])
     first = Affine((Term(0, Dense(np.eye(2))),), np.zeros(2))
-    network = Network(2, (first, Affine((Term(1, Dense(weight)),), np.zeros(3))), Affine((Term(2, Dense(np.eye(3))),), np.zeros(3)))
+    second = Affine((Term(1, Dense(weight)),), np.zeros(3))
+    network = Network(2, (first, second), Affine((Term(2, Dense(np.eye(3))),), np.zeros(3)))
     bounds = root_bounds(chain_form(network, (Fraction(1),) * 2, (Fraction(1),) * 2), {})
     unit = 2.0 ** (30 - 23)
     assert bounds.ends[1].lower.tolist() == [2.0**30, 2.0**30, 2.0**30 - unit / 2]
@@ -132,5 +133,3 @@ def test_interval_rule_is_exact_on_the_first_layer() -> None:
     assert not root_bounds(chain_form(tie, *box), {}).decides((1, 0, 1))
     wider = ((Fraction(0), Fraction(0)), (Fraction(1) + Fraction(1, 10**30), Fraction(1)))
     assert not root_bounds(chain_form(tie, *wider), {}).decides((1, 0, -1))
-
-

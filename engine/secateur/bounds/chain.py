@@ -194,13 +194,13 @@ class _ReadingInput:
         if parts is None:
             return None
         shape = _shape(self.affine, self.place)
-        whole = Near(np.zeros(shape), np.zeros(shape))
+        whole = np.zeros(shape), np.zeros(shape)
         for at, part in zip((self._inputs, slice(-1, None)), parts, strict=True):
             for target, entries in zip(whole, part, strict=True):
                 target[: self.affine.size, at] = entries + 0.0  # never -0.0
         if self.place.columns:
-            whole.floats[_carried(self.affine, self.place)] = 1.0
-        return whole
+            whole[0][_carried(self.affine, self.place)] = 1.0
+        return Near(*whole)
 
     def entry(self, row: int, column: int) -> Fraction:
         """An entry of a matrix that `near` describes."""

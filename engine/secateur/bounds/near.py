@@ -24,6 +24,7 @@ from secateur.network.exact import ExactArray
 __all__ = ["Near", "NearBox", "first_layer", "is_moderate"]
 
 Floats = NDArray[np.float64]
+_Bounded = tuple[Floats, Floats]
 
 _FEW_BITS = 29
 """Bits that a factor may have whose product with one of 24 bits is a double."""
@@ -69,7 +70,8 @@ class NearBox:
     def short(self) -> NDArray[np.bool_]:
         """Which widths are doubles with few bits."""
         width = self.floats[1]
-        return _has_bits(width, _FEW_BITS) & np.array([v == f for v, f in zip(self.widths, width.tolist(), strict=True)])
+        exact = [v == f for v, f in zip(self.widths, width.tolist(), strict=True)]
+        return np.asarray(_has_bits(width, _FEW_BITS) & exact)
 
 
 def is_moderate(values: Floats) -> bool:
@@ -78,8 +80,11 @@ def is_moderate(values: Floats) -> bool:
     return bool(((magnitudes == 0.0) | ((magnitudes >= 1 / _RANGE) & (magnitudes <= _RANGE))).all())
 
 
-def first_layer(weights: ExactArray, bias: ExactArray, box: NearBox) -> tuple[Near, Near] | None:
-    """weights * widths, and bias + weights @ lower as a column; None where rationals or extreme numbers make them doubtful."""
+def first_layer(weights: ExactArray, bias: ExactArray, box: NearBox) -> tuple[_Bounded, _Bounded] | None:
+    """weights * widths, and bias + weights @ lower as a column, each with errors.
+
+    None where the network has rationals, or numbers are so large or small that floats may lose them.
+    """
     if weights.rationals is not None or bias.rationals is not None:
         return None
     if not (box.is_moderate and is_moderate(weights.floats) and is_moderate(bias.floats)):
@@ -92,7 +97,7 @@ def first_layer(weights: ExactArray, bias: ExactArray, box: NearBox) -> tuple[Ne
     spread = np.abs(weights.floats) @ np.abs(lower)[:, None]
     shifted = weights.floats @ lower[:, None] + bias.floats
     rounded = (len(lower) + 8) * 2.0**-52 * (spread + np.abs(bias.floats))
-    return Near(scaled, errors), Near(shifted, np.where(spread > 0.0, rounded, 0.0))
+    return (scaled, errors), (shifted, np.where(spread > 0.0, rounded, 0.0))
 
 
 def _has_bits(values: Floats, bits: int) -> NDArray[np.bool_]:

@@ -92,7 +92,8 @@ def quantise(network: Network, lower: tuple[Fraction, ...], upper: tuple[Fractio
         raise InputError(f"a layer of {max(sizes)} neurons is wider than the supported {_MAX_WIDTH}")
     parts = [layer.columns for layer in layers]
     bounds = root_bounds(layers, {})
-    layout = _layout(network.input_size, tuple((layer.size, layer.in_size + 1, p.stride) for layer, p in zip(layers, parts, strict=True)))
+    shapes = tuple((layer.size, layer.in_size + 1, p.stride) for layer, p in zip(layers, parts, strict=True))
+    layout = _layout(network.input_size, shapes)
     stack = np.concatenate
     empty = [np.zeros(0)]
     kernel = KernelNetwork(

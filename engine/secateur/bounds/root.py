@@ -171,7 +171,7 @@ def _has_moderate_exponents(values: Floats) -> bool:
 
 
 def _summed(layer: ChainLayer, which: NDArray[np.intp], low: Floats, high: Floats) -> Floats:
-    """Some ends (the second half: negated upper ends), rounded to doubles such that 24 bits below them are those below the ends."""
+    """Some ends (from `size` on: negated upper ends), as doubles with the same numbers of 24 bits below them."""
     row, sign = which % layer.size, np.where(which < layer.size, 1.0, -1.0)[:, None]
     signed = layer.near.floats[row] * sign
     weights = signed[:, :-1]

@@ -247,8 +247,8 @@ def _turns(waiting: list[_Pursuit]) -> Iterator[_Pursuit]:
 def _late(run: _Run, open_ones: Sequence[_Pursuit], options: VerifyOptions) -> Unknown:
     for pursuit in open_ones:
         run.close(pursuit)
-    used_up = f"the time limit of {options.timeout:g} s is used up"
+    used_up = f"the time limit of {options.timeout:.3g} s is used up"
     if not kernels_ready(-math.inf):
-        used_up += ", by compiling the kernels, which goes on for the next query"
+        used_up = "the time limit is used up by compiling the kernels, which goes on for the next query"
     reason = run.reasons[0] if run.reasons else used_up
     return Unknown(reason, timed_out=True, statistics=run.statistics())
