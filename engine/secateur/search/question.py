@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -25,8 +26,14 @@ from secateur.specification.vnnlib.formula import Kind, Polytope, Row, Variable
 __all__ = ["Question", "composed", "questions"]
 
 _LARGEST = Fraction(sys.float_info.max)
+_SURELY_FLOAT = 1000
+"""Bounds below two to this, and their differences, are within float64."""
 _MOST_GOALS = 256
 """Disjuncts that share one question: its tables grow with their number."""
+_MOST_REMEMBERED = 64
+"""Rows of a question up to which their composition is remembered, and how many are, for each network."""
+_known: WeakKeyDictionary[Affine, dict[tuple[int, tuple[Row, ...], tuple[int, ...]], Affine]] = WeakKeyDictionary()
+"""A memory of pure results, as long as their networks live."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +117,7 @@ def _question(
         goals.append(tuple(range(len(rows), len(rows) + len(kept))))
         rows += kept
     try:
-        values = _row_values(query, joined, rows, coordinates)
+        values = _remembered(query, joined, tuple(rows), coordinates)
     except OverflowError:
         raise _beyond_floats("a condition", query) from None
     network = Network(joined.input_size, joined.layers, values, joined.interface)
@@ -153,12 +160,17 @@ def _domain(query: Query, polytope: Polytope, coordinates: Sequence[int]) -> Dom
             side = "lower" if low is None else "upper"
             problem = f"{_input_name(query, coordinates, c)} has no {side} bound"
             raise InputError(problem, where=query.source, remedy="bound every input on both sides")
-        if max(abs(low), abs(high), high - low) > _LARGEST:
+        if max(map(_magnitude, (low, high))) > _SURELY_FLOAT and max(abs(low), abs(high), high - low) > _LARGEST:
             raise _beyond_floats(_input_name(query, coordinates, c), query)
         bounds.append((low, high))
     if any(low > high for low, high in bounds):
         return None
     return Domain(tuple(b[0] for b in bounds), tuple(b[1] for b in bounds), query.source)
+
+
+def _magnitude(value: Fraction) -> int:
+    """An exponent e with |value| < 2**e."""
+    return value.numerator.bit_length() - value.denominator.bit_length() + 1
 
 
 def _input_name(query: Query, coordinates: Sequence[int], coordinate: int) -> str:
@@ -176,6 +188,21 @@ def _is_settled(row: Row, coordinates: Sequence[int]) -> bool:
     (a, c), (b, d) = row.coefficients
     inputs = a.kind is Kind.INPUT and b.kind is Kind.INPUT
     return inputs and c == -d and coordinates[a.position] == coordinates[b.position]
+
+
+def _remembered(query: Query, network: Network, rows: tuple[Row, ...], coordinates: tuple[int, ...]) -> Affine:
+    """`_row_values`, made once for each network and few rows: an engine asks the same of many boxes."""
+    if len(rows) > _MOST_REMEMBERED:
+        return _row_values(query, network, rows, coordinates)
+    known = _known.setdefault(network.output, {})
+    key = network.input_size, rows, coordinates
+    values = known.get(key)
+    if values is None:
+        values = _row_values(query, network, rows, coordinates)
+        if len(known) >= _MOST_REMEMBERED:
+            known.clear()
+        known[key] = values
+    return values
 
 
 def _row_values(query: Query, network: Network, rows: Sequence[Row], coordinates: Sequence[int]) -> Affine:

@@ -18,7 +18,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from secateur.bounds import GRID_BITS, UNSPLITTABLE, Goal, SubDomains, evaluate, quantise, root, warmup
+from secateur.bounds import GRID_BITS, UNSPLITTABLE, Goal, SubDomains, evaluate, kernels_ready, quantise, root
 from secateur.network import Affine, Network
 from secateur.network.exact import ExactArray
 from secateur.progress import Progress
@@ -85,10 +85,10 @@ def output_bounds(
     ranges = _Ranges(network, domain, Fraction(tolerance))
     frontiers: list[_Frontier] = []
     if ranges.open_sides():
-        warmup()
+        kernels_ready(begun)  # not yet, the first time: the attack runs while they are compiled
         attack = _Minimiser(ranges, seed)
         attack.run(begun + _ATTACK_SHARE * (deadline - begun))
-        groups = _groups(ranges) if time.monotonic() < deadline else []
+        groups = _groups(ranges) if kernels_ready(deadline) and time.monotonic() < deadline else []
         frontiers = [_Frontier(ranges, attack, group, _FRONTIER_BYTES // len(groups)) for group in groups]
     pending = list(frontiers)
     while pending and time.monotonic() < deadline:

@@ -80,7 +80,8 @@ class WarmLp:
         self._is_elastic = False
         self._column_scale = system.column_unit
         self._row_scale = system.column_unit * system.coefficient_unit
-        self._highs: Any = highspy.Highs()  # type: ignore[no-untyped-call]
+        # The class beneath `Highs`, which enables callbacks and in doing so prints a banner, where users expect verdicts.
+        self._highs: Any = highspy.Highs.__base__()
         for name, value in _OPTIONS.items():
             self._highs.setOptionValue(name, value)
         if self._highs.passModel(self._model()) == highspy.HighsStatus.kError:  # a warning: tiny coefficients were dropped
