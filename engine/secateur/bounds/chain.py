@@ -50,7 +50,8 @@ class ChainLayer:
     """One layer: the matrix [W | b], bias last; `own` neurons first, pass-through neurons behind them.
 
     near : the matrix, nearly. exact : the source of its exact entries, which are seldom needed. kinds : of each neuron, RELU,
-    LINEAR or, for a difference neuron, the place of its partner in the layer. shift : differences are counted in units of 2**-shift.
+    LINEAR or, for a difference neuron, the place of its partner in the layer. shift : differences are counted in units of
+    2**-shift.
     """
 
     near: Near
