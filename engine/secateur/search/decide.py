@@ -198,8 +198,8 @@ def decide(
     """Is there a point that satisfies the query? Keeps `options.timeout` seconds from the call on.
 
     `networks` in the order of the query's declarations; `replays` opens their original files in onnxruntime when that is needed.
-    pairing : of the neurons of two networks that get the same inputs. facts : proven phases of the (first) network's neurons wherever
-    the query's conditions on the inputs hold, (layer, neuron) to sign.
+    pairing : of the neurons of two networks that get the same inputs. facts : proven phases of the (first) network's neurons
+    wherever the query's conditions on the inputs hold, (layer, neuron) to sign.
     Raises InputError for queries that cannot be asked (an unbounded input, hidden values) and, after Ctrl-C, KeyboardInterrupt.
     """
     started = time.monotonic()
