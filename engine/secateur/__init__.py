@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from secateur.checker import Accepted, Refused, check
     from secateur.errors import InputError
     from secateur.network import Network, read_onnx
-    from secateur.oracle import Engine, bounds, verify
-    from secateur.search import Basis, Holds, NeuronStatus, OutputBounds, PhaseResult, Status, Unknown, Violated
+    from secateur.oracle import Engine, bounds, distance, equivalent, verify
+    from secateur.search import Basis, Distance, Holds, NeuronStatus, OutputBounds, PhaseResult, Status, Unknown, Violated
     from secateur.specification import Box, Domain, Specification, outputs, read_domain, robust
 
     __version__: str
@@ -29,6 +29,7 @@ __all__ = [
     "Accepted",
     "Basis",
     "Box",
+    "Distance",
     "Domain",
     "Engine",
     "Holds",
@@ -46,6 +47,8 @@ __all__ = [
     "__version__",
     "bounds",
     "check",
+    "distance",
+    "equivalent",
     "outputs",
     "prune",
     "read_domain",
@@ -59,6 +62,7 @@ _HOMES = {
     "Accepted": "checker",
     "Basis": "search",
     "Box": "specification",
+    "Distance": "search",
     "Domain": "specification",
     "Engine": "oracle",
     "Holds": "search",
@@ -75,6 +79,8 @@ _HOMES = {
     "Violated": "search",
     "bounds": "oracle",
     "check": "checker",
+    "distance": "oracle",
+    "equivalent": "oracle",
     "outputs": "specification",
     "prune": "api",
     "read_domain": "specification",

@@ -81,7 +81,8 @@ class WarmLp:
         self._column_scale = system.column_unit
         self._row_scale = system.column_unit * system.coefficient_unit
         # The class beneath `Highs`, which enables callbacks and in doing so prints a banner, where users expect verdicts.
-        self._highs: Any = highspy.Highs.__base__()
+        beneath: Any = highspy.Highs.__base__
+        self._highs: Any = beneath()
         for name, value in _OPTIONS.items():
             self._highs.setOptionValue(name, value)
         if self._highs.passModel(self._model()) == highspy.HighsStatus.kError:  # a warning: tiny coefficients were dropped
