@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secateur.bounds.chain import ChainLayer
-from secateur.bounds.rounding import BITS, floor_ratio, floor_to_bits
+from secateur.bounds.rounding import BITS, floor_ratio
 from secateur.errors import InputError
 from secateur.network.exact import two_product
 
@@ -193,7 +193,8 @@ def _added(layer: ChainLayer, which: NDArray[np.intp], low: Floats, high: Floats
         row, sign = i % layer.size, 1 if i < layer.size else -1
         weights = [sign * layer.exact.entry(row, j) for j in range(layer.in_size + 1)]
         terms = (w * Fraction(a if w > 0 else b) for w, a, b in zip(weights, *sides, strict=False))
-        ends.append(float(floor_to_bits(sum(terms, weights[-1]))))
+        end = sum(terms, weights[-1])
+        ends.append(_exact_float(*floor_ratio(end.numerator, end.denominator)))
     return np.array(ends)
 
 
