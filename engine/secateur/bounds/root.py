@@ -138,25 +138,26 @@ def _narrowed(lower: Floats, upper: Floats, signs: Mapping[int, int]) -> _Ends:
 
 def _float_ends(layer: ChainLayer, low: Floats, high: Floats) -> tuple[Floats, Floats]:
     """A layer's ends from those of its inputs, low <= high; all numbers must be moderate."""
-    near, size = layer.near, layer.size
-    bias = near.floats[:, -1]
-    reach = np.maximum(high, -low)
+    near, bias = layer.near, layer.near.floats[:, -1]
+    sides = np.empty((len(low), 2))
+    np.multiply(high - low, 0.5, out=sides[:, 0])
+    np.maximum(high, -low, out=sides[:, 1])
     # The range is W m -+ |W| r around the bias, with middles m and radii r: two products instead of four.
     middle = near.floats[:, :-1] @ ((low + high) * 0.5) + bias
-    spread, terms = (layer.magnitudes @ np.stack([(high - low) * 0.5, reach], axis=1)).T
-    # Twice what rounding can do to sums of so many terms, each rounded twice before.
-    errors = (terms + np.abs(bias)) * ((len(low) + 8) * 2.0**-52)
+    spread, terms = (layer.magnitudes @ sides).T
+    # Twice what rounding can do to sums of so many terms, each rounded twice before; without terms, the bias is exact.
+    errors = (terms + np.abs(bias)) * ((len(low) + 8) * 2.0**-52) * (terms > 0.0)
     if near.errors is not None:
-        errors += 2.0 * (near.errors[:, :-1] @ reach + near.errors[:, -1])
+        errors += 2.0 * (near.errors[:, :-1] @ sides[:, 1] + near.errors[:, -1])
     # Upper ends are negated: then all are rounded down.
-    values, errors = np.concatenate([middle - spread, -middle - spread]), np.concatenate([errors, errors])
+    values = np.array([middle, -middle]) - spread
     rounded, units = _down(values)
     above = values - rounded  # exact, and so is the way to the next number of 24 bits
     doubtful = np.flatnonzero(((above <= errors) | (units - above <= errors)) & (errors > 0.0))
     if len(doubtful):
         summed = _summed if near.errors is None else _added
-        rounded[doubtful] = _down(summed(layer, doubtful, low, high))[0]
-    return rounded[:size] + 0.0, 0.0 - rounded[size:]  # never -0.0
+        rounded.ravel()[doubtful] = _down(summed(layer, doubtful, low, high))[0]
+    return rounded[0] + 0.0, 0.0 - rounded[1]  # never -0.0
 
 
 def _down(values: Floats) -> tuple[Floats, Floats]:

@@ -72,7 +72,8 @@ class Conjunction:
         (variable, coefficient), *others = row.coefficients
         is_bound = not others and variable.kind is Kind.INPUT
         if is_bound:
-            self._tighten(variable.position, row.bound if coefficient == 1 else row.bound / coefficient, coefficient > 0)
+            value = row.bound if coefficient == 1 else -row.bound if coefficient == -1 else row.bound / coefficient
+            self._tighten(variable.position, value, coefficient > 0)
         if row.strict or not is_bound:
             self.rows.append(row)
 
