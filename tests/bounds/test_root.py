@@ -110,6 +110,19 @@ def test_extreme_weights_get_exact_bounds_too(seed: int, scale: float) -> None:
     assert [(e.lower.tolist(), e.upper.tolist()) for e in root_bounds(layers, {}).ends] == by_integers(layers)
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_bounds_that_shrink_from_layer_to_layer_stay_exact(seed: int) -> None:
+    """No weight is extreme, but the last bounds are close to the smallest doubles, where floats have few bits left."""
+    network = random_network([3, 8, 8, 8, 8, 8, 8, 1], seed, shift=1.0)
+    scale = 2.0**-173
+    shrunk = [
+        Affine((Term(k, Dense(a.terms[0].map.dense().weight * scale)),), a.bias * 2.0 ** (-173 * (k + 1)))
+        for k, a in enumerate(network.layers)
+    ]
+    layers = chain_form(Network(3, tuple(shrunk), network.output), (Fraction(-1, 3),) * 3, (Fraction(1, 7),) * 3)
+    assert [(e.lower.tolist(), e.upper.tolist()) for e in root_bounds(layers, {}).ends] == by_integers(layers)
+
+
 @pytest.mark.parametrize("sign", [1, -1])
 def test_an_end_that_no_double_holds_is_refused_and_not_rounded_to_zero(sign: int) -> None:
     """z = sign (x - 1/2) on [1/2 + 10**-400, 1]: floats cannot tell its end from 0."""
