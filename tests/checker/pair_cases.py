@@ -189,9 +189,7 @@ def identity_after(layers: list[Layer]) -> Layer:
     return np.eye(size, dtype=np.float32), np.zeros(size, dtype=np.float32)
 
 
-def perturbed(
-    layers: Sequence[Layer], rng: np.random.Generator, sizes: Sequence[float] = (0.0, 1e-3, 0.02, 0.1)
-) -> list[Layer]:
+def perturbed(layers: Sequence[Layer], rng: np.random.Generator, sizes: Sequence[float] = (0.0, 1e-3, 0.02, 0.1)) -> list[Layer]:
     """The layers with a small change in some rows, of a size of its own in each layer."""
     result = []
     for weights, bias in layers:
