@@ -43,17 +43,6 @@ def _matrices(layers: Sequence[ChainLayer], width: Integers, by_rows: bool) -> t
     return np.concatenate([*parts, np.zeros(1)]), np.array(starts)
 
 
-def _row_ends(layers: Sequence[ChainLayer], width: Integers) -> Integers:
-    """Where each neuron's row of Q has its last nonzero, the bias left out, rounded up to whole vectors."""
-    ends = [np.zeros(width[0], np.int64)]
-    for k, layer in enumerate(layers, 1):
-        own = np.zeros(width[k], np.int64)
-        for i, row in enumerate(layer.quantised):
-            own[i] = _padded(max((j for j, q in enumerate(row[:-1]) if q), default=-1))
-        ends.append(own)
-    return np.concatenate(ends)
-
-
 def _difference_ranges(layers: Sequence[ChainLayer]) -> tuple[Integers, Integers]:
     """Where the difference neurons of each source begin and end: they stand side by side."""
     ends = [(min(layer.partners, default=0), max(layer.partners, default=-1) + 1) for layer in layers]
@@ -81,7 +70,7 @@ def _system(chain: Chain, grid: Sequence[int], goals: Sequence[Goal], steps: int
     rows, row_start = _matrices(layers, width, by_rows=True)
     columns, column_start = _matrices(layers, width, by_rows=False)
     return System(
-        size, width, start, np.array([0, *grid]), rows, row_start, _row_ends(layers, width), columns, column_start, scale,
+        size, width, start, np.array([0, *grid]), rows, row_start, columns, column_start, scale,
         np.array([0, *(layer.exponents[-1] for layer in layers)]), delta, bias_delta, kind, partner,
         np.ldexp(1.0, [0, *(layer.shift for layer in layers)]), *_difference_ranges(layers),
         np.array([goal.layer for goal in goals]), np.cumsum([0, *(len(goal.targets) for goal in goals)]),

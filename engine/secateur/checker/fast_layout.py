@@ -100,7 +100,6 @@ class System(NamedTuple):
     grid: Integers  # [h] G_h, G_0 = 0
     rows: Floats  # Q, row i of layer k at row_start[k] + i * width[k-1]; row n_k is zero
     row_start: Integers
-    end: Integers  # per source h >= 1: from here on (a multiple of eight) the neuron's row of Q is zero, but for the bias
     columns: Floats  # Q, column j of layer k at column_start[k] + j * width[k]; column n_{k-1} is the bias
     column_start: Integers
     scale: Floats  # per source: 2^-c of the columns of the layer above; 0 at the bias

@@ -24,7 +24,7 @@ from secateur.checker.fast_layout import (
 
 __all__ = ["CALLS_INTO", "prepare_error", "prepare_source", "propagate", "start_row"]
 
-CALLS_INTO = "de74514638a667c6"  # a digest of fast_layout.py and nodes.py (see the head of the first)
+CALLS_INTO = "4a53b74501bca38e"  # a digest of fast_layout.py and nodes.py (see the head of the first)
 
 _Factors = tuple[Floats, Floats, Floats, Floats]  # rise, fall, lower, upper of one source; or its chords
 
@@ -236,12 +236,8 @@ def _advance(system: System, work: Work, k: int, h: int, count: int, slopes: Flo
 
 @kernel
 def _multiply(system: System, work: Work, h: int, count: int) -> None:
-    """P = mu Q^h for rows 0 to count - 1 (rounded up to an even number), without the neurons that have mu = 0.
-
-    Of a joined network this leaves out most of what is not needed: rows of N read nothing of N' nor of the differences, which
-    stand behind N's own neurons, so their mu and the ends of their rows of Q are zero.
-    """
-    width, bias, base, s = system.width[h - 1], system.size[h - 1], system.row_start[h], system.start[h]
+    """P = mu Q^h for rows 0 to count - 1 (rounded up to an even number), without the neurons that have mu = 0."""
+    width, base, s = system.width[h - 1], system.row_start[h], system.start[h]
     q = system.rows
     for r in range(0, count, 2):
         p0, p1, m0, m1 = work.p[r], work.p[r + 1], work.mu[r], work.mu[r + 1]
@@ -249,21 +245,17 @@ def _multiply(system: System, work: Work, h: int, count: int) -> None:
         p1[:width] = 0.0
         for t in range(s, s + work.actives[h], 4):
             j0, j1, j2, j3 = work.active[t], work.active[t + 1], work.active[t + 2], work.active[t + 3]
-            a0, a1, a2, a3 = m0[j0], m0[j1], m0[j2], m0[j3]
-            b0, b1, b2, b3 = m1[j0], m1[j1], m1[j2], m1[j3]
-            if not (a0 != 0.0 or a1 != 0.0 or a2 != 0.0 or a3 != 0.0 or b0 != 0.0 or b1 != 0.0 or b2 != 0.0 or b3 != 0.0):
-                continue
             q0 = q[base + j0 * width : base + (j0 + 1) * width]
             q1 = q[base + j1 * width : base + (j1 + 1) * width]
             q2 = q[base + j2 * width : base + (j2 + 1) * width]
             q3 = q[base + j3 * width : base + (j3 + 1) * width]
-            end = max(system.end[s + j0], system.end[s + j1], system.end[s + j2], system.end[s + j3])
-            for c in range(end):
+            a0, a1, a2, a3 = m0[j0], m0[j1], m0[j2], m0[j3]
+            b0, b1, b2, b3 = m1[j0], m1[j1], m1[j2], m1[j3]
+            if not (a0 != 0.0 or a1 != 0.0 or a2 != 0.0 or a3 != 0.0 or b0 != 0.0 or b1 != 0.0 or b2 != 0.0 or b3 != 0.0):
+                continue  # rows of N read nothing of N', nor of the differences
+            for c in range(width):
                 p0[c] += (a0 * q0[c] + a1 * q1[c]) + (a2 * q2[c] + a3 * q3[c])
                 p1[c] += (b0 * q0[c] + b1 * q1[c]) + (b2 * q2[c] + b3 * q3[c])
-            if end <= bias:
-                p0[bias] += (a0 * q0[bias] + a1 * q1[bias]) + (a2 * q2[bias] + a3 * q3[bias])
-                p1[bias] += (b0 * q0[bias] + b1 * q1[bias]) + (b2 * q2[bias] + b3 * q3[bias])
 
 
 @kernel
