@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 from fractions import Fraction
+from pathlib import Path
+from types import ModuleType
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from secateur.checker import fast_kernels, fast_rows
 from secateur.checker.chain import Chain, chain_form
 from secateur.checker.domain import Domain
 from secateur.checker.fast_arithmetic import FastArithmetic
@@ -147,3 +151,13 @@ def test_the_fast_arithmetic_declines_what_it_cannot_hold_exactly() -> None:
     deep = Chain(chain.input_size, chain.layers[:1] * 40)
     with pytest.raises(OutOfRange):
         FastArithmetic(deep, [30] * 40, claims, 1, [])
+
+
+@pytest.mark.parametrize(
+    ("module", "callees"), [(fast_rows, ["fast_layout", "nodes"]), (fast_kernels, ["fast_layout", "fast_rows", "nodes"])]
+)
+def test_compiled_code_is_dropped_when_what_it_calls_into_changes(module: ModuleType, callees: list[str]) -> None:
+    """Numba looks at the defining file alone: if this fails, the digest in that file has to become the one found here."""
+    folder = Path(str(module.__file__)).parent
+    digest = hashlib.sha256(b"".join((folder / f"{name}.py").read_bytes() for name in callees)).hexdigest()[:16]
+    assert digest == module.CALLS_INTO

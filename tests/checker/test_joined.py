@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections import Counter
 from fractions import Fraction
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from secateur.checker.chain import Chain
+from secateur.checker.differences import value_ranges
 from secateur.checker.joined import joined
 from secateur.checker.lowering import lower
 from secateur.checker.nodes import FULL
@@ -143,6 +145,21 @@ def test_refreshed_bounds_and_rows_hold_on_the_box(seed: int) -> None:
             linear = sum((x * own for x, own in zip(a, t, strict=True)), Fraction(0))
             least = row.value / Fraction(2) ** proof.grid[k - 1]
             assert least + max(Fraction(0), linear - corner) / Fraction(2) ** row.exponent <= sign * layers[k - 1][i]
+
+
+@given(seeds)
+@settings(deadline=None, max_examples=60)
+def test_rows_are_charged_for_the_largest_magnitude_of_each_value(seed: int) -> None:
+    """S_h of the format; values of differences and of the linear neurons that carry them may be negative."""
+    rng = random.Random(seed)
+    case = with_claim(random_pair(seed), seed)
+    case.grid = [rng.randint(-5, 5) for _ in range(len(case.shifts) + 1)]
+    proof = problem(case)
+    arithmetic, node = PythonArithmetic(proof.chain, proof.grid, [], 0), node_on(proof, rng)
+    for h, layer in enumerate(proof.chain.layers[:-1], 1):
+        ends = zip(*value_ranges(layer, *proof.bounds[h - 1]), strict=True)
+        total = sum(math.ceil(max(-low, high, 0) * 2.0 ** proof.grid[h - 1]) for low, high in ends)
+        assert arithmetic.source(node, h).total == (total if total < 1 << 53 else None)
 
 
 def test_what_is_closed_or_cut_off_satisfies_no_goal() -> None:

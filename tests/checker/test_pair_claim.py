@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from secateur.checker import Accepted, Counts, check, main
+from secateur.checker import Accepted, Counts, Refused, check, main
 from tests.checker.pair_cases import PairCase, close_pair, prove, random_pair, with_claim, write_pair_certificate
 from tests.checker.support import dense_model
 
@@ -148,6 +148,20 @@ def test_a_tie_in_n_prime_is_a_changed_decision(tmp_path: Path) -> None:
     assert all(isinstance(verdict, Accepted) for verdict in both(write_pair_certificate(tmp_path, case)))
     claim["margin"] = "2"  # N leads by 2, not by more
     assert not any(isinstance(verdict, Accepted) for verdict in both(write_pair_certificate(tmp_path, case)))
+
+
+def test_a_constant_tie_in_n_prime_is_refuted_by_no_tree(tmp_path: Path) -> None:
+    networks = [dense_model([(np.float32([[w], [0]]), np.float32([b, 0]))]) for w, b in ((1, 3), (0, 0))]
+    claim = {"kind": "decision", "rule": "argmax", "margin": "0"}
+    case = PairCase(networks[0], networks[1], '{"lower": ["-1"], "upper": ["1"]}', claim, [], "position", [], symbols=[0])
+    assert not prove(case)
+    case.symbols = [0]
+    for verdict in both(write_pair_certificate(tmp_path, case)):
+        assert verdict == Refused(
+            "tree",
+            "difference node 0",
+            "is a leaf, but the case 'output 0 leads in N, and output 1 is not below it in N'' is open",
+        )
 
 
 def test_networks_without_layers(tmp_path: Path) -> None:

@@ -19,7 +19,10 @@ Where a tree leaves this range, the plain arithmetic takes over. No fastmath, ev
 Matrices are flat arrays of rows; source h occupies `width[h]` places from `start[h]` in every per-source array, of
 which the first n_h are neurons, the next is the bias column, and the rest is zero.
 
-Numba compiles a kernel again for every type of argument, and an integer literal has a type of its own: `ZERO` and `ONE`,
+Numba keeps compiled kernels until the file that defines them changes, and does not look at the files they call into. So these
+contain a digest of what they call into, which a test compares: yesterday's code never checks today's certificate.
+
+It compiles a kernel again for every type of argument, and an integer literal has a type of its own: `ZERO` and `ONE`,
 which have not, stand where one would be passed on.
 """
 

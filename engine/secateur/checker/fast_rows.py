@@ -22,7 +22,9 @@ from secateur.checker.fast_layout import (
     power,
 )
 
-__all__ = ["prepare_error", "prepare_source", "propagate", "start_row"]
+__all__ = ["CALLS_INTO", "prepare_error", "prepare_source", "propagate", "start_row"]
+
+CALLS_INTO = "4a53b74501bca38e"  # a digest of fast_layout.py and nodes.py (see the head of the first)
 
 _Factors = tuple[Floats, Floats, Floats, Floats]  # rise, fall, lower, upper of one source; or its chords
 
@@ -41,66 +43,62 @@ def prepare_error(system: System, work: Work, h: int, reach: Floats) -> None:
 
 
 @kernel
-def _prepare_relu(work: Work, place: int, below: float, above: float) -> float:
-    """The factors of a ReLU neuron; its rbar."""
-    if above <= 0.0:
-        return 0.0
-    if below >= 0.0:
-        work.rise[place] = work.fall[place] = 1.0
-    else:
-        work.rise[place] = 1.0 if above > -below else 0.0
-        work.fall[place] = above / (above - below)
-        work.lower[place], work.upper[place] = below, above
-    return above
+def _prepare_differences(system: System, work: Work, h: int, lower: Floats, upper: Floats) -> None:
+    """Factors and chords of the difference neurons of source h; their rbar in work.term."""
+    s, scale = system.start[h], system.shift[h]
+    for j in range(system.first_difference[h], system.end_difference[h]):
+        p, below, above = system.partner[s + j], lower[j], upper[j]
+        from_below, from_above = upper[p] <= 0.0, lower[p] >= 0.0
+        to_below, to_above = above <= -upper[p] * scale, below >= -lower[p] * scale
+        least, most = min(0.0, below), max(0.0, above)
+        length = most - least
+        if from_below or from_above:
+            work.rise[s + j] = 0.0 if from_below else 1.0
+        elif length > 0.0:
+            work.rise[s + j] = -least / length
+            work.rise_near[s + j], work.rise_far[s + j] = most, least
+        if to_below or to_above:
+            work.fall[s + j] = 0.0 if to_below else 1.0
+        elif length > 0.0:
+            work.fall[s + j] = most / length
+            work.fall_near[s + j], work.fall_far[s + j] = least, most
+        low, high = (0.0 if from_below else least), (0.0 if to_below else most)
+        work.term[j] = max(-below, above) if from_above and to_above else max(-low, high)
 
 
 @kernel
-def _prepare_difference(system: System, work: Work, h: int, j: int, lower: Floats, upper: Floats) -> float:
-    """The factors and chords of difference neuron j of source h; its rbar."""
-    place, p, scale = system.start[h] + j, system.partner[system.start[h] + j], system.shift[h]
-    below, above = lower[j], upper[j]
-    from_below, from_above = upper[p] <= 0.0, lower[p] >= 0.0
-    to_below, to_above = above <= -upper[p] * scale, below >= -lower[p] * scale
-    least, most = min(0.0, below), max(0.0, above)
-    length = most - least
-    if from_below or from_above:
-        work.rise[place] = 0.0 if from_below else 1.0
-    elif length > 0.0:
-        work.rise[place] = -least / length
-        work.rise_near[place], work.rise_far[place] = most, least
-    if to_below or to_above:
-        work.fall[place] = 0.0 if to_below else 1.0
-    elif length > 0.0:
-        work.fall[place] = most / length
-        work.fall_near[place], work.fall_far[place] = least, most
-    low, high = (0.0 if from_below else least), (0.0 if to_below else most)
-    return max(-below, above) if from_above and to_above else max(-low, high)
-
-
-@kernel
-def _clear(work: Work, place: int) -> None:
-    """Factors and chords of a neuron whose value is 0."""
-    work.rise[place] = work.fall[place] = work.lower[place] = work.upper[place] = 0.0
-    work.rise_near[place] = work.rise_far[place] = work.fall_near[place] = work.fall_far[place] = 0.0
+def _prepare_others(system: System, work: Work, h: int, lower: Floats, upper: Floats) -> None:
+    """Factors of the ReLU and linear neurons of source h, and their rbar in work.term; nothing of difference neurons."""
+    s = system.start[h]
+    for j in range(system.size[h]):
+        below, above = lower[j], upper[j]
+        work.rise[s + j] = work.fall[s + j] = work.lower[s + j] = work.upper[s + j] = 0.0
+        work.term[j] = 0.0
+        if system.kind[s + j] == LINEAR:
+            work.rise[s + j] = work.fall[s + j] = 1.0
+            work.term[j] = max(-below, above, 0.0)
+        elif system.kind[s + j] == RELU and above > 0.0:
+            work.term[j] = above
+            if below >= 0.0:
+                work.rise[s + j] = work.fall[s + j] = 1.0
+            else:
+                work.rise[s + j] = 1.0 if above > -below else 0.0
+                work.fall[s + j] = above / (above - below)
+                work.lower[s + j], work.upper[s + j] = below, above
 
 
 @kernel
 def prepare_source(system: System, work: Work, h: int, lower: Floats, upper: Floats, last: int) -> None:
     """Everything that rows need of source h >= 1, from the bounds of a node (arrays of n_h)."""
-    s, n = system.start[h], system.size[h]
+    s, n, first, end = system.start[h], system.size[h], system.first_difference[h], system.end_difference[h]
     scale, total, count = power(system.grid[h]), 0.0, 0
+    _prepare_others(system, work, h, lower, upper)
+    if first < end:
+        for chords in (work.rise_near, work.rise_far, work.fall_near, work.fall_far):
+            chords[s + first : s + end] = 0.0
+        _prepare_differences(system, work, h, lower, upper)
     for j in range(n):
-        kind, reach = system.kind[s + j], 0.0
-        _clear(work, s + j)
-        if kind == RELU:
-            reach = _prepare_relu(work, s + j, lower[j], upper[j])
-        elif kind == LINEAR:
-            work.rise[s + j] = work.fall[s + j] = 1.0
-            reach = max(-lower[j], upper[j], 0.0)
-        else:
-            reach = _prepare_difference(system, work, h, j, lower, upper)
-        work.term[j] = reach
-        total += np.ceil(reach * scale)
+        total += np.ceil(work.term[j] * scale)
         if work.rise[s + j] != 0.0 or work.fall[s + j] != 0.0:
             work.active[s + count] = j
             count += 1
@@ -154,16 +152,18 @@ def _sums(term: Floats, mu: Floats) -> tuple[float, float]:
 
 
 @kernel
-def _relax_row(system: System, work: Work, h: int, r: int, slopes: Floats, scale: float) -> float:
-    """Step 4 at source h for row r, whose a is in work.a: sets mu and w; the sum of the terms."""
-    s, width, first, end = system.start[h], system.width[h], system.first_difference[h], system.end_difference[h]
-    a, mu, term, d = work.a[:width], work.mu[r, :width], work.term, s + first
-    _relax(a, (slopes[s:], work.fall[s:], work.lower[s:], work.upper[s:]), scale, term, mu)
+def _relax_all(
+    a: Floats, factors: _Factors, chords: _Factors, differences: tuple[int, int], scale: float, term: Floats, mu: Floats
+) -> tuple[float, float]:
+    """Step 4 for all neurons of a source, the difference neurons from `differences[0]` to `differences[1]`: fills mu.
+
+    Returns the sum that is added to the constant, and sum |mu|.
+    """
+    _relax(a, factors, scale, term, mu)
+    first, end = differences
     if first < end:
-        chords = (work.rise_near[d:], work.rise_far[d:], work.fall_near[d:], work.fall_far[d:])
         _relax_differences(a[first:end], chords, scale, term[first:], mu[first:])
-    total, work.weight[r] = _sums(term, mu)
-    return total
+    return _sums(term, mu)
 
 
 @kernel
@@ -196,6 +196,10 @@ def _advance(system: System, work: Work, k: int, h: int, count: int, slopes: Flo
     """Steps 1 to 4 at source h for `count` rows of layer k; rows may become void. Returns 0, or OUT."""
     s, n, width, grid = system.start[h], system.size[h], system.width[h], system.grid[k]
     scale, d, total_reach = system.scale[s : s + width], work.error[h + 1], work.total[h]
+    differences = (system.first_difference[h], system.end_difference[h])
+    first = s + differences[0]
+    factors = (slopes[s:], work.fall[s:], work.lower[s:], work.upper[s:])
+    chords = (work.rise_near[first:], work.rise_far[first:], work.fall_near[first:], work.fall_far[first:])
     for r in range(count):
         if work.void[r]:
             continue
@@ -224,7 +228,8 @@ def _advance(system: System, work: Work, k: int, h: int, count: int, slopes: Flo
             if magnitude >= LIMIT_DOUBLE:
                 return OUT
         else:
-            total = _relax_row(system, work, h, r, slopes, power(grid - e))
+            mu = work.mu[r, :width]
+            total, work.weight[r] = _relax_all(a, factors, chords, differences, power(grid - e), work.term, mu)
         if abs(bias) < VOID_DOUBLE and error < VOID_DOUBLE and charge < VOID_DOUBLE and abs(total) < VOID_DOUBLE:
             work.void[r] = 0
             work.value[r] += bias - error - charge + total
