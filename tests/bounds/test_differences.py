@@ -6,11 +6,13 @@ from fractions import Fraction
 from itertools import product
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from secateur.bounds import Goal, QuantisedNetwork, evaluate, quantise, root, root_bounds
-from secateur.bounds.differences import chord_down, chord_up, phases_of
+from secateur.bounds.differences import FREE, LINE, VALUE, lower_form, phases_of, upper_form, value_range
+from secateur.bounds.root import _difference_ranges
 from secateur.network import Network
 from secateur.network.difference import DifferenceNetwork, Pairing, difference_network
 from tests.bounds.support import UNIT, boxes, chain_values
@@ -78,23 +80,49 @@ def test_root_bounds_contain_all_values(pair: tuple[Network, Network, Pairing], 
             assert all(a <= v <= b for a, v, b in zip(low, values, high, strict=True))
 
 
-def test_the_lines_bound_the_difference_in_every_phase() -> None:
-    """All bounds and points on a small grid: whatever is known, the lines lie on the right side of d."""
+def test_the_forms_bound_the_difference_in_every_phase() -> None:
+    """All bounds and points on a small grid: whatever is known, lines and constants lie on the right side of d."""
     ends = [(a, b) for a, b in product(range(-3, 4), repeat=2) if a <= b]
-    seen = set()
+    seen, forms = set(), set()
     for (low, high), (base_low, base_high), shift in product(ends, ends, (0, 1)):
-        growth = 1 << shift
-        known = phases_of(float(low), float(high), float(base_low), float(base_high), float(growth))
+        growth = float(1 << shift)
+        known = phases_of(float(low), float(high), float(base_low), float(base_high), growth)
+        least, most = value_range(float(low), float(high), float(base_low), float(base_high), growth, known)
+        lower, up = lower_form(float(low), float(high), least, known)
+        upper, down = upper_form(float(low), float(high), most, known)
         seen.add(known)
-        from_below, from_above, to_below, to_above = known
-        up, down = F(chord_up(low, high)), F(chord_down(low, high))
+        forms |= {lower, upper + 3}
         for base, delta in product(range(base_low, base_high + 1), range(low, high + 1)):
             value = outputs_of([F(base), F(delta)], [-1, 0], shift)[1]
-            floor = F(0) if from_below else F(delta) if from_above else up * (delta - max(0, high))
-            ceiling = F(0) if to_below else F(delta) if to_above else down * (delta - min(0, low))
+            assert F(least) <= value <= F(most)
+            floor = {FREE: F(up) * delta, LINE: F(up) * (delta - max(0, high)), VALUE: F(least)}[lower]
+            ceiling = {FREE: F(down) * delta, LINE: F(down) * (delta - min(0, low)), VALUE: F(most)}[upper]
             assert floor <= value + F(1, 2**40)
             assert value <= ceiling + F(1, 2**40)
     assert len(seen) > 8
+    assert len(forms) == 6
+
+
+def test_bounds_converge_where_the_phases_differ() -> None:
+    """relu(x) against relu(x - 1/2) around x = 1/4: neither line says more than |delta| = 1/2, the constants do."""
+    known = phases_of(-0.5, -0.5, 0.24, 0.26, 1.0)
+    assert known == (False, True, True, False)
+    least, most = value_range(-0.5, -0.5, 0.24, 0.26, 1.0, known)
+    assert -0.2601 < least < most < -0.2399
+    assert lower_form(-0.5, -0.5, least, known)[0] == upper_form(-0.5, -0.5, most, known)[0] == VALUE
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_root_ranges_are_those_of_the_kernels(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    numbers = rng.normal(size=4).astype(np.float32).astype(float) * rng.choice([0.0, 1.0, 1e-4], 4)
+    (low, high), (base_low, base_high) = sorted(numbers[:2]), sorted(numbers[2:])
+    growth = float(2 ** rng.integers(0, 12))
+    known = phases_of(low, high, base_low, base_high, growth)
+    expected = value_range(low, high, base_low, base_high, growth, known)
+    arrays = (np.array([v]) for v in (low, high, base_low, base_high))
+    found = _difference_ranges(*arrays, growth)
+    assert (found[0][0], found[1][0]) == expected
 
 
 def test_a_difference_is_bounded_far_more_tightly_than_its_ends() -> None:

@@ -16,19 +16,11 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
-from secateur.bounds.differences import LINEAR, RELU, chord_down, chord_up, phases_of
+from secateur.bounds.differences import FREE, LINE, LINEAR, RELU, lower_form, phases_of, upper_form, value_range
+from secateur.bounds.powers import REACH, floor_to_bits, kernel, power
 from secateur.bounds.quantised import KernelNetwork
 from secateur.bounds.rounding import BITS, GRID_BITS
-from secateur.bounds.rows import (
-    MIX_BITS,
-    REACH,
-    floor_to_bits,
-    kernel,
-    lower_rows,
-    new_scratch,
-    power,
-    set_reach,
-)
+from secateur.bounds.rows import MIX_BITS, lower_rows, new_scratch, set_reach
 
 __all__ = ["Work", "evaluate_batch"]
 
@@ -97,16 +89,30 @@ def _is_loose(v, first, layer, net, lower, upper):
 
 
 @kernel
-def _refresh(k, net, low, high, lower, upper, s):
-    """Tighten the unstable and difference neurons of layer k. False if bounds contradict each other, which sound ones cannot."""
+def _choose_loose(k, net, lower, upper, s):
+    """List the neurons of layer k that are to be tightened. Returns their number, and that of the leading ones."""
     start = net.neurons[k]
+    for j in range(net.sizes[k]):
+        s.wanted[j] = _is_loose(start + j, start, k, net, lower, upper)
+    for j in range(net.leads[k], net.sizes[k]):
+        partner = net.kinds[start + j]
+        if partner >= 0 and s.wanted[j]:  # a partner's bounds tell in which phases a difference is
+            known = _phases(start + j, start, k, net, lower, upper)
+            s.wanted[partner] = s.wanted[partner] or not (known[1] and known[3])
     count, leading = _INTEGER(0), _INTEGER(0)
     for j in range(net.sizes[k]):
-        if _is_loose(start + j, start, k, net, lower, upper):
+        if s.wanted[j]:
             s.chosen[count] = j
             count += 1
             if j < net.leads[k]:
                 leading = count
+    return count, leading
+
+
+@kernel
+def _refresh(k, net, low, high, lower, upper, s):
+    """Tighten the unstable and difference neurons of layer k. False if bounds contradict each other, which sound ones cannot."""
+    count, leading = _choose_loose(k, net, lower, upper, s)
     # The first network's neurons depend on nothing but themselves: their rows are shorter.
     return _tighten_chosen(k, _INTEGER(0), leading, net, net.leads, low, high, lower, upper, s) and _tighten_chosen(
         k, leading, count, net, net.sizes, low, high, lower, upper, s
@@ -155,13 +161,16 @@ def _relaxed_outputs(h, net, lower, upper, s):
         elif kind == LINEAR:
             s.outputs[i] = z
         else:
-            from_below, from_above, to_below, to_above = _phases(v, first, h, net, lower, upper)
+            known = _phases(v, first, h, net, lower, upper)
+            base_low, base_high = np.float64(lower[first + kind]), np.float64(upper[first + kind])
+            least, most = value_range(low, high, base_low, base_high, net.growth[h], known)
             if upward:
-                line = chord_up(low, high) * (z - max(0.0, high))
-                s.outputs[i] = 0.0 if from_below else (z if from_above else line)
+                form, slope = lower_form(low, high, least, known)
+                corner, value = max(0.0, high), least
             else:
-                line = chord_down(low, high) * (z - min(0.0, low))
-                s.outputs[i] = 0.0 if to_below else (z if to_above else line)
+                form, slope = upper_form(low, high, most, known)
+                corner, value = min(0.0, low), most
+            s.outputs[i] = slope * z if form == FREE else (slope * (z - corner) if form == LINE else value)
 
 
 @kernel
@@ -435,8 +444,10 @@ def _area(v, first, layer, upward, low, high, net, lower, upper):
     if kind == LINEAR:
         return 0.0
     known = _phases(v, first, layer, net, lower, upper)
-    free = (known[0] or known[1]) if upward else (known[2] or known[3])
-    return 0.0 if free else chord
+    p = first + kind
+    least, most = value_range(low, high, np.float64(lower[p]), np.float64(upper[p]), net.growth[layer], known)
+    form = lower_form(low, high, least, known)[0] if upward else upper_form(low, high, most, known)[0]
+    return 0.0 if form == FREE else (chord if form == LINE else most - least)
 
 
 @kernel

@@ -62,12 +62,29 @@ class _Ends(NamedTuple):
         least[linear], most[linear] = low[linear], high[linear]
         if len(twins):
             base, growth = layer.kinds[twins], 2.0**layer.shift
-            below, above = low[twins], high[twins]
-            # Products with powers of two are exact, so these are comparisons of exact numbers.
-            active = (low[base] >= 0.0) & (below >= -low[base] * growth)
-            least[twins] = np.where(active, below, np.where(high[base] <= 0.0, 0.0, np.minimum(below, 0.0)))
-            most[twins] = np.where(active, above, np.where(above <= -high[base] * growth, 0.0, np.maximum(above, 0.0)))
+            least[twins], most[twins] = _difference_ranges(low[twins], high[twins], low[base], high[base], growth)
         return least, most
+
+
+def _difference_ranges(low: Floats, high: Floats, base_low: Floats, base_high: Floats, growth: float) -> tuple[Floats, Floats]:
+    """Ranges of differences, as the kernels' `value_range` has them. Products with powers of two are exact."""
+
+    def below(x: Floats, y: Floats) -> Floats:
+        return _down((x + y) - 2.0**-50 * (np.abs(x) + np.abs(y)))[0]
+
+    def above(x: Floats, y: Floats) -> Floats:
+        return 0.0 - below(-x, -y)
+
+    from_below, from_above = base_high <= 0.0, base_low >= 0.0
+    to_below, to_above = high <= -base_high * growth, low >= -base_low * growth
+    second_low, second_high = below(base_low * growth, low), above(base_high * growth, high)
+    least = below(np.maximum(0.0, second_low), -growth * np.maximum(0.0, base_high))
+    most = above(np.maximum(0.0, second_high), -growth * np.maximum(0.0, base_low))
+    least = np.maximum(least, np.where(from_below, 0.0, np.minimum(0.0, low)))
+    most = np.minimum(most, np.where(to_below, 0.0, np.maximum(0.0, high)))
+    both_below, both_above = (from_below & to_below) | ((low == 0.0) & (high == 0.0)), from_above & to_above
+    least = np.where(both_above, low, np.where(both_below, 0.0, least))
+    return least, np.where(both_above, high, np.where(both_below, 0.0, most))
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,8 +14,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from secateur.bounds.differences import LINEAR, RELU, chord_down, chord_up, largest_value, phases_of
+from secateur.bounds.differences import LINE, LINEAR, RELU, VALUE, lower_form, phases_of, upper_form, value_range
 from secateur.bounds.microkernel import LANES, TILE_ROWS, exchange_row, multiply_tile, round_row, scale_row
+from secateur.bounds.powers import REACH, exponent_of, floor_to_bits, kernel, power
 from secateur.bounds.rounding import BITS, GRID_BITS, VOID
 
 __all__ = [
@@ -32,10 +33,6 @@ __all__ = [
 
 Floats = NDArray[np.float64]
 
-_TABLE = np.ldexp(1.0, np.arange(-1000, 1001))
-_CENTRE = 1000
-REACH = 960
-"""Exponents beyond this make a row void: powers of two must stay normal numbers."""
 _EXACT = 2.0**53
 _CHARGE_BITS = 16
 _INTEGER = np.int64
@@ -44,17 +41,13 @@ MIX_BITS = 20
 """A mixed row is a sum of target rows with integer weights up to 2**20; its scale starts at 2**-20."""
 
 
-def kernel(function):
-    """Compile what only other kernels call: without the wrappers for Python and C, which take a fifth of the time."""
-    return njit(cache=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
-
-
 class Scratch(NamedTuple):
     """Buffers of one worker; contents carry nothing from one sub-domain to the next.
 
     rows, products : (2 n, n + 1) for the widest layer n, both rounded up to whole tiles; terms : (n + 1,);
     slopes : (6, n + 1), relaxation of the current layer as `exchange_row` reads it; sums : (2,);
-    alive, targets, chosen : (2 n,) indices; signs, thresholds : (2 n,);
+    alive, targets, chosen, steady : (2 n,) indices; constant_low, constant_high : (2 n,) of the neurons in `steady`;
+    signs, thresholds : (2 n,); wanted : (2 n,) flags;
     exponents, constants, weights : (2 n,) per row; row_inputs : (2 n, n_0) coefficients at the input;
     reach, charges : (K + 2,) S_h and D_h; alphas, coefficients, values, losses : one per neuron;
     influence : (neurons, n_0), |input coefficient| x width of each refreshed neuron;
@@ -71,6 +64,10 @@ class Scratch(NamedTuple):
     alive: NDArray[np.int64]
     targets: NDArray[np.int64]
     chosen: NDArray[np.int64]
+    steady: NDArray[np.int64]
+    wanted: NDArray[np.bool_]
+    constant_low: Floats
+    constant_high: Floats
     signs: Floats
     thresholds: Floats
     exponents: NDArray[np.int64]
@@ -98,12 +95,6 @@ class Scratch(NamedTuple):
     trial: Floats
     slant: Floats
     middle: Floats
-
-
-@njit(cache=True, inline="always")
-def power(exponent):
-    """2**exponent, exactly; callers keep |exponent| within the table."""
-    return _TABLE[exponent + _CENTRE]
 
 
 @kernel
@@ -157,12 +148,6 @@ def _multiply(left, count, alive, alive_count, matrix, out, extent, bias):
             p[j] += x0 * w0[j]
 
 
-@njit(cache=True, inline="always")
-def _exponent_of(bits):
-    """E with 2**(E-1) <= m < 2**E for a positive normal double given by its bits."""
-    return (bits >> 52) - 1022
-
-
 @kernel
 def _clear(row, size):
     for j in range(size):
@@ -170,12 +155,19 @@ def _clear(row, size):
 
 
 @kernel
-def floor_to_bits(value, bits):
-    """The largest number with `bits` significant bits not above an exact value."""
-    if value == 0.0:
-        return 0.0
-    e = _exponent_of(np.float64(abs(value)).view(np.int64))
-    return np.floor(value * power(bits - e)) * power(e - bits)
+def _largest_value(j, first, layer, net, lower, upper):
+    """Largest magnitude of the value of neuron j of a layer whose neurons begin at `first`."""
+    kind = net.kinds[first + j]
+    low, high = np.float64(lower[first + j]), np.float64(upper[first + j])
+    if kind == RELU:
+        return max(0.0, high)
+    if kind == LINEAR:
+        return max(0.0, high, -low)
+    p = first + kind
+    base_low, base_high, growth = np.float64(lower[p]), np.float64(upper[p]), net.growth[layer]
+    known = phases_of(low, high, base_low, base_high, growth)
+    least, most = value_range(low, high, base_low, base_high, growth, known)
+    return max(abs(least), abs(most))
 
 
 @kernel
@@ -188,7 +180,7 @@ def set_reach(h, net, lower, upper, s):
     fine = power(grid + BITS)
     own = power(net.grids[h])
     for j in range(size):
-        rbar = 1.0 if h == 0 else largest_value(j, start, net, h, lower, upper)
+        rbar = 1.0 if h == 0 else _largest_value(j, start, h, net, lower, upper)
         s.terms[j] = np.ceil(net.deltas[column + j] * rbar * fine)
         s.outputs[j] = np.ceil(rbar * own)
     total = _sum_exact(s.terms, size) + np.ceil(net.deltas[column + size] * fine)
@@ -248,7 +240,7 @@ def _absorb(k, h, count, net, extent, s):
         s.products[r, size] = 0.0
         largest = scale_row(s.products, r, net.scales, column, extent)
         e = s.exponents[r]
-        shift = BITS - _exponent_of(largest) if largest > 0 else 0
+        shift = BITS - exponent_of(largest) if largest > 0 else 0
         if not (
             abs(shift) <= REACH
             and abs(bias_grid - e) <= REACH
@@ -273,10 +265,10 @@ def _absorb(k, h, count, net, extent, s):
 def _layer_slopes(h, net, size, lower, upper, alphas, s):
     """Slopes and bounds of the first `size` neurons of layer h for `_relax`, exact ones where nothing needs relaxing.
 
-    Returns how many neurons are alive, and lists them.
+    Returns how many neurons are alive, and lists them; and how many have a constant in place of a slope on some side.
     """
     start = net.neurons[h]
-    count = _INTEGER(0)
+    count, steady = _INTEGER(0), _INTEGER(0)
     for j in range(size, size + (-size) % LANES):
         _set_slopes(s.slopes, j, 0.0, 0.0)
     for j in range(size):
@@ -295,13 +287,15 @@ def _layer_slopes(h, net, size, lower, upper, alphas, s):
             _set_slopes(s.slopes, j, 1.0, 1.0)
         else:
             p = start + kind
-            known = phases_of(low, high, np.float64(lower[p]), np.float64(upper[p]), net.growth[h])
+            base_low, base_high = np.float64(lower[p]), np.float64(upper[p])
+            known = phases_of(low, high, base_low, base_high, net.growth[h])
             alive = not (known[0] and known[2])
-            _set_difference_slopes(s.slopes, j, low, high, known)
+            least, most = value_range(low, high, base_low, base_high, net.growth[h], known)
+            steady = _set_difference_slopes(steady, j, low, high, least, most, known, s)
         if alive:
             s.alive[count] = j
             count += 1
-    return count
+    return count, steady
 
 
 @njit(cache=True, inline="always")
@@ -311,23 +305,31 @@ def _set_slopes(slopes, j, positive, negative):
     slopes[2, j] = slopes[3, j] = slopes[4, j] = slopes[5, j] = 0.0
 
 
-@njit(cache=True, inline="always")
-def _set_difference_slopes(slopes, j, low, high, known):
-    """Slopes of a difference neuron, and what they cost, where its phases are `known` (section 9)."""
-    from_below, from_above, to_below, to_above = known
-    positive = 0.0 if from_below else (1.0 if from_above else chord_up(low, high))
-    negative = 0.0 if to_below else (1.0 if to_above else chord_down(low, high))
-    _set_slopes(slopes, j, positive, negative)
+@kernel
+def _set_difference_slopes(steady, j, low, high, least, most, known, s):
+    """Slopes of a difference neuron with values in [least, most], and what they cost (section 9).
+
+    Returns the number of neurons with a constant, counting this one if it has one.
+    """
     below, above = min(0.0, low), max(0.0, high)
-    if not (to_below or to_above):
-        slopes[2, j], slopes[3, j] = below, above
-    if not (from_below or from_above):
-        slopes[4, j], slopes[5, j] = above, below
+    lower, positive = lower_form(low, high, least, known)
+    upper, negative = upper_form(low, high, most, known)
+    _set_slopes(s.slopes, j, positive, negative)
+    if lower == LINE:
+        s.slopes[4, j], s.slopes[5, j] = above, below
+    if upper == LINE:
+        s.slopes[2, j], s.slopes[3, j] = below, above
+    if VALUE in (lower, upper):
+        s.steady[steady] = j
+        s.constant_low[steady] = least if lower == VALUE else 0.0
+        s.constant_high[steady] = most if upper == VALUE else 0.0
+        steady += 1
+    return steady
 
 
 @njit(cache=True, inline="always")
-def _relax(k, count, net, size, s):
-    """Step 4: from coefficients of r_j to multipliers of z_j, and what the exchange costs."""
+def _relax(k, count, net, size, steady, s):
+    """Step 4: from coefficients of r_j to multipliers of z_j, and what the exchange costs; `steady` neurons have constants."""
     for r in range(count):
         shift = net.grids[k] - s.exponents[r]
         row = s.rows[r]
@@ -335,11 +337,18 @@ def _relax(k, count, net, size, s):
             s.constants[r] = -np.inf
             _clear(row, size)
             continue
-        exchange_row(s.rows, r, s.slopes, size, power(shift), s.sums)
+        unit = power(shift)
+        total, magnitude = 0.0, 0.0
+        for i in range(steady):
+            a = row[s.steady[i]]
+            term = np.floor(a * (s.constant_low[i] if a >= 0.0 else s.constant_high[i]) * unit)
+            total += term
+            magnitude += abs(term)
+        exchange_row(s.rows, r, s.slopes, size, unit, s.sums)
         cost = s.sums[0]
         s.weights[r] = s.sums[1]
-        if cost > -VOID:
-            s.constants[r] += cost
+        if magnitude - cost < VOID:
+            s.constants[r] += cost + total
         else:
             s.constants[r] = -np.inf
 
@@ -386,8 +395,8 @@ def lower_rows(k, count, targets, net, extents, low, high, lower, upper, alphas,
             start = net.neurons[h]
             for j in range(net.sizes[h]):
                 s.coefficients[start + j] = s.rows[0, j]
-        alive_count = _layer_slopes(h, net, extents[h], lower, upper, alphas, s)
-        _relax(k, count, net, extents[h], s)
+        alive_count, steady = _layer_slopes(h, net, extents[h], lower, upper, alphas, s)
+        _relax(k, count, net, extents[h], steady, s)
         width = net.strides[h]
         offset = net.offsets[h]
         matrix = net.weights[offset : offset + net.sizes[h] * width].reshape((net.sizes[h], width))
@@ -413,6 +422,10 @@ def new_scratch(net):
         np.zeros(rows, np.int64),
         np.zeros(rows, np.int64),
         np.zeros(rows, np.int64),
+        np.zeros(rows, np.int64),
+        np.zeros(rows, np.bool_),
+        np.zeros(rows),
+        np.zeros(rows),
         np.zeros(rows),
         np.zeros(rows),
         np.zeros(rows, np.int64),

@@ -78,7 +78,8 @@ class Decision:
             wins = [_below({i: -sign, k: sign}, -self.margin, strict=True) for k in range(count) if k != i]
             for j in range(count):
                 if j != i:
-                    disjuncts.append([*wins, _below({count + i: sign, count + j: -sign}, Fraction(0), strict=False)])
+                    loses = _below({count + i: sign, count + j: -sign}, Fraction(0), strict=False)
+                    disjuncts.append([*wins, loses, _together(i, j, count, sign, self.margin)])
         return disjuncts
 
 
@@ -88,6 +89,14 @@ Comparison = Agreement | Decision
 def _below(coefficients: dict[int, int], bound: Fraction, *, strict: bool) -> Row:
     terms = ((Variable(Kind.OUTPUT, v), Fraction(c)) for v, c in sorted(coefficients.items()))
     return Row(tuple(terms), bound, strict)
+
+
+def _together(i: int, j: int, count: int, sign: int, margin: Fraction) -> Row:
+    """What follows from i leading j in the first network but not in the second: the lead changes by more than the margin.
+
+    A row of differences, whose bounds are far tighter than those of its parts.
+    """
+    return _below({i: -sign, j: sign, count + i: sign, count + j: -sign}, -margin, strict=True)
 
 
 def comparison_query(claim: Comparison, domain: Domain, outputs: int, types: Sequence[str]) -> Query:
