@@ -203,7 +203,7 @@ def test_clear_answers_are_given(solver: ResidualSolver) -> None:
 
 
 def test_a_decision_is_about_winners_that_lead_by_more_than_the_margin(solver: ResidualSolver) -> None:
-    """(x, 0) against (x - 1/4, 0): they decide differently for 0 < x <= 1/4, where the lead is at most 1/4, and there it is a tie."""
+    """(x, 0) against (x - 1/4, 0): they decide differently for 0 < x <= 1/4, where the lead is at most 1/4."""
     first = layered(([[1.0]], [0.0]), ([[1.0], [0.0]], [0.0, 0.0]))
     second = layered(([[1.0]], [0.0]), ([[1.0], [0.0]], [-0.25, 0.0]))
     domain = box(("0", "1"))
