@@ -14,14 +14,15 @@ from fractions import Fraction
 import numpy as np
 
 from secateur.network import Affine, Dense, Interface, Network, Term
-from secateur.specification import Query
+from secateur.specification import Domain, Query
+from secateur.specification.comparison import Agreement, Comparison, Decision, comparison_query
 from secateur.specification.vnnlib.formula import And, Formula, Kind, Or, Row, Variable
 from secateur.specification.vnnlib.query import NetworkDeclaration, TensorDeclaration
 from secateur_encodings import Encoding, Interval, LinearForm, Problem, Relu, Sat, Unknown, Unsat, solve
 from secateur_encodings import Row as ProblemRow
 from tests.secateur_encodings.support import range_of
 
-__all__ = ["Case", "exact_answer", "random_case"]
+__all__ = ["Case", "exact_answer", "random_case", "random_comparison"]
 
 F = Fraction
 Point = tuple[Fraction, ...]
@@ -78,15 +79,41 @@ class _Drawn:
             bias[i] = -64.0 if fate == "dead" else bias[i - 1] if fate == "copy" and i else bias[i]
         return Affine(tuple(Term(s, Dense(matrix)) for s, matrix in weights.items()), bias)
 
-    def network(self, inputs: int) -> Network:
+    def network(self, inputs: int, outputs: int = 0) -> Network:
+        """A random one, with one to three outputs unless a number is given."""
         widths = self.rng.integers(1, 5, self.rng.integers(1, 4)).tolist()
-        outputs = int(self.rng.integers(1, 4))
+        outputs = outputs or int(self.rng.integers(1, 4))
         sizes = [inputs, *widths]
         affines = [self.affine(size, {k: sizes[k]}) for k, size in enumerate([*widths, outputs])]
         if self.chance(0.3):  # the output reads the input as well
             affines[-1] = self.affine(outputs, {0: inputs, len(widths): widths[-1]})
         ports = Interface(input_shape=(1, inputs), output_shape=(1, outputs))
         return Network(inputs, tuple(affines[:-1]), affines[-1], ports)
+
+    def changed(self, network: Network) -> Network:
+        """The network with some weights moved a little (or none, now and then)."""
+        unit = float(self.rng.choice([2.0**-6, 2.0**-3, 0.0]))
+
+        def moved(affine: Affine) -> Affine:
+            terms = []
+            for term in affine.terms:
+                weight = term.map.dense().weight
+                noise = unit * self.rng.integers(-2, 3, weight.shape) * (self.rng.random(weight.shape) < 0.5)
+                terms.append(Term(term.source, Dense(weight + noise)))
+            return Affine(tuple(terms), affine.bias + unit * self.rng.integers(-2, 3, affine.size))
+
+        return Network(network.input_size, tuple(map(moved, network.layers)), moved(network.output), network.interface)
+
+    def claim(self, networks: Sequence[Network], box: Sequence[tuple[Fraction, Fraction]]) -> Comparison:
+        """A claim whose epsilon or margin now and then ties with what a point of the box shows."""
+        x = self.point(box, ())
+        y, other = (network.exact(x).output for network in networks)
+        if len(y) > 1 and self.chance(0.4):
+            rule = str(self.rng.choice(["argmax", "argmin"]))
+            lead = abs(y[0] - y[1])
+            return Decision(rule, [F(0), lead, lead / 2, F(1, 4)][self.rng.integers(4)])
+        apart = max(abs(a - b) for a, b in zip(y, other, strict=True))
+        return Agreement([F(0), apart, apart / 2, 2 * apart, F(1, 16)][self.rng.integers(5)])
 
     def interval(self) -> tuple[Fraction, Fraction]:
         low, high = sorted((self.rng.choice(len(_BOUNDS)), self.rng.choice(len(_BOUNDS))), key=lambda i: _BOUNDS[i])
@@ -125,6 +152,21 @@ def random_case(seed: int) -> Case:
     bare = Case(_query(networks, ()), tuple(networks), (), pairs)
     disjuncts = tuple(_disjunct(drawn, bare, box) for _ in range(drawn.rng.choice([1, 1, 2, 3])))
     return Case(_query(networks, _assertions(disjuncts, pairs)), tuple(networks), disjuncts, pairs)
+
+
+def random_comparison(seed: int) -> Case:
+    """The negation of a claim about two networks over the same inputs: the same one twice, one and a changed one, or any two."""
+    drawn = _Drawn(seed)
+    size = int(drawn.rng.integers(1, 4))
+    first = drawn.network(size)
+    kind = drawn.rng.choice(["same", "changed", "other"], p=[0.15, 0.5, 0.35])
+    second = first if kind == "same" else drawn.changed(first) if kind == "changed" else drawn.network(size, first.output_size)
+    box = [drawn.interval() for _ in range(size)]
+    claim = drawn.claim((first, second), box)
+    domain = Domain(tuple(b[0] for b in box), tuple(b[1] for b in box), "random")
+    query = comparison_query(claim, domain, first.output_size, ["float32", "float32"])
+    disjuncts = tuple(Disjunct(domain.lower * 2, domain.upper * 2, tuple(rows)) for rows in claim.negation(first.output_size))
+    return Case(query, (first, second), disjuncts, tuple((i, size + i) for i in range(size)))
 
 
 def _disjunct(drawn: _Drawn, case: Case, whole: Sequence[tuple[Fraction, Fraction]]) -> Disjunct:
