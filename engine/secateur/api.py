@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
@@ -37,6 +37,7 @@ from secateur.progress import Progress, SilentProgress
 from secateur.reduction.model_file import ModelFile, read_model
 from secateur.reduction.pipeline import Analysis, Measurement, Reduction, Stopwatch, analyse, measure, reduce
 from secateur.reduction.publish import publish, require_writable
+from secateur.reduction.relax import relax
 from secateur.reduction.summary import (
     CERTIFICATE,
     DOMAIN,
@@ -47,10 +48,12 @@ from secateur.reduction.summary import (
     witness_file,
 )
 from secateur.report import render
+from secateur.residual import ResidualSolver
 from secateur.search import PartProof, PhaseResult
 from secateur.search.question import questions
 from secateur.search.refute import row_network
 from secateur.specification import Domain, read_domain, read_query
+from secateur.specification.comparison import Decision
 from secateur.specification.numerals import exact_rational
 
 __all__ = ["ModelFile", "PruneResult", "check", "prune", "read_model", "warmup"]
@@ -99,8 +102,8 @@ class PruneResult:
         return self.reduction.analysis.phases
 
     @property
-    def tolerance(self) -> Fraction:
-        """The claimed bound on |N - N'|; 0 for exact equality."""
+    def tolerance(self) -> Fraction | None:
+        """The claimed bound on |N - N'|; 0 for exact equality, None where the claim is about decisions."""
         return self.reduction.tolerance
 
     @property
@@ -152,6 +155,7 @@ def prune(
     *,
     out: str | Path | None = None,
     tolerance: Number = 0,
+    preserve: Decision | None = None,
     timeout: float = 300.0,
     jobs: int | None = None,
     solver: str = "z3",
@@ -166,8 +170,9 @@ def prune(
     count as the rationals they are and whose strings are read exactly. out : a folder for reduced.onnx,
     certificate.secateur, domain.json, witnesses.json, report.html and summary.json; None writes nothing.
     tolerance : largest admitted |N - N'| on the domain; with 0 only rewrites that are exact with the stored weights are
-    made. timeout : seconds for the search. jobs : threads; all cores by default. solver : `z3`, `cvc5`,
-    `both` or `none`, who confirms the deciding inequalities. seed : of random points.
+    made. preserve : `Decision("argmax")` or `Decision("argmin", margin)`, in place of a tolerance: outputs may change, winners
+    that lead by more than the margin may not. timeout : seconds for the search. jobs : threads; all cores by default.
+    solver : `z3`, `cvc5`, `both` or `none`, who confirms the deciding inequalities. seed : of random points.
 
     Returns
     -------
@@ -177,7 +182,7 @@ def prune(
     """
     begun = time.monotonic()
     progress = SilentProgress() if progress is None else progress
-    options = _options(tolerance, timeout, jobs, solver, seed)
+    options = _options(tolerance, preserve, timeout, jobs, solver, seed)
     watch = Stopwatch(progress)
     with watch.stage("read"):
         source = model if isinstance(model, ModelFile) else read_model(model)
@@ -185,8 +190,7 @@ def prune(
         if out is not None:
             _require_foreign(source, out)
             require_writable(out)
-    analysis = analyse(source, box, options, watch, progress)
-    reduction = reduce(analysis, Fraction(0) if analysis.interrupted else options.tolerance, watch)
+    analysis, reduction = _reduced(source, box, options, watch, progress)
     reduction, refusal = _checked(analysis, reduction, watch, progress)
     if refusal:
         raise InputError(
@@ -201,6 +205,25 @@ def prune(
     if folder is not None:
         result.save(folder)
     return result
+
+
+def _reduced(
+    model: ModelFile, domain: Domain, options: PruneOptions, watch: Stopwatch, progress: Progress
+) -> tuple[Analysis, Reduction]:
+    """The smallest network that the options admit: by phases, and in the other half of the time by more than these allow."""
+    begun = time.monotonic()
+    claim = options.relaxed_claim
+    if claim is not None:
+        claim.negation(model.network.output_size)  # says at once whether it can be asked
+    share = options if claim is None else replace(options, timeout=options.timeout / 2)
+    analysis = analyse(model, domain, share, watch, progress)
+    if analysis.interrupted:
+        return analysis, reduce(analysis, Fraction(0), watch)
+    reduction = reduce(analysis, options.tolerance, watch)
+    if claim is not None:
+        with watch.stage("relax"), ResidualSolver(options.solver) as solver:
+            reduction = relax(analysis, reduction, claim, solver, begun + options.timeout, progress)
+    return analysis, reduction
 
 
 def warmup(progress: Progress | None = None) -> None:
@@ -256,14 +279,15 @@ def _measured(reduction: Reduction, watch: Stopwatch) -> Measurement | None:
 def _checked(analysis: Analysis, reduction: Reduction, watch: Stopwatch, progress: Progress) -> tuple[Reduction, str]:
     """Nothing is claimed before the checker has accepted it: the reduction whose certificate it accepts, or its refusal.
 
-    With a tolerance the claim depends on the checker's own bound of the difference; where that does not suffice, the exact
-    reduction stands in. A second Ctrl-C ends a check that is under way; the reduction is kept, to be checked by the user.
+    With a tolerance the claim depends on the checker's own bound of the difference; where that does not suffice, or a proof by
+    differences is refused, the exact reduction stands in. A second Ctrl-C ends a check that is under way; the reduction is kept,
+    to be checked by the user.
     """
     try:
         with watch.stage("check"):
             refusal = _refusal(reduction, progress)
-        if refusal and reduction.tolerance > 0:
-            progress.note(f"not provable with tolerance {reduction.tolerance} ({refusal}); falling back to exact rewriting")
+        if refusal and (reduction.difference is not None or reduction.tolerance):
+            progress.note(f"not provable: {reduction.claim} ({refusal}); falling back to exact rewriting")
             reduction = reduce(analysis, Fraction(0), watch)
             with watch.stage("check"):
                 refusal = _refusal(reduction, progress)
@@ -286,11 +310,12 @@ def _refusal(reduction: Reduction, progress: Progress) -> str:
     return "" if isinstance(verdict, Accepted) else f"{verdict.step}: {verdict.reason}"
 
 
-def _options(tolerance: Number, timeout: float, jobs: int | None, solver: str, seed: int) -> PruneOptions:
+def _options(
+    tolerance: Number, preserve: Decision | None, timeout: float, jobs: int | None, solver: str, seed: int
+) -> PruneOptions:
     exact = exact_rational(tolerance, "tolerance")
-    if jobs is None:
-        return PruneOptions(tolerance=exact, timeout=timeout, solver=solver, seed=seed)
-    return PruneOptions(tolerance=exact, timeout=timeout, jobs=jobs, solver=solver, seed=seed)
+    options = PruneOptions(tolerance=exact, timeout=timeout, solver=solver, seed=seed, preserve=preserve)
+    return options if jobs is None else replace(options, jobs=jobs)
 
 
 def _domain(domain: Domain | str | Path | tuple[Bounds, Bounds]) -> Domain:

@@ -1,4 +1,4 @@
-"""The command `secateur`: prune, verify, supports, vnncomp, check, warmup.
+"""The command `secateur`: prune, verify, supports, neuron, vnncomp, check, warmup.
 
 Exit codes: 0 done (or accepted), 1 a certificate was refused, 2 bad input (one line on standard error), 130 stopped by
 Ctrl-C, after saving what was decided. Results go to standard output, progress to standard error. Heavy modules are
@@ -10,10 +10,12 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from secateur.errors import InputError
+from secateur.neuron_command import add_parsers as add_neuron_parsers
 from secateur.options import SOLVERS
 from secateur.verify_command import add_parsers as add_verify_parsers
 from secateur.verify_command import open_verifier
@@ -23,9 +25,11 @@ if TYPE_CHECKING:
     from secateur.api import PruneResult
     from secateur.reduction.model_file import ModelFile
     from secateur.specification import Domain
+    from secateur.specification.comparison import Decision
 
 __all__ = ["main"]
 
+RULES = ("argmax", "argmin")
 OK, REFUSED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 
@@ -86,6 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
     _add_prune(commands)
     add_verify_parsers(commands)
+    add_neuron_parsers(commands)
     add_vnncomp_parsers(commands, open_verifier)
     commands.add_parser("check", add_help=False, help="check a certificate, independently of the program that wrote it")
     warmup = commands.add_parser("warmup", allow_abbrev=False, help="compile the numeric kernels now, once")
@@ -109,6 +114,9 @@ def _add_prune(commands: Any) -> None:
     parser.add_argument("--margin", metavar="M", help="widen the box around --data by M on every side (default 0)")
     parser.add_argument("--out", metavar="DIR", required=True, help="folder for the results")
     parser.add_argument("--tolerance", metavar="E", default="0", help="largest admitted change of an output (default 0)")
+    parser.add_argument("--preserve", choices=("decision",), help="outputs may change, the winning output may not")
+    parser.add_argument("--decision", choices=RULES, help="which output wins (default argmax); only with --preserve")
+    parser.add_argument("--lead", metavar="M", help="winners that lead by no more than M may change; only with --preserve")
     parser.add_argument("--timeout", metavar="S", type=_number, default=300.0, help="seconds for the search (default 300)")
     parser.add_argument("--jobs", metavar="N", type=_integer, help="threads (default: all cores)")
     parser.add_argument("--solver", choices=SOLVERS, default="z3", help="who confirms each proof (default z3)")
@@ -144,7 +152,9 @@ def _prune(options: argparse.Namespace) -> int:
 
     tolerance = parse_rational(options.tolerance, "--tolerance")
     jobs = {} if options.jobs is None else {"jobs": options.jobs}
-    PruneOptions(tolerance, options.timeout, solver=options.solver, seed=options.seed, **jobs)  # before anything is read
+    preserve = _preserved(options)
+    # before anything is read
+    PruneOptions(tolerance, options.timeout, solver=options.solver, seed=options.seed, preserve=preserve, **jobs)
     if options.margin is not None and options.data is None:
         raise InputError("is only for --data", where="--margin")
     with ConsoleProgress() as progress:
@@ -156,6 +166,7 @@ def _prune(options: argparse.Namespace) -> int:
             _domain(options, model),
             out=options.out,
             tolerance=tolerance,
+            preserve=preserve,
             timeout=options.timeout,
             jobs=options.jobs,
             solver=options.solver,
@@ -164,6 +175,19 @@ def _prune(options: argparse.Namespace) -> int:
         )
     print("\n".join(_told(result, options.out)))
     return INTERRUPTED if result.interrupted else OK
+
+
+def _preserved(options: argparse.Namespace) -> Decision | None:
+    """The decision that shall stay the same; None where outputs count."""
+    from secateur.specification.comparison import Decision
+    from secateur.specification.numerals import parse_rational
+
+    if options.preserve is None:
+        for flag, value in (("--decision", options.decision), ("--lead", options.lead)):
+            if value is not None:
+                raise InputError("is only for --preserve decision", where=flag)
+        return None
+    return Decision(options.decision or "argmax", parse_rational(options.lead or "0", "--lead"))
 
 
 def _domain(options: argparse.Namespace, model: ModelFile) -> Domain:
@@ -183,6 +207,9 @@ def _told(result: PruneResult, folder: str) -> list[str]:
     lines = [f"{s['model']['file']} -> {folder}/{s['reduced_model']['file']}"]
     lines += [f"  {key:<11} {s[key]['original']:,} -> {s[key]['reduced']:,}" for key in ("neurons", "parameters", "bytes")]
     lines.append("  status      " + ", ".join(f"{number:,} {name}" for name, number in status.items()))
+    kinds = Counter(neuron["kind"] for neuron in s["removed"])
+    if kinds:
+        lines.append("  removed     " + ", ".join(f"{number:,} {kind}" for kind, number in sorted(kinds.items())))
     lines.append(f"  claim       {s['claim']}")
     lines.append(
         f"  evidence    {evidence['exact']} claims by intervals, {evidence['tree']} by split trees "

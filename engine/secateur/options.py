@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 from secateur.errors import InputError
+
+if TYPE_CHECKING:  # numpy comes with it, and help should not wait for that
+    from secateur.specification.comparison import Comparison, Decision
 
 __all__ = ["SOLVERS", "PruneOptions", "VerifyOptions"]
 
@@ -21,7 +25,8 @@ def _cores() -> int:
 class PruneOptions:
     """How to prune.
 
-    tolerance : largest admitted |N - N'| on the domain, exact.
+    tolerance : largest admitted |N - N'| on the domain, exact. preserve : the decision that shall stay the same, in place of a
+    tolerance; None where outputs count.
     timeout : seconds for the search, after which what is decided is kept.
     jobs : threads. solver : who confirms the deciding inequalities and gets the residual queries; "none" for nobody.
     seed : of the falsifier's random points. Raises InputError for values that make no sense.
@@ -32,11 +37,21 @@ class PruneOptions:
     jobs: int = field(default_factory=_cores)
     solver: str = "z3"
     seed: int = 0
+    preserve: Decision | None = None
 
     def __post_init__(self) -> None:
         if self.tolerance < 0:
             raise InputError(f"tolerance {self.tolerance} is negative", where="--tolerance")
+        if self.preserve is not None and self.tolerance:
+            raise InputError("a tolerance and a decision exclude each other", where="--preserve", remedy="give one of them")
         _check_resources(self.timeout, self.jobs, self.solver, self.seed)
+
+    @property
+    def relaxed_claim(self) -> Comparison | None:
+        """What may be claimed instead of exact equality; None where nothing but that will do."""
+        from secateur.specification.comparison import Agreement
+
+        return self.preserve or (Agreement(self.tolerance) if self.tolerance else None)
 
 
 @dataclass(frozen=True)

@@ -27,12 +27,14 @@ from secateur.options import VerifyOptions
 from secateur.progress import Progress, SilentProgress
 from secateur.residual import ResidualSolver
 from secateur.search import OutputBounds, Unknown, Verdict, decide, output_bounds
-from secateur.specification import Domain, Query, Specification, read_query
+from secateur.specification import Domain, Query, Specification, read_domain, read_query
 from secateur.specification.vnnlib.formula import Kind
 from secateur.specification.vnnlib.query import NetworkDeclaration
 
 if TYPE_CHECKING:
     from secateur.query_certificate import CertificateTarget
+    from secateur.reduction.redundancy import Redundancy
+    from secateur.reduction.redundancy_claim import RedundancyClaim
 
 __all__ = ["Asked", "Engine", "Models", "bounds", "verify"]
 
@@ -155,6 +157,39 @@ class Engine:
         set_threads(options.jobs)
         progress.stage("search (the first time, kernels are compiled)")
         return output_bounds(loaded.network, domain, tolerance, options.seed, begun + timeout, progress)
+
+    def redundancy(
+        self,
+        model: str | Path,
+        claim: RedundancyClaim,
+        domain: Domain | str | Path,
+        *,
+        timeout: float = 300.0,
+        progress: Progress | None = None,
+    ) -> Redundancy:
+        """Is a neuron, or a set of them, redundant on a domain, in the way that is claimed?
+
+        Parameters
+        ----------
+        model : an ONNX file (or `.gz`). claim : which neurons, and what kind of redundancy. domain : the box, or a file that
+        `read_domain` reads. timeout : seconds of wall time, reading included.
+
+        Returns
+        -------
+        A record with the verdict and what shows it; it has no truth value. Raises InputError for bad input.
+        """
+        from secateur.reduction.redundancy import decide_redundancy
+
+        begun = time.monotonic()
+        options = replace(self._options, timeout=timeout)  # before anything is read
+        progress = SilentProgress() if progress is None else progress
+        progress.stage("read")
+        loaded = self._load(Path(model))
+        claim.require_fit(loaded.network, str(loaded.path))
+        box = domain if isinstance(domain, Domain) else read_domain(domain)
+        box.require_dimension(loaded.network.input_size, str(loaded.path))
+        set_threads(options.jobs)
+        return decide_redundancy(loaded.network, box, claim, self._solver, options, begun + timeout, progress)
 
     def _asked(self, model: Models, query: Asked) -> tuple[Query, list[_Loaded]]:
         """The query, and the networks that it is about in the order of its declarations."""

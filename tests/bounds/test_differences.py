@@ -67,9 +67,7 @@ def test_closed_goals_hold_and_no_violation_is_cut_off(
 
 @quiet
 @given(network_pairs(), SHIFTS, st.data())
-def test_root_bounds_contain_all_values(
-    pair: tuple[Network, Network, Pairing], shift: int | None, data: st.DataObject
-) -> None:
+def test_root_bounds_contain_all_values(pair: tuple[Network, Network, Pairing], shift: int | None, data: st.DataObject) -> None:
     box = data.draw(boxes(pair[0].input_size))
     quantised = quantised_of(joined(pair, box, shift), box)
     bounds = root_bounds(quantised.layers, {})
@@ -120,7 +118,9 @@ def test_a_difference_is_bounded_far_more_tightly_than_its_ends() -> None:
     from secateur.network.exact import ExactArray
     from secateur.search.question import composed
 
-    output = composed(ExactArray(np.concatenate([plus, minus])), ExactArray(np.zeros((2, 3))), [F(-1, 20)] * 2, pair.network.output)
+    output = composed(
+        ExactArray(np.concatenate([plus, minus])), ExactArray(np.zeros((2, 3))), [F(-1, 20)] * 2, pair.network.output
+    )
     quantised = quantise(Network(3, (*rows.layers[:-1], output), Affine((), np.zeros(0))), *box, pair.partners, pair.shifts)
     batch = root(quantised, quantised.bounds, 2)
     evaluate(quantised, batch, [Goal(((3, 0, 1),)), Goal(((3, 1, 1),))], 0, 1)

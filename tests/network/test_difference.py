@@ -90,7 +90,7 @@ def test_differences_begin_at_the_first_changed_layer() -> None:
 )
 def test_pairings_that_do_not_fit_are_refused(levels: tuple[int, ...], partners: tuple[tuple[int | None, ...], ...]) -> None:
     network = _two_layers(1.0)
-    with pytest.raises(ValueError, match="pairing|partners"):
+    with pytest.raises(ValueError, match=r"pairing|partners"):
         difference_network(network, network, Pairing(levels, partners), unit_box(network))
 
 

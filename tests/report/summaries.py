@@ -64,6 +64,12 @@ def make_summary(
         "status": status,
         "neuron_status": neurons,
         "tolerance": {"requested": "0", "claimed": "0"},
+        "preserve": None,
+        "removed": [
+            {"layer": k, "neuron": i, "kind": "phase", "why": "inactive on D"}
+            for k, removed in enumerate(gone, 1)
+            for i in removed
+        ],
         "claim": "N and N' agree exactly on D",
         "steps": [
             {"rule": "drop inactive neurons", "layer": k, "removed": removed, "detail": ""}
@@ -76,6 +82,7 @@ def make_summary(
             "solver_name": "z3 4.13.4",
         },
         "tree": {"nodes": 11089, "leaves": 5545},
+        "difference": {},
         "certificate": {"file": "certificate.secateur", "sha256": sha("certificate"), "bytes": 4231},
         "agreement": {"points": 100000, "max_difference": 1.19e-7, "float32_noise": 3.4e-7},
         "latency": {

@@ -60,6 +60,11 @@ class Goal:
         return Goal((claim,))
 
     @property
+    def zero_counts(self) -> tuple[bool, ...]:
+        """`closed`, of every target."""
+        return self.closed or (False,) * len(self.targets)
+
+    @property
     def layer(self) -> int:
         return self.targets[0][0]
 
@@ -142,7 +147,7 @@ def evaluate(network: QuantisedNetwork, batch: SubDomains, goals: Sequence[Goal]
     count = len(goals)
     firsts = np.cumsum([0, *(len(goal.targets) for goal in goals)])
     table = [(first, len(goal.targets)) for first, goal in zip(firsts, goals, strict=False)]
-    targets = [(*t, int(c)) for goal in goals for t, c in zip(goal.targets, goal.closed or (False,) * len(goal.targets), strict=True)]
+    targets = [(*t, int(c)) for goal in goals for t, c in zip(goal.targets, goal.zero_counts, strict=True)]
     work = Work(
         batch.low,
         batch.high,

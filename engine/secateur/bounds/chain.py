@@ -1,8 +1,8 @@
 """The chain form of a network on a box: each layer reads only the one before it, inputs lie in [0, 1].
 
 Values that a later layer reads across others are carried by pass-through neurons: ReLUs where the values are never negative (an
-output of a ReLU, or a normalised input t with x = lower + (upper - lower) t), else linear ones. The bound propagator, the certificate and its
-checker then know one shape of network only. All matrices are exact.
+output of a ReLU, or a normalised input t with x = lower + (upper - lower) t), else linear ones. The bound propagator, the
+certificate and its checker then know one shape of network only. All matrices are exact.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ class IntegerParts(NamedTuple):
 class ChainLayer:
     """One layer: the matrix [W | b], bias last; `own` neurons first, pass-through neurons behind them.
 
-    kinds : of each neuron, RELU, LINEAR or, for a difference neuron, the place of its partner in the layer. shift : differences are
-    counted in units of 2**-shift.
+    kinds : of each neuron, RELU, LINEAR or, for a difference neuron, the place of its partner in the layer. shift : differences
+    are counted in units of 2**-shift.
     """
 
     matrix: ExactArray

@@ -18,6 +18,7 @@ from secateur.bounds.chain import LINEAR, RELU
 
 __all__ = ["LINEAR", "RELU", "chord_down", "chord_up", "largest_value", "phases_of"]
 
+
 @njit(cache=True, inline="always")
 def phases_of(low, high, partner_low, partner_high, growth):
     """Whether (z <= 0, z >= 0, z' <= 0, z' >= 0) for partner z and second neuron z'; growth = 2**s. Products are exact."""

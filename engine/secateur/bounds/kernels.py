@@ -48,8 +48,8 @@ class Work(NamedTuple):
     """A batch of B sub-domains, changed in place.
 
     box_low, box_high : (B, n_0) integers 0 .. 2**24; lower, upper : (B, neurons) float32, bounds with 24 bits;
-    open_goals : (B, C); goals : (C, 2) first target, number of targets; targets : (T, 4) layer, neuron, sign, least value of the row
-    that closes its goal (0 or 1, in units of the layer's grid); steps : slope optimisation steps;
+    open_goals : (B, C); goals : (C, 2) first target, number of targets; targets : (T, 4) layer, neuron, sign, least value of the
+    row that closes its goal (0 or 1, in units of the layer's grid); steps : slope optimisation steps;
     split : (B,) coordinate to split, -1 for a leaf, -2 where no coordinate can be split, -3 for contradictory bounds;
     hits : (B, C) whether a float evaluation violates the goal; hit_points : (B, n_0), in units of 2**-24;
     margins : (B, C) value of the best row in units of the goal's layer.
@@ -81,9 +81,7 @@ def _default_slopes(first, last, lower, upper, alphas):
 def _phases(v, first, layer, net, lower, upper):
     """Known phases of difference neuron v of a layer whose neurons begin at `first`."""
     p = first + net.kinds[v]
-    return phases_of(
-        np.float64(lower[v]), np.float64(upper[v]), np.float64(lower[p]), np.float64(upper[p]), net.growth[layer]
-    )
+    return phases_of(np.float64(lower[v]), np.float64(upper[v]), np.float64(lower[p]), np.float64(upper[p]), net.growth[layer])
 
 
 @njit(cache=True, inline="always")
@@ -100,7 +98,7 @@ def _is_loose(v, first, layer, net, lower, upper):
 
 @kernel
 def _refresh(k, net, low, high, lower, upper, s):
-    """Tighten the unstable and the difference neurons of layer k. False if bounds contradict each other, which a sound bound cannot do."""
+    """Tighten the unstable and difference neurons of layer k. False if bounds contradict each other, which sound ones cannot."""
     start = net.neurons[k]
     count = _INTEGER(0)
     for j in range(net.sizes[k]):

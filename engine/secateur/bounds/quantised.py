@@ -48,8 +48,8 @@ class KernelNetwork(NamedTuple):
     entries, padded with zeros to length strides[k]. offsets : start of each layer in weights. transposed : column-major,
     without padding. turned : start of each layer in transposed. columns : start of each
     layer in scales, exponents and deltas. scales : 2**-c_j, padded at the end. exponents : c_j. deltas : delta_j. grids : G_k.
-    neurons : start of each layer in arrays over all neurons; shape (K + 2,). kinds : of all neurons, as in `ChainLayer`. growth : 2**s
-    for the shift s of each layer.
+    neurons : start of each layer in arrays over all neurons; shape (K + 2,). kinds : of all neurons, as in `ChainLayer`.
+    growth : 2**s for the shift s of each layer.
     """
 
     sizes: Integers

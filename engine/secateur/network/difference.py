@@ -2,8 +2,8 @@
 
 Requires two networks over the same inputs and a pairing of their neurons. Returns the first network with, at each level, the
 neurons of the second: *separate* ones as they are, paired ones as their difference from the partner, counted in units of
-2**-shift; where that is identically 0 the neuron is *shared* and vanishes. Whatever the second network reads is then read as partner
-plus difference, exactly. Soundness: all entries are placed, scaled by powers of two, added and subtracted in exact arithmetic.
+2**-shift; where that is identically 0 the neuron is *shared* and vanishes. Whatever the second network reads is then read as
+partner plus difference, exactly. Soundness: all entries are placed, scaled by powers of two, added and subtracted exactly.
 """
 
 from __future__ import annotations
@@ -62,8 +62,10 @@ class _Places:
 
 @dataclass(frozen=True, eq=False)
 class DifferenceNetwork:
-    """The joined network: `network.layers` are the affine functions of its levels, `network.output` is (outputs of the first, outputs
-    of the second).
+    """The joined network: `network.layers` are the affine functions of its levels.
+
+    network : its output is that of the first network, then that of the second, unless `with_output` has given it another.
+    first : the first network.
 
     partners : for each level and neuron -1 (a ReLU), or the place of the partner of a difference neuron. shifts : by level.
     places : by layer of the second network, at `levels`.
@@ -275,7 +277,8 @@ class _Rows:
 
     def take(self, rows: Sequence[int]) -> _Rows:
         index = np.array(rows, dtype=np.intp)
-        return _Rows({s: m.rearranged(lambda a: a[index]) for s, m in self.blocks.items()}, self.bias.rearranged(lambda a: a[index]))
+        blocks = {s: m.rearranged(lambda a: a[index]) for s, m in self.blocks.items()}
+        return _Rows(blocks, self.bias.rearranged(lambda a: a[index]))
 
     def nonzero(self) -> list[int]:
         """The rows that are not identically 0."""

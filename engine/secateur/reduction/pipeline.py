@@ -16,6 +16,7 @@ from fractions import Fraction
 from secateur.certificate import interval_evidence
 from secateur.errors import InputError
 from secateur.network import Network, parse_onnx, to_model_bytes
+from secateur.network.difference import Pairing
 from secateur.options import PruneOptions
 from secateur.progress import Progress
 from secateur.reduction.confirm import Confirmation, confirm_claims
@@ -24,12 +25,24 @@ from secateur.reduction.measure import Agreement, Latencies, measure_agreement, 
 from secateur.reduction.model_file import ModelFile
 from secateur.reduction.rewrite import Rewrite, rewrite
 from secateur.residual import ResidualSolver
-from secateur.search import PhaseEvidence, PhaseResult, Status, decide_phases
+from secateur.search import PartProof, PhaseEvidence, PhaseResult, Status, decide_phases
 from secateur.specification import Domain
+from secateur.specification.comparison import Comparison
 from secateur.specification.numerals import format_rational
 from secateur.version import version
 
-__all__ = ["Analysis", "Measurement", "Reduction", "analyse", "claim_in_words", "measure", "reduce"]
+__all__ = [
+    "Analysis",
+    "DifferenceEvidence",
+    "Measurement",
+    "Reduction",
+    "analyse",
+    "claim_in_words",
+    "facts_of",
+    "measure",
+    "reduce",
+    "stored",
+]
 
 #: Points on which original and reduced file are compared in onnxruntime.
 POINTS = 100_000
@@ -72,19 +85,33 @@ class Analysis:
 
 
 @dataclass(frozen=True, eq=False)
+class DifferenceEvidence:
+    """A proof by differences (FORMAT.md, section 9): what is claimed, which neurons are paired, the tree, the facts it uses."""
+
+    claim: Comparison
+    pairing: Pairing
+    proof: PartProof
+    facts: PhaseEvidence
+
+
+@dataclass(frozen=True, eq=False)
 class Reduction:
     """A smaller network: as an object, as the bytes of a file, and with the evidence for the final claim.
 
     network : what `data` means, read back from it. tolerance : the claim is |N - N'| <= tolerance on the domain;
-    0 for an exact rewriting. evidence : the phases of `network` that interval arithmetic proves.
+    0 for an exact rewriting, None where the claim is about decisions. evidence : the phases of `network` that interval arithmetic
+    proves. difference : the proof, where it is one by differences. linearised : (layer from 1, neuron) of the neurons that were
+    removed without a proven phase.
     """
 
     analysis: Analysis
     rewrite: Rewrite
-    tolerance: Fraction
+    tolerance: Fraction | None
     network: Network
     data: bytes
     evidence: PhaseEvidence
+    difference: DifferenceEvidence | None = None
+    linearised: tuple[tuple[int, int], ...] = ()
 
     @property
     def sha256(self) -> str:
@@ -94,7 +121,7 @@ class Reduction:
     @property
     def claim(self) -> str:
         """The statement that the certificate proves, in words."""
-        return claim_in_words(self.tolerance)
+        return claim_in_words(self.tolerance or Fraction(0)) if self.difference is None else self.difference.claim.words
 
     def match(self) -> tuple[tuple[int, int, int, int], ...]:
         """Pairs (layer, neuron, layer', neuron') of corresponding neurons of N and N', for the certificate.
@@ -152,7 +179,15 @@ def reduce(analysis: Analysis, tolerance: Fraction, watch: Stopwatch) -> Reducti
     with watch.stage("rewrite"):
         result = rewrite(analysis.model.network, facts_of(analysis), tolerance)
         claimed = tolerance if result.error else Fraction(0)
-        data = _stored(analysis, result, claimed)
+        try:
+            data = stored(analysis, result.network, claim_in_words(claimed))
+        except ValueError as error:
+            kind = analysis.model.network.interface.element_type
+            raise InputError(
+                f"the network cannot be written exactly in {kind} ({error})",
+                where=str(analysis.model.path),
+                remedy=_more_tolerance(analysis.options.tolerance),
+            ) from None
         network = parse_onnx(data, "reduced.onnx")
         evidence = interval_evidence(network, analysis.domain)
     return Reduction(analysis, result, claimed, network, data, evidence)
@@ -164,22 +199,15 @@ def facts_of(analysis: Analysis) -> Facts:
     return Facts(analysis.domain.lower, analysis.domain.upper, phases)
 
 
-def _stored(analysis: Analysis, result: Rewrite, claimed: Fraction) -> bytes:
+def stored(analysis: Analysis, network: Network, claim: str) -> bytes:
+    """The reduced network as a file that says what is claimed of it. ValueError where the element type cannot hold the weights."""
     provenance: Mapping[str, str] = {
         "secateur.version": version(),
         "secateur.source_sha256": analysis.model.sha256,
         "secateur.domain_sha256": hashlib.sha256(analysis.domain.to_json().encode()).hexdigest(),
-        "secateur.claim": claim_in_words(claimed),
+        "secateur.claim": claim,
     }
-    try:
-        return to_model_bytes(result.network, provenance=provenance)
-    except ValueError as error:
-        kind = analysis.model.network.interface.element_type
-        raise InputError(
-            f"the network cannot be written exactly in {kind} ({error})",
-            where=str(analysis.model.path),
-            remedy=_more_tolerance(analysis.options.tolerance),
-        ) from None
+    return to_model_bytes(network, provenance=provenance)
 
 
 def _more_tolerance(given: Fraction) -> str:

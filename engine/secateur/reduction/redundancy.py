@@ -84,14 +84,20 @@ class Redundancy:
 
 
 def decide_redundancy(
-    network: Network, domain: Domain, claim: RedundancyClaim, solver: ResidualSolver, options: VerifyOptions, progress: Progress
+    network: Network,
+    domain: Domain,
+    claim: RedundancyClaim,
+    solver: ResidualSolver,
+    options: VerifyOptions,
+    deadline: float,
+    progress: Progress,
 ) -> Redundancy:
-    """Decide the claim, which fits the network (`RedundancyClaim.require_fit`), within `options.timeout` seconds.
+    """Decide the claim, which fits the network (`RedundancyClaim.require_fit`) as the domain does, until the deadline.
 
-    InputError where a convolution is too large to be taken apart, or the domain has another dimension.
+    deadline : by `time.monotonic`; `options.timeout` is what messages name. InputError where a convolution is too large to be
+    taken apart, or ranges are asked of a network beyond what the kernels hold.
     """
-    domain.require_dimension(network.input_size, "the network")
-    run = _Run(network, domain, claim, solver, options, progress)
+    run = _Run(network, domain, claim, solver, options, deadline, progress)
     try:
         return run.phase() if claim.kind == "phase" else run.comparison()
     except UnsupportedError as error:
@@ -108,12 +114,12 @@ class _Run:
         claim: RedundancyClaim,
         solver: ResidualSolver,
         options: VerifyOptions,
+        deadline: float,
         progress: Progress,
     ) -> None:
         self._network, self._domain, self._claim = network, domain, claim
         self._solver, self._options, self._progress = solver, options, progress
-        self._started = time.monotonic()
-        self._deadline = self._started + options.timeout
+        self._started, self._deadline = time.monotonic(), deadline
         self._words = claim.words(network)
         self._trusted: set[str] = set()
         self._nodes = self._residuals = 0
@@ -153,7 +159,7 @@ class _Run:
             phases = {i: Phase.INACTIVE if high <= 0 else Phase.ACTIVE for i, (low, high) in ranges.items() if low >= 0 or high <= 0}
             return {i: make(low, high) for i, (low, high) in ranges.items()}, phases
         phases = {}
-        until = time.monotonic() + _PHASE_SHARE * self._left(self._deadline)
+        until = time.monotonic() + _PHASE_SHARE * (self._deadline - time.monotonic())
         for number, i in enumerate(neurons):
             now = time.monotonic()
             phases |= self._phases([i], now + (until - now) / (len(neurons) - number))[1]
@@ -163,7 +169,7 @@ class _Run:
     def _ranges(self) -> dict[int, tuple[Fraction, Fraction]]:
         """Certified bounds of z of each neuron, as float64 numbers, which keep what is made of them short."""
         network = pre_activations_of(self._network, self._claim.layer, self._claim.neurons)
-        until = time.monotonic() + _RANGE_SHARE * self._left(self._deadline)
+        until = time.monotonic() + _RANGE_SHARE * (self._deadline - time.monotonic())
         self._progress.stage("bound the pre-activations (the first time, kernels are compiled)")
         found = output_bounds(network, self._domain, _RANGE_TOLERANCE, self._options.seed, until, self._progress)
         self._nodes += found.statistics.nodes
@@ -201,7 +207,7 @@ class _Run:
         facts: Mapping[tuple[int, int], int] = MappingProxyType({}),
     ) -> Verdict:
         """The answer to a query about networks that exist in memory alone."""
-        left = self._left(deadline)
+        left = deadline - time.monotonic()
         if left <= 0:
             return Unknown(f"the time limit of {self._options.timeout:g} s is used up", timed_out=True)
         options = replace(self._options, timeout=left)
@@ -211,9 +217,6 @@ class _Run:
         if isinstance(verdict, Holds) and verdict.trusted:
             self._trusted.add(verdict.trusted)
         return verdict
-
-    def _left(self, deadline: float) -> float:
-        return deadline - time.monotonic()
 
     def _closed(self, verdict: Verdict) -> Verdict:
         """The verdict with what all of the work took, and whose word was needed on the way."""

@@ -28,7 +28,7 @@ from secateur.reduction.rules import (
 from secateur.reduction.size import network_size
 from secateur.reduction.state import Neuron, State, Step, initial_state, is_editable
 
-__all__ = ["Rewrite", "rewrite", "rewrite_exact"]
+__all__ = ["Rewrite", "rewrite", "rewrite_exact", "rewrite_unproven"]
 
 # Dropping comes first: it costs nothing, and what is gone need not be multiplied.
 _RULES: tuple[Rule, ...] = (
@@ -49,14 +49,15 @@ class Rewrite:
     network : the reduced network, weights as stored. steps : the rewrites, in order. layers : for each ReLU
     layer the original one's number. neurons : for each of its neurons the original index (None if new), phase
     and range.
-    error : a proven bound on |original - reduced| over all outputs and the domain; 0 means equal there.
+    error : a proven bound on |original - reduced| over all outputs and the domain; 0 means equal there, None that nothing is
+    proven.
     """
 
     network: Network
     steps: tuple[Step, ...]
     layers: tuple[int, ...]
     neurons: tuple[tuple[Neuron, ...], ...]
-    error: Fraction
+    error: Fraction | None
 
     @property
     def kept(self) -> tuple[tuple[int | None, ...], ...]:
@@ -82,6 +83,19 @@ def rewrite(network: Network, facts: Facts, tolerance: Fraction = Fraction(0)) -
             if error is not None and error <= tolerance:
                 return _result(relaxed, rounded, error)
     return _result(exact, exact.network, Fraction(0))
+
+
+def rewrite_unproven(network: Network, facts: Facts) -> Rewrite:
+    """The smallest network the rules find, rounded to the element type, if the facts held; how far it is off is not asked.
+
+    Raises as `rewrite` does, and ContradictoryFactsError more readily: facts that are only assumed may exclude each other.
+    """
+    exact = rewrite_exact(initial_state(network, facts), exact_only=True)
+    relaxed = rewrite_exact(exact, exact_only=False)
+    rounded = round_weights(relaxed.network)
+    if network_size(rounded) < network_size(exact.network) or not is_storable(exact.network):
+        return _result(relaxed, rounded, None)
+    return _result(exact, exact.network, None)
 
 
 def rewrite_exact(state: State, *, exact_only: bool) -> State:
@@ -111,7 +125,7 @@ def _swept(state: State, rule: Rule, arithmetic: Arithmetic) -> State:
     return state
 
 
-def _result(state: State, network: Network, error: Fraction) -> Rewrite:
+def _result(state: State, network: Network, error: Fraction | None) -> Rewrite:
     for layer, neurons in enumerate(state.neurons):
         inactive = sum(neuron.phase is Phase.INACTIVE for neuron in neurons)
         if inactive and not is_editable(state.network, layer):

@@ -47,6 +47,39 @@ def witness_file(analysis: Analysis) -> bytes:
     return (json.dumps({"points": points, "both": both}) + "\n").encode()
 
 
+def removed_neurons(reduction: Reduction) -> list[dict[str, Any]]:
+    """Every neuron of N that N' lacks, with the kind of its redundancy and why it could go.
+
+    kind : `phase` (linear on D, proven), `relaxed` or `result` (linearised, within the tolerance or without a change of
+    decision), `forward` (what it computed is not needed once the others are gone, or is computed elsewhere).
+    """
+    network, rewrite = reduction.analysis.model.network, reduction.rewrite
+    stays = {
+        (layer + 1, neuron.original)
+        for layer, neurons in zip(rewrite.layers, rewrite.neurons, strict=True)
+        for neuron in neurons
+        if neuron.original is not None
+    }
+    steps = {(step.layer + 1, i): step for step in rewrite.steps for i in step.removed}
+    linearised = set(reduction.linearised)
+    rows = []
+    for k, size in enumerate(network.sizes, start=1):
+        for i in range(size):
+            if (k, i) not in stays:
+                status = reduction.analysis.phases.neurons[k - 1][i]
+                step = steps.get((k, i))
+                detail = "" if step is None else f"{step.rule}: {step.detail}"
+                if (k, i) in linearised:
+                    kind = "result" if reduction.tolerance is None else "relaxed"
+                    detail = f"linearised; jointly with the others: {reduction.claim}"
+                elif status.status in (Status.INACTIVE, Status.ACTIVE):
+                    kind, detail = "phase", f"{status.status.value} on D; {detail}"
+                else:
+                    kind = "forward"
+                rows.append({"layer": k, "neuron": i, "kind": kind, "why": detail})
+    return rows
+
+
 def certificate_for(reduction: Reduction, folder: Path | None) -> bytes:
     """The certificate as it lies in `folder`: it names the original file by its path from there.
 
@@ -87,14 +120,18 @@ def summarise(
         "neuron_status": _neurons(analysis),
         "tolerance": {
             "requested": format_rational(options.tolerance),
-            "claimed": format_rational(reduction.tolerance),
+            "claimed": None if reduction.tolerance is None else format_rational(reduction.tolerance),
+        },
+        "preserve": None if options.preserve is None else {
+            "rule": options.preserve.rule, "margin": format_rational(options.preserve.margin)
         },
         "claim": reduction.claim,
         "steps": [
             {"rule": s.rule, "layer": s.layer + 1, "removed": list(s.removed), "detail": s.detail}
             for s in reduction.rewrite.steps
         ],
-        **_evidence(analysis),
+        "removed": removed_neurons(reduction),
+        **_evidence(reduction),
         "certificate": {"file": CERTIFICATE, "sha256": _sha256(certificate), "bytes": len(certificate)},
         "agreement": None if measured is None else _agreement(measured.agreement),
         "latency": None if measured is None else _latency(measured.latency),
@@ -141,7 +178,8 @@ def _neurons(analysis: Analysis) -> list[list[dict[str, str | None]]]:
     ]
 
 
-def _evidence(analysis: Analysis) -> dict[str, dict[str, Any]]:
+def _evidence(reduction: Reduction) -> dict[str, dict[str, Any]]:
+    analysis, difference = reduction.analysis, reduction.difference
     evidence = analysis.phases.evidence
     nodes = sum(tree.nodes for tree in evidence.trees)
     return {
@@ -154,6 +192,7 @@ def _evidence(analysis: Analysis) -> dict[str, dict[str, Any]]:
         },
         # Every inner node has two children.
         "tree": {"nodes": nodes, "leaves": (nodes + len(evidence.trees)) // 2},
+        "difference": {} if difference is None else {"nodes": len(difference.proof.symbols), "trusted": difference.proof.trusted},
     }
 
 

@@ -9,10 +9,13 @@ The summary (`summary.json`) is a JSON object:
   list with the neurons of every hidden layer.
 - `status`: how many neurons are `inactive`, `active`, `both`, `unknown`. `neuron_status`: per layer, per
   neuron, `status`, `basis` (`exact`, `tree`, `solver`, `witness`, `none`) and `reason` (text, or null).
-- `tolerance`: `requested` and `claimed`, as text. `claim`: the proven statement in words, with N, N' and D.
+- `removed`: every neuron of the original that the reduced network lacks: `layer` (from 1), `neuron` (from 0), `kind` (`phase`,
+  `forward`, `relaxed`, `result`), `why`.
+- `tolerance`: `requested` and `claimed`, as text (`claimed` is null where the claim is about decisions). `preserve`: `rule` and
+  `margin` of the decision to be preserved, or null. `claim`: the proven statement in words, with N, N' and D.
 - `steps`: the rewrites in order, each `rule`, `layer` (from 1), `removed` (neurons, from 0), `detail`.
 - `evidence`: how many claims rest on `exact`, `tree`, `solver`; `confirmed_by_smt`; `solver_name`, or null.
-  `tree`: `nodes`, `leaves`.
+  `tree`: `nodes`, `leaves`. `difference`: `nodes` and `trusted` leaves of a proof by differences, or empty.
 - `agreement`: `points`, `max_difference`, `float32_noise`; or null. `latency`: `original` and `reduced`, each
   from batch size to median and 95th percentile in microseconds; or null.
 - `stages`: seconds by name. `seconds`: in all. `interrupted`. `options`: by name.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -9,9 +10,16 @@ from secateur.report import charts, words
 from secateur.report.blocks import folded, paragraph, section, table
 from secateur.report.markup import Markup, element, join
 
-__all__ = ["headline", "layers", "neurons"]
+__all__ = ["headline", "layers", "neurons", "removed"]
 
 Summary = Mapping[str, Any]
+
+KINDS = {
+    "phase": "proven to be linear on the domain",
+    "forward": "not needed once the others are gone, or computed elsewhere",
+    "relaxed": "linearised within the tolerance",
+    "result": "linearised without a change of decision",
+}
 
 
 def headline(s: Summary) -> Markup:
@@ -19,10 +27,7 @@ def headline(s: Summary) -> Markup:
     before, after = s["neurons"]["original"], s["neurons"]["reduced"]
     removed = before - after
     title = f"{words.count(removed)} of {words.plural(before, 'neuron')} removed" if removed else "Nothing removed"
-    claimed = s["tolerance"]["claimed"]
-    promise = (
-        "the two compute the same outputs, exactly." if words.is_zero(claimed) else f"their outputs differ by at most {claimed}."
-    )
+    promise = _promise(s["tolerance"]["claimed"])
     lede = [
         _name(s["model"]),
         " became ",
@@ -31,6 +36,14 @@ def headline(s: Summary) -> Markup:
         promise,
     ]
     return join([element("h1", title), element("p", *lede, class_="lede"), _claim(s), _unfinished(s), _tiles(s)])
+
+
+def _promise(claimed: str | None) -> str:
+    if claimed is None:
+        return "the two take the same decisions, as stated below."
+    return (
+        "the two compute the same outputs, exactly." if words.is_zero(claimed) else f"their outputs differ by at most {claimed}."
+    )
 
 
 def _name(file: Mapping[str, Any]) -> Markup:
@@ -105,6 +118,17 @@ def _layers_apart(before: Sequence[int], after: Sequence[int], longest: int) -> 
         content = table(["", "neurons", ""], rows, numeric=(1,)) if rows else "No hidden layer is left."
         sides.append(element("div", element("h3", title), content))
     return section("Layer by layer", element("p", note), element("div", *sides, class_="pair"))
+
+
+def removed(s: Summary) -> Markup:
+    """Every neuron that is gone, the kind of its redundancy, and why it could go."""
+    rows = [[f"Layer {n['layer']}, neuron {n['neuron']}", n["kind"], n["why"]] for n in s["removed"]]
+    if not rows:
+        return Markup("")
+    counts = Counter(n["kind"] for n in s["removed"])
+    said = ", ".join(f"{words.count(number)} {kind} ({KINDS[kind]})" for kind, number in counts.items())
+    content = folded(f"All {len(rows)} of them", table(["neuron", "kind", "why"], rows), fold=len(rows) > 12)
+    return section("Why they could go", paragraph(f"Of the neurons that are gone: {said}."), content)
 
 
 def neurons(s: Summary) -> Markup:

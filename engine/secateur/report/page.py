@@ -18,6 +18,7 @@ ORDER = (
     findings.headline,
     findings.layers,
     findings.neurons,
+    findings.removed,
     proof.evidence,
     proof.check,
     proof.steps,

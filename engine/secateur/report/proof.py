@@ -30,6 +30,11 @@ def evidence(s: Summary) -> Markup:
             believed if e["solver"] else "nothing rests on a solver's word",
         ],
     ]
+    if s["difference"]:
+        boxes = words.plural(s["difference"]["nodes"], "box", "boxes")
+        rows.append(
+            ["Differences", "1", f"the final claim: both networks bounded by their difference, replayed box by box ({boxes})"]
+        )
     return section(
         "What the proof rests on",
         table(["evidence", "claims", "what it is"], rows, numeric=(1,)),
@@ -86,7 +91,8 @@ def steps(s: Summary) -> Markup:
         heads, rows = heads[:-1], [row[:-1] for row in rows]
     content = folded(f"All {len(rows)} steps", table(heads, rows), fold=len(rows) > LONG)
     requested, claimed = s["tolerance"]["requested"], s["tolerance"]["claimed"]
-    return section("What was rewritten", content, paragraph(f"Tolerance asked for: {requested}; proven: {claimed}."))
+    proven = "" if claimed is None else f"Tolerance asked for: {requested}; proven: {claimed}."
+    return section("What was rewritten", content, paragraph(proven or f"Proven: {s['claim']}."))
 
 
 def check(s: Summary) -> Markup:

@@ -90,8 +90,8 @@ class _Pursuit:
     def _attack_is_due(self) -> bool:
         if self.hopeless or self.reason:
             return not self.hopeless
-        if not self.worked:  # bounds of the whole domain come first where they take no longer than an attack
-            return sum(self.question.network.sizes) > _SMALL_NETWORK
+        if not self.worked:  # bounds of the whole domain come first where they take no longer than an attack, else after one
+            return not self.attacked and sum(self.question.network.sizes) > _SMALL_NETWORK
         return self.attacked <= _ATTACK_SHARE * self.worked
 
     def _attack(self, deadline: float) -> Witness | None:
@@ -197,10 +197,10 @@ def decide(
 ) -> Verdict:
     """Is there a point that satisfies the query? Keeps `options.timeout` seconds from the call on.
 
-    `networks` in the order of the query's declarations; `replays` opens their original files in onnxruntime when that is needed. It is
-    None where the networks exist in memory alone: no witness is then replayed, exact evaluation decides.
-    pairing : of the neurons of two networks that get the same inputs. facts : proven phases of the (first) network's neurons wherever
-    the query's conditions on the inputs hold, (layer, neuron) to sign.
+    `networks` in the order of the query's declarations; `replays` opens their original files in onnxruntime when that is needed.
+    It is None where the networks exist in memory alone: no witness is then replayed, exact evaluation decides.
+    pairing : of the neurons of two networks that get the same inputs. facts : proven phases of the (first) network's neurons
+    wherever the query's conditions on the inputs hold, (layer, neuron) to sign.
     Raises InputError for queries that cannot be asked (an unbounded input, hidden values) and, after Ctrl-C, KeyboardInterrupt.
     """
     started = time.monotonic()

@@ -35,8 +35,8 @@ class Question:
 
     network : its outputs are the rows' values. domain : over its inputs. goals : for each disjunct the rows it consists of.
     strict : whether row r needs a value < 0 rather than <= 0. coordinates : for each input of the query the coordinate of the
-    domain that it is. difference : two networks side by side once more, in a form whose bounds are tighter where they differ little;
-    its outputs are the same rows.
+    domain that it is. difference : two networks side by side once more, in a form whose bounds are tighter where they differ
+    little; its outputs are the same rows.
     """
 
     network: Network
@@ -60,8 +60,8 @@ class Question:
 def questions(query: Query, networks: Sequence[Network], pairing: Pairing | None = None) -> Iterator[Question]:
     """The query as questions whose union it is, streamed in the order of the file.
 
-    `networks` in the order of the query's declarations; `pairing` of two networks that get the same inputs. InputError for an input without bounds, for rows over hidden values, and
-    for numbers beyond float64.
+    `networks` in the order of the query's declarations; `pairing` of two networks that get the same inputs. InputError for an
+    input without bounds, for rows over hidden values, and for numbers beyond float64.
     """
     pending: list[Polytope] = []
     for polytope in query.disjuncts():

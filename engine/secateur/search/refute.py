@@ -66,8 +66,8 @@ def _require_affordable(network: Network, deadline: float) -> None:
 class PartProof:
     """What a certificate holds of one question: its number of disjuncts, and the tree's symbols in preorder.
 
-    grids : G of every layer, the rows' last. trusted : leaves that the residual deciders settled. shifts : those of the difference
-    network, if that is what the tree is about.
+    grids : G of every layer, the rows' last. trusted : leaves that the residual deciders settled. shifts : those of the
+    difference network, if that is what the tree is about.
     """
 
     disjuncts: int
@@ -82,9 +82,9 @@ class Refutation:
     """A proof in progress that no point of the domain meets a goal of the question.
 
     residuals : sub-domains that the residual deciders settled. trusted : the SMT solvers whose word was needed. reason : why
-    the proof cannot be finished, empty as long as it can. deadline : when everything ends (`time.monotonic`). facts : proven phases
-    of the (first) network's neurons on the domain, (layer, neuron) to sign. Raises InputError where the network does not fit the
-    kernels.
+    the proof cannot be finished, empty as long as it can. deadline : when everything ends (`time.monotonic`). facts : proven
+    phases of the (first) network's neurons on the domain, (layer, neuron) to sign. Raises InputError where the network does not
+    fit the kernels.
     """
 
     def __init__(

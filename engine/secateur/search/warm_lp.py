@@ -9,8 +9,10 @@ Trusted: nothing. Whatever comes back is a proposal that `PhaseSystem.weigh` and
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -62,6 +64,22 @@ class LpSolution:
     columns: Floats
 
 
+@contextmanager
+def _greeting_aside() -> Iterator[None]:
+    """HiGHS 1.16 greets on the standard output when it is first made, before any option: to the standard error with that."""
+    try:
+        kept = os.dup(1)
+    except OSError:  # there is none
+        yield
+        return
+    try:
+        os.dup2(2, 1)
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
 class WarmLp:
     """The LP of one `PhaseSystem`. `ArithmeticError` where its numbers are beyond floats.
 
@@ -80,7 +98,8 @@ class WarmLp:
         self._is_elastic = False
         self._column_scale = system.column_unit
         self._row_scale = system.column_unit * system.coefficient_unit
-        self._highs: Any = highspy.Highs()  # type: ignore[no-untyped-call]
+        with _greeting_aside():
+            self._highs: Any = highspy.Highs()  # type: ignore[no-untyped-call]
         for name, value in _OPTIONS.items():
             self._highs.setOptionValue(name, value)
         if self._highs.passModel(self._model()) == highspy.HighsStatus.kError:  # a warning: tiny coefficients were dropped
