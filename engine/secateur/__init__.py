@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from secateur.checker import Accepted, Refused, check
     from secateur.errors import InputError
     from secateur.network import Network, read_onnx
+    from secateur.neurons import redundancy
     from secateur.oracle import Engine, bounds, verify
+    from secateur.reduction.redundancy import Redundancy
+    from secateur.reduction.redundancy_claim import RedundancyClaim
     from secateur.search import Basis, Holds, NeuronStatus, OutputBounds, PhaseResult, Status, Unknown, Violated
     from secateur.specification import Box, Domain, Specification, outputs, read_domain, robust
 
@@ -38,6 +41,8 @@ __all__ = [
     "OutputBounds",
     "PhaseResult",
     "PruneResult",
+    "Redundancy",
+    "RedundancyClaim",
     "Refused",
     "Specification",
     "Status",
@@ -69,6 +74,8 @@ _HOMES = {
     "OutputBounds": "search",
     "PhaseResult": "search",
     "PruneResult": "api",
+    "Redundancy": "reduction.redundancy",
+    "RedundancyClaim": "reduction.redundancy_claim",
     "Refused": "checker",
     "Specification": "specification",
     "Status": "search",

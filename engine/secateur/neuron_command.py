@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from secateur.errors import InputError
 from secateur.options import SOLVERS
 
 if TYPE_CHECKING:
@@ -146,10 +145,11 @@ def _compared(changed: Changed, *, decision: bool) -> Iterator[str]:
 
 
 def _value(value: Fraction) -> str:
+    from secateur.search.attack import nearest_floats
     from secateur.specification.numerals import format_rational
 
     text = format_rational(value)
-    return text if len(text) <= _LONGEST else f"about {float(value)!r}"
+    return text if len(text) <= _LONGEST else f"about {float(nearest_floats([value])[0])!r}"
 
 
 def _point(point: Sequence[Fraction]) -> str:

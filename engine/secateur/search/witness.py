@@ -215,8 +215,10 @@ class WitnessChecker:
             outputs=tuple(o.astype(t) for o, t in zip(outputs, self._types, strict=True)),
         )
 
-    def _exactly(self, question: Question, grid: _Grid, point: Sequence[float] | Sequence[Fraction] | Floats) -> Witness | Rejection:
-        """Without a file to replay: at numbers of the element type if those will do, else at the point itself, moved into the box."""
+    def _exactly(
+        self, question: Question, grid: _Grid, point: Sequence[float] | Sequence[Fraction] | Floats
+    ) -> Witness | Rejection:
+        """Without a file to replay: at numbers of the element type if those will do, else at the point itself, within the box."""
         rounded = [grid.exact(c, v) for c, v in enumerate(grid.nearest(nearest_floats(point)).tolist())]
         found = self._evaluated(question, rounded)
         if isinstance(found, Witness):
