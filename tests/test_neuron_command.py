@@ -18,7 +18,8 @@ from tests.search.queries import layered
 
 F = Fraction
 # Layer 1: x, -x. Layer 2: |x| - 1, x. Outputs: their sum and difference.
-NETWORK = layered(([[1.0], [-1.0]], [0.0, 0.0]), ([[1.0, 1.0], [1.0, -1.0]], [-1.0, 0.0]), ([[1.0, 1.0], [1.0, -1.0]], [0.0, 0.0]))
+BOTH = [[1.0, 1.0], [1.0, -1.0]]
+NETWORK = layered(([[1.0], [-1.0]], [0.0, 0.0]), (BOTH, [-1.0, 0.0]), (BOTH, [0.0, 0.0]))
 Run = Callable[..., tuple[int, str, str]]
 
 
@@ -104,7 +105,7 @@ def test_what_is_not_decided_in_time_is_unknown_with_its_reason(run: Run) -> Non
         (("--layer", "1", "--index", "a", "--kind", "phase"), "argument --index: 'a' is no list of numbers such as 3 or 3,7"),
         (("--layer", "1", "--index", "0", "--kind", "what"), "--kind: unknown kind of redundancy 'what'; choose one of phase,"),
         (("--layer", "1", "--index", "0", "--kind", "relaxed"), "--tolerance: is missing"),
-        (("--layer", "1", "--index", "0", "--kind", "relaxed", "--tolerance", "nan"), "--tolerance: 'nan' is not a finite number"),
+        (("--layer", "1", "--index", "0", "--kind", "relaxed", "--tolerance", "nan"), "--tolerance: 'nan' is not a finite"),
         (("--layer", "1", "--index", "0", "--kind", "relaxed", "--tolerance=-1"), "--tolerance: tolerance -1 is not positive"),
         (("--layer", "1", "--index", "0", "--kind", "phase", "--margin", "0"), "--margin: is only for --kind result"),
         (("--layer", "1", "--index", "0", "--kind", "forward", "--lookahead", "0"), "--lookahead: 0 layers on is not beyond"),

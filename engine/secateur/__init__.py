@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from secateur.errors import InputError
     from secateur.network import Network, read_onnx
     from secateur.neurons import redundancy
-    from secateur.oracle import Engine, bounds, verify
+    from secateur.oracle import Engine, bounds, distance, equivalent, verify
     from secateur.reduction.redundancy import Redundancy
     from secateur.reduction.redundancy_claim import RedundancyClaim
-    from secateur.search import Basis, Holds, NeuronStatus, OutputBounds, PhaseResult, Status, Unknown, Violated
+    from secateur.search import Basis, Distance, Holds, NeuronStatus, OutputBounds, PhaseResult, Status, Unknown, Violated
     from secateur.specification import Box, Domain, Specification, outputs, read_domain, robust
 
     __version__: str
@@ -32,6 +32,7 @@ __all__ = [
     "Accepted",
     "Basis",
     "Box",
+    "Distance",
     "Domain",
     "Engine",
     "Holds",
@@ -51,6 +52,8 @@ __all__ = [
     "__version__",
     "bounds",
     "check",
+    "distance",
+    "equivalent",
     "outputs",
     "prune",
     "read_domain",
@@ -65,6 +68,7 @@ _HOMES = {
     "Accepted": "checker",
     "Basis": "search",
     "Box": "specification",
+    "Distance": "search",
     "Domain": "specification",
     "Engine": "oracle",
     "Holds": "search",
@@ -83,6 +87,8 @@ _HOMES = {
     "Violated": "search",
     "bounds": "oracle",
     "check": "checker",
+    "distance": "oracle",
+    "equivalent": "oracle",
     "outputs": "specification",
     "prune": "api",
     "read_domain": "specification",

@@ -1,7 +1,7 @@
 """The command `secateur neuron`: is a neuron, or a set of them, redundant on a domain, and in which way?
 
-Standard output: `holds`, `violated` or `unknown`, then the claim, what took each neuron's place, and after `violated` the exact point and
-the values that show it. Everything else goes to standard error.
+Standard output: `holds`, `violated` or `unknown`, then the claim, what took each neuron's place, and after `violated` the exact
+point and the values that show it. Everything else goes to standard error.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+from secateur.one_answer import OneAnswer
 from secateur.options import SOLVERS
 
 if TYPE_CHECKING:
@@ -29,8 +30,8 @@ def add_parsers(commands: Any) -> None:
         "neuron",
         allow_abbrev=False,
         help="decide whether neurons are redundant on a domain",
-        description="Are these neurons redundant wherever the inputs lie in the domain? Prints holds, violated (with the point and "
-        "the values that show it) or unknown (the reason goes to standard error).",
+        description="Are these neurons redundant wherever the inputs lie in the domain? Prints holds, violated (with the point "
+        "and the values that show it) or unknown (the reason goes to standard error).",
     )
     parser.add_argument("model", metavar="MODEL", help="the network, an ONNX file or .gz of one")
     parser.add_argument("--layer", metavar="I", type=int, required=True, help="the ReLU layer, from 1")
@@ -73,27 +74,28 @@ def _neuron(options: argparse.Namespace) -> int:
 
     jobs = {} if options.jobs is None else {"jobs": options.jobs}
     VerifyOptions(options.timeout, solver=options.solver, seed=options.seed, **jobs)  # before anything is read
-    with ConsoleProgress() as progress:
-        from secateur.neurons import redundancy
+    with OneAnswer("unknown", options.timeout) as answer:
+        with ConsoleProgress() as progress:
+            from secateur.neurons import redundancy
 
-        found = redundancy(
-            options.model,
-            options.layer,
-            options.index,
-            options.domain,
-            options.kind,
-            lookahead=options.lookahead,
-            replace=options.replace,
-            tolerance=options.tolerance,
-            decision=options.decision,
-            margin=options.margin,
-            timeout=options.timeout,
-            jobs=options.jobs,
-            solver=options.solver,
-            seed=options.seed,
-            progress=progress,
-        )
-    print("\n".join(_told(found)))
+            found = redundancy(
+                options.model,
+                options.layer,
+                options.index,
+                options.domain,
+                options.kind,
+                lookahead=options.lookahead,
+                replace=options.replace,
+                tolerance=options.tolerance,
+                decision=options.decision,
+                margin=options.margin,
+                timeout=options.timeout,
+                jobs=options.jobs,
+                solver=options.solver,
+                seed=options.seed,
+                progress=progress,
+            )
+        answer.give("".join(f"{line}\n" for line in _told(found)))
     return 0
 
 

@@ -46,9 +46,9 @@ def redundancy(
     Parameters
     ----------
     model : an ONNX file (or `.gz`). layer : from 1. indices : of the neurons, from 0. domain : a box, such as `Box` makes, or a
-    file that `read_domain` reads. kind, lookahead, replace, tolerance, decision, margin : as in `RedundancyClaim`; floats count as
-    the rationals they are, strings are read exactly. timeout : seconds of wall time, reading included. jobs, solver, seed : as of
-    `Engine`.
+    file that `read_domain` reads. kind, lookahead, replace, tolerance, decision, margin : as in `RedundancyClaim`; floats count
+    as the rationals they are, strings are read exactly. timeout : seconds of wall time, reading included. jobs, solver, seed : as
+    of `Engine`.
 
     Returns
     -------

@@ -4,29 +4,39 @@
         engine.verify("net.onnx", "prop.vnnlib", timeout=10)                 # Holds | Violated | Unknown
         engine.verify("net.onnx", secateur.robust(x, 0.03, label=7))
         engine.bounds("net.onnx", secateur.Box(lower, upper))                # certified ranges of the outputs
+        engine.equivalent("net.onnx", "half.onnx", "domain.json", epsilon="0.01")
+        engine.distance("net.onnx", "half.onnx", "domain.json")              # how far apart they are, certified
 
 An `Engine` keeps kernels, solver processes and loaded networks warm over thousands of calls; `verify` is one call of one engine.
 """
 
 from __future__ import annotations
 
-import gzip
 import time
-import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from secateur.bounds import set_threads
+from secateur.equivalence import Number, Pair, claimed, decide_pair
 from secateur.errors import InputError
-from secateur.network import Network, Replay, parse_onnx
+from secateur.models import LoadedModel, ModelStore
 from secateur.options import VerifyOptions
 from secateur.progress import Progress, SilentProgress
 from secateur.residual import ResidualSolver
-from secateur.search import OutputBounds, Unknown, Verdict, decide, output_bounds
+from secateur.search import (
+    Distance,
+    OutputBounds,
+    Ranged,
+    Unknown,
+    Verdict,
+    better_pairing,
+    decide,
+    largest_difference,
+    output_bounds,
+)
 from secateur.specification import Domain, Query, Specification, read_domain, read_query
 from secateur.specification.vnnlib.formula import Kind
 from secateur.specification.vnnlib.query import NetworkDeclaration
@@ -36,27 +46,13 @@ if TYPE_CHECKING:
     from secateur.reduction.redundancy import Redundancy
     from secateur.reduction.redundancy_claim import RedundancyClaim
 
-__all__ = ["Asked", "Engine", "Models", "bounds", "verify"]
+__all__ = ["Asked", "Engine", "Models", "bounds", "distance", "equivalent", "verify"]
 
 Models = str | Path | Mapping[str, str | Path]
 """A network file, or one for every network that the query declares, by name."""
 
 Asked = Query | Specification | str | Path
 """A query, a specification (whose negation is the query), or a VNN-LIB file."""
-
-
-@dataclass(frozen=True, eq=False)
-class _Loaded:
-    """A network file in memory; `stamp` tells when it changed on disk."""
-
-    path: Path
-    stamp: tuple[int, int]
-    data: bytes
-    network: Network
-
-    @cached_property
-    def replay(self) -> Replay:
-        return Replay(self.data)
 
 
 class Engine:
@@ -72,7 +68,7 @@ class Engine:
         options = VerifyOptions(solver=solver, seed=seed)
         self._options = options if jobs is None else VerifyOptions(jobs=jobs, solver=solver, seed=seed)
         self._solver = ResidualSolver(solver)
-        self._loaded: dict[Path, _Loaded] = {}
+        self._models = ModelStore()
 
     def __enter__(self) -> Self:
         return self
@@ -83,7 +79,7 @@ class Engine:
     def close(self) -> None:
         """End the solver processes and forget the networks. Idempotent."""
         self._solver.close()
-        self._loaded.clear()
+        self._models.clear()
 
     def verify(
         self,
@@ -114,12 +110,13 @@ class Engine:
         asked, models = self._asked(model, query)
         target = None if certificate is None else _target(certificate, query, asked, models)
         set_threads(self._options.jobs)
+        networks = [m.network for m in models]
+        pairing = better_pairing(asked, networks, begun + timeout) if len(networks) == 2 else None
         left = timeout - (time.monotonic() - begun)
         if left <= 0:
             return Unknown(f"the time limit of {timeout:g} s is used up", timed_out=True)
-        networks = [m.network for m in models]
         options = replace(self._options, timeout=left, certify=target is not None)
-        verdict = decide(asked, networks, lambda: [m.replay for m in models], self._solver, options, progress)
+        verdict = decide(asked, networks, lambda: [m.replay for m in models], self._solver, options, progress, pairing=pairing)
         if target is not None:
             target.write(verdict, networks[0].input_size, progress)
         return verdict
@@ -148,15 +145,14 @@ class Engine:
         """
         begun = time.monotonic()
         options = replace(self._options, timeout=timeout)  # before anything is read
-        if not 0 <= tolerance < float("inf"):
-            raise InputError(f"tolerance {tolerance} is no share of a width", remedy="give a number from 0, such as 0.01")
+        _require_share(tolerance)
         progress = SilentProgress() if progress is None else progress
         progress.stage("read")
-        loaded = self._load(Path(model))
+        loaded = self._models.load(Path(model))
         domain.require_dimension(loaded.network.input_size, str(loaded.path))
         set_threads(options.jobs)
         progress.stage("search (the first time, kernels are compiled)")
-        return output_bounds(loaded.network, domain, tolerance, options.seed, begun + timeout, progress)
+        return output_bounds(Ranged(loaded.network, domain), tolerance, options.seed, begun + timeout, progress)
 
     def redundancy(
         self,
@@ -184,37 +180,95 @@ class Engine:
         options = replace(self._options, timeout=timeout)  # before anything is read
         progress = SilentProgress() if progress is None else progress
         progress.stage("read")
-        loaded = self._load(Path(model))
+        loaded = self._models.load(Path(model))
         claim.require_fit(loaded.network, str(loaded.path))
         box = domain if isinstance(domain, Domain) else read_domain(domain)
         box.require_dimension(loaded.network.input_size, str(loaded.path))
         set_threads(options.jobs)
         return decide_redundancy(loaded.network, box, claim, self._solver, options, begun + timeout, progress)
 
-    def _asked(self, model: Models, query: Asked) -> tuple[Query, list[_Loaded]]:
+    def equivalent(
+        self,
+        original: str | Path,
+        other: str | Path,
+        domain: Domain | str | Path,
+        *,
+        epsilon: Number | None = None,
+        decision: str | None = None,
+        margin: Number = 0,
+        timeout: float = 300.0,
+        certificate: str | Path | None = None,
+        progress: Progress | None = None,
+    ) -> Verdict:
+        """Do two networks agree on a box, up to epsilon in every output or in what they decide?
+
+        Parameters
+        ----------
+        original, other : ONNX files (or `.gz`) with as many inputs and outputs. domain : the box, or a file that `read_domain`
+        reads. epsilon : the largest admitted difference of an output. decision : `argmax` or `argmin`; wherever the original has
+        a single winner that leads by more than `margin`, the other network must have the same. Exactly one of the two is to be
+        given. timeout : seconds of wall time, reading included. certificate : a file for the evidence of a decided verdict; it
+        is written after the checker has accepted it, which the time limit does not cover.
+
+        Returns
+        -------
+        `Holds`, `Violated` with a point where they do not agree, or `Unknown` with a reason. Raises InputError for bad input.
+        """
+        begun = time.monotonic()
+        options = replace(self._options, timeout=timeout, certify=certificate is not None)
+        claim = claimed(epsilon, decision, margin)
+        progress = SilentProgress() if progress is None else progress
+        progress.stage("read")
+        pair = self._pair(original, other, domain)
+        return decide_pair(pair, claim, self._solver, options, begun, progress)
+
+    def distance(
+        self,
+        a: str | Path,
+        b: str | Path,
+        domain: Domain | str | Path,
+        *,
+        timeout: float = 60.0,
+        tolerance: float = 0.01,
+        progress: Progress | None = None,
+    ) -> Distance:
+        """The largest difference of any output of two networks anywhere on a box, between two bounds.
+
+        Parameters
+        ----------
+        a, b : ONNX files (or `.gz`) with as many inputs and outputs. domain : the box, or a file that `read_domain` reads.
+        timeout : seconds of wall time, reading included. tolerance : how far the bounds may stay apart, as a share of the lower.
+
+        Returns
+        -------
+        A certified upper bound, and a lower one with the exact point where it is attained; they hold whether or not the
+        tolerance was reached. Raises InputError for bad input, and for networks beyond what the kernels hold.
+        """
+        begun = time.monotonic()
+        options = replace(self._options, timeout=timeout)  # before anything is read
+        _require_share(tolerance)
+        progress = SilentProgress() if progress is None else progress
+        progress.stage("read")
+        pair = self._pair(a, b, domain)
+        progress.stage("search (the first time, kernels are compiled)")
+        return largest_difference(pair.networks, pair.domain, tolerance, options.seed, begun + timeout, progress)
+
+    def _pair(self, first: str | Path, second: str | Path, domain: Domain | str | Path) -> Pair:
+        set_threads(self._options.jobs)
+        box = domain if isinstance(domain, Domain) else read_domain(domain)
+        file = None if isinstance(domain, Domain) else Path(domain)
+        return Pair(self._models.load(Path(first)), self._models.load(Path(second)), box, file)
+
+    def _asked(self, model: Models, query: Asked) -> tuple[Query, list[LoadedModel]]:
         """The query, and the networks that it is about in the order of its declarations."""
         if isinstance(query, Specification):
-            loaded = self._load(_one_path(model))
+            loaded = self._models.load(_one_path(model))
             return _negation(query, loaded), [loaded]
         asked = query if isinstance(query, Query) else read_query(query)
-        models = [self._load(path) for path in _paths(model, asked)]
+        models = [self._models.load(path) for path in _paths(model, asked)]
         for declaration, loaded in zip(asked.networks, models, strict=True):
             _require_fit(declaration, loaded, asked)
         return asked, models
-
-    def _load(self, path: Path) -> _Loaded:
-        try:
-            status = path.stat()
-            stamp = status.st_mtime_ns, status.st_size
-            known = self._loaded.get(path)
-            if known is not None and known.stamp == stamp:
-                return known
-            data = path.read_bytes()
-        except OSError as error:
-            raise InputError(f"cannot be read: {error.strerror or error}", where=str(path)) from None
-        plain = _plain(data, path)
-        self._loaded[path] = _Loaded(path, stamp, plain, parse_onnx(plain, str(path), path.parent))
-        return self._loaded[path]
 
 
 def verify(
@@ -233,7 +287,58 @@ def verify(
         return engine.verify(model, query, timeout=timeout, certificate=certificate, progress=progress)
 
 
-def _target(certificate: str | Path, query: Asked, asked: Query, models: Sequence[_Loaded]) -> CertificateTarget:
+def equivalent(
+    original: str | Path,
+    other: str | Path,
+    domain: Domain | str | Path,
+    *,
+    epsilon: Number | None = None,
+    decision: str | None = None,
+    margin: Number = 0,
+    timeout: float = 300.0,
+    certificate: str | Path | None = None,
+    jobs: int | None = None,
+    solver: str = "z3",
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Verdict:
+    """One call of `Engine.equivalent` with an engine of its own; see there."""
+    with Engine(jobs=jobs, solver=solver, seed=seed) as engine:
+        return engine.equivalent(
+            original,
+            other,
+            domain,
+            epsilon=epsilon,
+            decision=decision,
+            margin=margin,
+            timeout=timeout,
+            certificate=certificate,
+            progress=progress,
+        )
+
+
+def distance(
+    a: str | Path,
+    b: str | Path,
+    domain: Domain | str | Path,
+    *,
+    timeout: float = 60.0,
+    tolerance: float = 0.01,
+    jobs: int | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Distance:
+    """One call of `Engine.distance` with an engine of its own; see there."""
+    with Engine(jobs=jobs, solver="none", seed=seed) as engine:
+        return engine.distance(a, b, domain, timeout=timeout, tolerance=tolerance, progress=progress)
+
+
+def _require_share(tolerance: float) -> None:
+    if not 0 <= tolerance < float("inf"):
+        raise InputError(f"tolerance {tolerance} is no share of a width", remedy="give a number from 0, such as 0.01")
+
+
+def _target(certificate: str | Path, query: Asked, asked: Query, models: Sequence[LoadedModel]) -> CertificateTarget:
     """Where the certificate goes; InputError for what one cannot speak about."""
     from secateur.query_certificate import CertificateTarget  # loads the checker: only where it is needed
 
@@ -258,15 +363,6 @@ def bounds(
         return engine.bounds(model, domain, timeout=timeout, tolerance=tolerance, progress=progress)
 
 
-def _plain(data: bytes, path: Path) -> bytes:
-    if data[:2] != b"\x1f\x8b":
-        return data
-    try:
-        return gzip.decompress(data)
-    except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"is no complete gzip file: {error}", where=str(path)) from None
-
-
 def _one_path(model: Models) -> Path:
     """The file of the network that a specification is about."""
     if isinstance(model, str | Path):
@@ -276,7 +372,7 @@ def _one_path(model: Models) -> Path:
     return Path(next(iter(model.values())))
 
 
-def _negation(specification: Specification, loaded: _Loaded) -> Query:
+def _negation(specification: Specification, loaded: LoadedModel) -> Query:
     network = loaded.network
     specification.box.require_dimension(network.input_size, str(loaded.path))
     try:
@@ -322,7 +418,7 @@ def _file_of(
     return model[name]
 
 
-def _require_fit(declaration: NetworkDeclaration, loaded: _Loaded, query: Query) -> None:
+def _require_fit(declaration: NetworkDeclaration, loaded: LoadedModel, query: Query) -> None:
     for kind, size in ((Kind.INPUT, loaded.network.input_size), (Kind.OUTPUT, loaded.network.output_size)):
         if declaration.size(kind) != size:
             name = kind.name.lower()

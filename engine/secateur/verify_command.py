@@ -7,16 +7,14 @@ goes to standard error. Heavy modules are imported by the command that needs the
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from secateur.errors import InputError
+from secateur.one_answer import OneAnswer
 from secateur.options import SOLVERS
 
 if TYPE_CHECKING:
@@ -24,9 +22,6 @@ if TYPE_CHECKING:
     from secateur.vnncomp.verdicts import Answer, Verifier
 
 __all__ = ["add_parsers", "open_verifier"]
-
-_GRACE = 0.7
-"""Seconds after the time limit at which the process answers by itself, whatever hangs."""
 
 
 def add_parsers(commands: Any) -> None:
@@ -71,7 +66,7 @@ def _verify(options: argparse.Namespace) -> int:
     VerifyOptions(options.timeout, solver=options.solver, seed=options.seed, **jobs)  # before anything is read
     networks = _networks(options.network)
     # A certificate is checked and written after the verdict, outside the time limit.
-    with _OneAnswer(options.timeout + _GRACE if options.certificate is None else threading.TIMEOUT_MAX) as answer:
+    with OneAnswer("timed-out", options.timeout if options.certificate is None else None) as answer:
         with ConsoleProgress() as progress:
             from secateur.oracle import verify
 
@@ -110,43 +105,6 @@ def _exists(path: str) -> bool:
         return Path(path).exists()
     except OSError:  # a name that is too long, for one
         return False
-
-
-class _OneAnswer:
-    """Standard output gets one answer: the verdict, or `timed-out` when the limit has passed and something hangs.
-
-    A context manager: past its end, whatever that was, the process is not ended any more.
-    """
-
-    def __init__(self, seconds: float) -> None:
-        self._lock = threading.Lock()
-        self._given = False
-        self._timer = threading.Timer(min(seconds, threading.TIMEOUT_MAX), self._give_up)
-        self._timer.daemon = True
-
-    def __enter__(self) -> Self:
-        self._timer.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        with self._lock:
-            self._given = True
-        self._timer.cancel()
-
-    def give(self, text: str) -> None:
-        """Print the answer, once and whole."""
-        with self._lock:
-            self._given = True
-            sys.stdout.write(text)
-            sys.stdout.flush()
-
-    def _give_up(self) -> None:
-        with self._lock:
-            if not self._given:
-                sys.stdout.write("timed-out\n")
-                sys.stdout.flush()
-                print("secateur: the time limit is used up", file=sys.stderr, flush=True)
-                os._exit(0)  # nothing may wait for whatever hangs; solver processes end with their pipes
 
 
 def _told(verdict: Verdict, options: argparse.Namespace) -> str:

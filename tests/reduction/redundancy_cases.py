@@ -1,6 +1,6 @@
-"""Redundancy claims by their definition: a network whose neurons are replaced, evaluated and put to an exact solver neuron by neuron.
+"""Redundancy claims by their definition: a network with neurons replaced, evaluated, and put to an exact solver with all of them.
 
-Shares nothing with the engine: nothing is folded; a replaced neuron is the affine form of its pre-activation, all others are ReLUs.
+Shares nothing with the engine: nothing is folded; a replaced neuron is an affine form of its z, the others are ReLUs.
 """
 
 from __future__ import annotations

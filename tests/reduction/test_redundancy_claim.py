@@ -32,7 +32,7 @@ SCALAR = layered(([[1.0]], [0.0]), ([[1.0]], [0.0]))
         ({"tolerance": F(1)}, "--tolerance: is only for --kind relaxed"),
         ({"kind": "relaxed"}, "--tolerance: is missing; say how much may change, or ask for --kind forward"),
         ({"kind": "relaxed", "tolerance": F(0)}, "--tolerance: tolerance 0 is not positive; for 0 ask for --kind forward"),
-        ({"kind": "relaxed", "tolerance": F(-1, 4)}, "--tolerance: tolerance -0.25 is not positive; for 0 ask for --kind forward"),
+        ({"kind": "relaxed", "tolerance": F(-1)}, "--tolerance: tolerance -1 is not positive; for 0 ask for --kind forward"),
         ({"decision": "argmax"}, "--decision: is only for --kind result"),
         ({"margin": F(0)}, "--margin: is only for --kind result"),
         ({"kind": "result", "decision": "max"}, "--decision: unknown decision 'max'; choose one of argmax, argmin"),

@@ -16,6 +16,7 @@ from secateur.errors import InputError
 from secateur.network import Network
 from secateur.progress import SilentProgress
 from secateur.search.ranges import OutputBounds, output_bounds
+from secateur.search.sides import Ranged
 from secateur.specification import Domain
 from tests.bounds.support import boxes, random_network
 from tests.search.queries import layered
@@ -26,7 +27,7 @@ quiet = settings(deadline=None, max_examples=25, suppress_health_check=[HealthCh
 
 
 def ranges(network: Network, domain: Domain, *, tolerance: float = 0.01, seconds: float = 20.0) -> OutputBounds:
-    return output_bounds(network, domain, tolerance, 0, time.monotonic() + seconds, SilentProgress())
+    return output_bounds(Ranged(network, domain), tolerance, 0, time.monotonic() + seconds, SilentProgress())
 
 
 def box(*sides: tuple[float, float]) -> Domain:

@@ -1,8 +1,8 @@
 """Linearised neurons: outputs replaced by affine functions of the pre-activations, and folded into whoever read them.
 
 Match: neurons of one layer, each with a line a z + c for its output r.
-Result: the neurons vanish; each reader reads a z + c, that is, the sources of z, in place of r. A layer that is left without neurons
-    vanishes too. All other neurons stay, each paired with itself.
+Result: the neurons vanish; each reader reads a z + c, that is, the sources of z, in place of r. A layer that is left without
+    neurons vanishes too. All other neurons stay, each paired with itself.
 Needs: no facts. The result is another function, exactly the one named, and nothing is assumed of the sign of a z + c; what it is
     worth in place of the original is for a claim about both to say.
 """

@@ -4,9 +4,9 @@ A phase is a question about z alone, on the network cut before the layer's ReLUs
 linearised network N'', whose remaining neurons are paired one to one with N's, so that what bounds them are their differences.
 Neurons whose lines are right everywhere (0 for an inactive one, z for an active one) change nothing at all; that is tried first.
 
-Soundness: N'' is composed in exact rationals, and the neurons are gone from it: nothing assumes that a line is >= 0. A range that a
-line is made of is certified. *Not replayed*: N'' is no file, and no element type may hold it, so a counterexample is a rational point
-where both networks were evaluated exactly; onnxruntime is not asked, because the claims are about the reals.
+Soundness: N'' is composed in exact rationals, and the neurons are gone from it: nothing assumes that a line is >= 0. A range that
+a line is made of is certified. *Not replayed*: N'' is no file, and no element type may hold it, so a counterexample is a rational
+point where both networks were evaluated exactly; onnxruntime is not asked, because the claims are about the reals.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from secateur.reduction.facts import Phase
 from secateur.reduction.linearise import Line, Linearised, layer_outputs, linearised, pre_activations_of
 from secateur.reduction.redundancy_claim import RedundancyClaim
 from secateur.residual import ResidualSolver
-from secateur.search import Holds, SearchStatistics, Unknown, Verdict, Violated, decide, output_bounds
+from secateur.search import Holds, Ranged, SearchStatistics, Unknown, Verdict, Violated, decide, output_bounds
 from secateur.specification import Domain, Query, Specification, outputs
 from secateur.specification.comparison import comparison_query
 
@@ -66,9 +66,9 @@ class Changed:
 class Redundancy:
     """Whether a redundancy claim is true.
 
-    words : the claim in words. verdict : `Holds`, `Violated` or `Unknown`, to be told apart by type. counterexample : what shows that
-    it is false; None unless it is. phases : of the neurons whose phase was proven on the way. lines : what took the place of each
-    neuron's output; empty for phases. linearised : N'' and which of its neurons are which of N's; None for phases.
+    words : the claim in words. verdict : `Holds`, `Violated` or `Unknown`, to be told apart by type. counterexample : what shows
+    that it is false; None unless it is. phases : of the neurons whose phase was proven on the way. lines : what took the place of
+    each neuron's output; empty for phases. linearised : N'' and which of its neurons are which of N's; None for phases.
     """
 
     claim: RedundancyClaim
@@ -156,7 +156,8 @@ class _Run:
         if how in {"constant", "line"}:
             ranges = self._ranges()
             make = Line.middle if how == "constant" else Line.minimax
-            phases = {i: Phase.INACTIVE if high <= 0 else Phase.ACTIVE for i, (low, high) in ranges.items() if low >= 0 or high <= 0}
+            stable = {i: high <= 0 for i, (low, high) in ranges.items() if low >= 0 or high <= 0}
+            phases = {i: Phase.INACTIVE if dead else Phase.ACTIVE for i, dead in stable.items()}
             return {i: make(low, high) for i, (low, high) in ranges.items()}, phases
         phases = {}
         until = time.monotonic() + _PHASE_SHARE * (self._deadline - time.monotonic())
@@ -171,7 +172,7 @@ class _Run:
         network = pre_activations_of(self._network, self._claim.layer, self._claim.neurons)
         until = time.monotonic() + _RANGE_SHARE * (self._deadline - time.monotonic())
         self._progress.stage("bound the pre-activations (the first time, kernels are compiled)")
-        found = output_bounds(network, self._domain, _RANGE_TOLERANCE, self._options.seed, until, self._progress)
+        found = output_bounds(Ranged(network, self._domain), _RANGE_TOLERANCE, self._options.seed, until, self._progress)
         self._nodes += found.statistics.nodes
         lower, upper = (map(Fraction, side.tolist()) for side in found.arrays())
         return dict(zip(self._claim.neurons, zip(lower, upper, strict=True), strict=True))

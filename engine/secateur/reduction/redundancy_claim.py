@@ -29,9 +29,9 @@ class RedundancyClaim:
     """A kind of redundancy of neurons of one layer.
 
     kind : `phase` (each of the neurons is never positive, or never negative, before its ReLU), `forward` (linearising them all
-    changes nothing), `relaxed` (nothing by more than `tolerance`), `result` (no decision). lookahead : with forward and relaxed, how
-    many layers on nothing may change; the outputs where it is None, or leads beyond the last layer. replace : what stands in for a
-    neuron's output, of `REPLACEMENTS`; None: z of neurons that are active, 0 of others. decision, margin : as in `Decision`;
+    changes nothing), `relaxed` (nothing by more than `tolerance`), `result` (no decision). lookahead : with forward and relaxed,
+    how many layers on nothing may change; the outputs where it is None, or leads beyond the last layer. replace : what stands in
+    for a neuron's output, of `REPLACEMENTS`; None: z of active neurons, 0 of others. decision, margin : as in `Decision`;
     by default argmax and 0. Raises InputError for what makes no sense.
     """
 
@@ -53,7 +53,8 @@ class RedundancyClaim:
             raise InputError(f"neuron {twice} is named twice", where="--index")
         self._require_fitting()
         if self.lookahead is not None and self.lookahead < 1:
-            raise InputError(f"{self.lookahead} layers on is not beyond the neurons", where="--lookahead", remedy="give at least 1")
+            problem = f"{self.lookahead} layers on is not beyond the neurons"
+            raise InputError(problem, where="--lookahead", remedy="give at least 1")
         if self.replace is not None:
             _require_known(self.replace, REPLACEMENTS, "replacement", "--replace")
         if self.kind == "relaxed":

@@ -2,6 +2,8 @@
 
 from secateur.search.decide import decide
 from secateur.search.deciding import DecidingRow, deciding_rows
+from secateur.search.distance import Distance, largest_difference
+from secateur.search.pairing import better_pairing
 from secateur.search.phases import decide_phases
 from secateur.search.ranges import OutputBounds, output_bounds
 from secateur.search.refute import PartProof
@@ -16,12 +18,14 @@ from secateur.search.result import (
     Status,
     Tightest,
 )
+from secateur.search.sides import Ranged
 from secateur.search.verdict import Holds, SearchStatistics, Unknown, Verdict, Violated
 from secateur.search.witness import Witness
 
 __all__ = [
     "Basis",
     "DecidingRow",
+    "Distance",
     "Holds",
     "NeuronStatus",
     "OutputBounds",
@@ -30,6 +34,7 @@ __all__ = [
     "PhaseResult",
     "PhaseStatistics",
     "ProvenTree",
+    "Ranged",
     "SearchStatistics",
     "SolverClaim",
     "Status",
@@ -38,8 +43,10 @@ __all__ = [
     "Verdict",
     "Violated",
     "Witness",
+    "better_pairing",
     "decide",
     "decide_phases",
     "deciding_rows",
+    "largest_difference",
     "output_bounds",
 ]

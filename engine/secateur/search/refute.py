@@ -14,19 +14,22 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 from types import MappingProxyType
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from secateur.bounds import GRID_BITS, UNSPLITTABLE, Goal, SubDomains, quantise, root, root_bounds
+from secateur.bounds import GRID_BITS, UNSPLITTABLE, Goal, QuantisedNetwork, SubDomains, quantise, root, root_bounds
 from secateur.errors import InputError
 from secateur.network import Affine, Network
+from secateur.network.difference import DifferenceNetwork
 from secateur.residual import Constraint, ResidualSolver, Sat, Unknown, Unsat, Verdict, normal_form, solver_versions
 from secateur.search.phase_dpll import decide_residual
 from secateur.search.question import Question
 from secateur.search.tree import Aside, SplitTree
+from secateur.specification import Domain
 
-__all__ = ["PartProof", "Refutation", "row_network"]
+__all__ = ["PartProof", "Refutation", "Start", "quantised_rows", "require_affordable", "row_network", "start"]
 
 Point = tuple[Fraction, ...]
 Floats = NDArray[np.float64]
@@ -52,14 +55,44 @@ def row_network(network: Network) -> Network:
     return Network(network.input_size, (*network.layers, network.output), Affine((), np.zeros(0)))
 
 
-def _require_affordable(network: Network, deadline: float) -> None:
-    """InputError where the first sub-domain alone would not be done in half the time that is left: kernels do not stop midway."""
-    sizes = (network.input_size, *network.sizes)
+def quantised_rows(network: Network, rows: Affine, domain: Domain, difference: DifferenceNetwork | None) -> QuantisedNetwork:
+    """What the kernels bound: the network, or its form by differences, with an affine function of the sources as last layer."""
+    if difference is None:
+        whole = row_network(Network(network.input_size, network.layers, rows, network.interface))
+        return quantise(whole, domain.lower, domain.upper)
+    whole = row_network(difference.with_output(rows).network)
+    return quantise(whole, domain.lower, domain.upper, difference.partners, difference.shifts)
+
+
+def require_affordable(sizes: Sequence[int], deadline: float) -> None:
+    """InputError where the first sub-domain alone would not be done in half the time that is left: kernels do not stop midway.
+
+    sizes : of all layers, the inputs first.
+    """
     products = [a * b for a, b in pairwise(sizes)]
     work = sum(2 * size * sum(products[:k]) for k, size in enumerate(sizes[1:]))
     seconds = work / _PRODUCTS_PER_SECOND
     if sum(products) > _MOST_ENTRIES or seconds > (deadline - time.monotonic()) / 2:
         raise InputError(f"the network is too large for split trees: bounds of one sub-domain would take about {seconds:.0f} s")
+
+
+class Start(NamedTuple):
+    """Where a refutation starts: what the kernels bound, the whole domain with all goals open, and the goals."""
+
+    network: QuantisedNetwork
+    domains: SubDomains
+    goals: list[Goal]
+
+
+def start(question: Question, deadline: float, facts: Mapping[tuple[int, int], int] = MappingProxyType({})) -> Start:
+    """`facts` as for `Refutation`. InputError where the network does not fit the kernels."""
+    form = question.network if question.difference is None else question.difference.network
+    require_affordable((form.input_size, *form.sizes, form.output_size), deadline)
+    quantised = quantised_rows(question.network, form.output, question.domain, question.difference)
+    layer = len(form.layers) + 1
+    goals = [Goal(tuple((layer, r, 1) for r in rows), tuple(not question.strict[r] for r in rows)) for rows in question.goals]
+    bounds = root_bounds(quantised.layers, facts) if facts else quantised.bounds
+    return Start(quantised, root(quantised, bounds, len(goals)), goals)
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,18 +134,10 @@ class Refutation:
         self.trusted = ""
         self.reason = ""
         self._solver, self._deadline = solver, deadline
-        difference = question.difference
-        network = row_network(question.network if difference is None else difference.network)
-        _require_affordable(network, deadline)
-        self._layer = len(network.layers)
-        twins = ((), ()) if difference is None else (difference.partners, difference.shifts)
-        quantised = quantise(network, question.domain.lower, question.domain.upper, *twins)
-        goals = [self._goal(goal) for goal in question.goals]
-        self._starts = np.cumsum([0, *(layer.size for layer in quantised.layers)])
+        network, domains, goals = start(question, deadline, facts)
+        self._starts = np.cumsum([0, *(layer.size for layer in network.layers)])
         self._pauses = _CERTIFYING_PAUSES if certify else _PAUSES
-        bounds = root_bounds(quantised.layers, facts) if facts else quantised.bounds
-        start = root(quantised, bounds, len(goals))
-        self.tree = SplitTree(quantised, start, goals, _STEPS, pauses=list(self._pauses))
+        self.tree = SplitTree(network, domains, goals, _STEPS, pauses=list(self._pauses))
 
     @property
     def finished(self) -> bool:
@@ -138,9 +163,6 @@ class Refutation:
         while self.tree.aside and not self.reason and time.monotonic() < deadline:
             points += self._settle(self.tree.aside[-1])
         return points
-
-    def _goal(self, rows: Sequence[int]) -> Goal:
-        return Goal(tuple((self._layer, r, 1) for r in rows), tuple(not self.question.strict[r] for r in rows))
 
     def _grid_point(self, grid: Sequence[int]) -> Point:
         domain = self.question.domain

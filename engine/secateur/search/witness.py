@@ -51,8 +51,8 @@ class Rejection:
 class Witness:
     """A point that satisfies a query, both exactly and, where there are files, as onnxruntime evaluates it.
 
-    inputs, outputs : one flat array per network of the query, in its element type, as onnxruntime read and returned them; both empty
-    where there was no file to replay, and exact evaluation alone decided.
+    inputs, outputs : one flat array per network of the query, in its element type, as onnxruntime read and returned them; both
+    empty where there was no file to replay, and exact evaluation alone decided.
     exact_inputs, exact_outputs : the point, by input of the query, and what the networks mean there. The exact inputs are those
     of `inputs`, except where `WitnessChecker(nearest=True)` found a range without any number of the type. lower, upper : exact
     bounds of each input of the query, which the exact inputs respect.

@@ -1,0 +1,63 @@
+"""Network files in memory: read once, and again only where they changed on disk."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from secateur.errors import InputError
+from secateur.network import Network, Replay, parse_onnx
+
+__all__ = ["LoadedModel", "ModelStore"]
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedModel:
+    """A network file in memory, decompressed; `stamp` tells when it changed on disk."""
+
+    path: Path
+    stamp: tuple[int, int]
+    data: bytes
+    network: Network
+
+    @cached_property
+    def replay(self) -> Replay:
+        return Replay(self.data)
+
+
+class ModelStore:
+    """What has been loaded so far, by path."""
+
+    def __init__(self) -> None:
+        self._loaded: dict[Path, LoadedModel] = {}
+
+    def clear(self) -> None:
+        """Forget all of it."""
+        self._loaded.clear()
+
+    def load(self, path: Path) -> LoadedModel:
+        """An ONNX file, or `.gz` of one. InputError where it is none that can be read."""
+        try:
+            status = path.stat()
+            stamp = status.st_mtime_ns, status.st_size
+            known = self._loaded.get(path)
+            if known is not None and known.stamp == stamp:
+                return known
+            data = path.read_bytes()
+        except OSError as error:
+            raise InputError(f"cannot be read: {error.strerror or error}", where=str(path)) from None
+        plain = _plain(data, path)
+        self._loaded[path] = LoadedModel(path, stamp, plain, parse_onnx(plain, str(path), path.parent))
+        return self._loaded[path]
+
+
+def _plain(data: bytes, path: Path) -> bytes:
+    if data[:2] != b"\x1f\x8b":
+        return data
+    try:
+        return gzip.decompress(data)
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"is no complete gzip file: {error}", where=str(path)) from None
