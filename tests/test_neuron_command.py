@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -136,17 +134,3 @@ def test_from_python(folder: Path) -> None:
     assert isinstance(again.verdict, secateur.Holds)
     with pytest.raises(secateur.InputError, match="tolerance: nan is not a finite number"):
         secateur.redundancy(folder / "net.onnx", 2, [1], folder / "domain.json", "relaxed", tolerance=float("nan"))
-
-
-def test_the_answer_comes_first_whatever_the_lp_solver_prints(folder: Path) -> None:
-    """A library that greets on the standard output of the process would come before the answer."""
-    program = (
-        "import sys; from secateur.search.warm_lp import _greeting_aside\n"
-        "import highspy\n"
-        "with _greeting_aside():\n    highspy.Highs()\n"
-        "from secateur.cli import main\nsys.exit(main(sys.argv[1:]))"
-    )
-    words = ["neuron", "net.onnx", "--layer", "2", "--index", "0", "--kind", "phase", "--domain", "domain.json"]
-    done = subprocess.run([sys.executable, "-c", program, *words], cwd=folder, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("holds\n")

@@ -278,16 +278,6 @@ def test_a_query_that_is_not_linear(files: Files, capsys: pytest.CaptureFixture[
     assert "Y_0" in line
 
 
-def test_hidden_values(files: Files, capsys: pytest.CaptureFixture[str]) -> None:
-    query = files.query(
-        "(vnnlib-version <2.0>)\n(declare-network f (declare-input X float32 [1,1]) "
-        '(declare-hidden H float32 [1] "h") (declare-output Y float32 [1,1]))\n'
-        "(assert (and (>= X[0,0] 0) (<= X[0,0] 1) (>= H[0] 0)))\n"
-    )
-    line = refused_line(["verify", str(query), "--network", str(files.model)], capsys)
-    assert line == f"{query}: condition on the hidden value H[0]; ask about inputs and outputs"
-
-
 def test_networks_of_another_size(files: Files, capsys: pytest.CaptureFixture[str]) -> None:
     query = files.query(query_text("(<= Y_0 0)", inputs=3))
     assert refused_line(["verify", str(query), "--network", str(files.model)], capsys) == (
@@ -397,8 +387,8 @@ def test_a_solver_that_is_not_installed(solver: str, files: Files) -> None:
     [
         ("onnx-element-types", ["real", "float32", "float64", "float16"]),
         ("vnnlib-versions", ["1.0", "2.0"]),
-        ("hidden-node-theories", ["NH"]),
-        ("multiple-input-output-theories", ["SIO"]),
+        ("hidden-node-theories", ["NH", "H"]),
+        ("multiple-input-output-theories", ["SIO", "MIO"]),
         ("multiple-network-theories", ["SNET", "MENET", "MINET", "MNET"]),
         ("multiple-node-comparison-theories", ["SNC", "MNC"]),
         ("arithmetic-complexity-theories", ["BND", "OUTC", "LIN"]),

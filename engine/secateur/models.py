@@ -9,49 +9,51 @@ from functools import cached_property
 from pathlib import Path
 
 from secateur.errors import InputError
-from secateur.network import Network, Replay, parse_onnx
+from secateur.network import Network, Replay, Wiring, parse_onnx
 
 __all__ = ["LoadedModel", "ModelStore"]
 
 
 @dataclass(frozen=True, eq=False)
 class LoadedModel:
-    """A network file in memory, decompressed; `stamp` tells when it changed on disk."""
+    """A network file in memory, decompressed, as one query sees it (`wiring`); `stamp` tells when it changed on disk."""
 
     path: Path
     stamp: tuple[int, int]
     data: bytes
     network: Network
+    wiring: Wiring | None
 
     @cached_property
     def replay(self) -> Replay:
-        return Replay(self.data)
+        return Replay(self.data, self.wiring)
 
 
 class ModelStore:
     """What has been loaded so far, by path."""
 
     def __init__(self) -> None:
-        self._loaded: dict[Path, LoadedModel] = {}
+        self._loaded: dict[tuple[Path, Wiring | None], LoadedModel] = {}
 
     def clear(self) -> None:
         """Forget all of it."""
         self._loaded.clear()
 
-    def load(self, path: Path) -> LoadedModel:
-        """An ONNX file, or `.gz` of one. InputError where it is none that can be read."""
+    def load(self, path: Path, wiring: Wiring | None = None) -> LoadedModel:
+        """An ONNX file, or `.gz` of one, with the tensors of `wiring`. InputError where it is none that can be read."""
         try:
             status = path.stat()
             stamp = status.st_mtime_ns, status.st_size
-            known = self._loaded.get(path)
+            known = self._loaded.get((path, wiring))
             if known is not None and known.stamp == stamp:
                 return known
             data = path.read_bytes()
         except OSError as error:
             raise InputError(f"cannot be read: {error.strerror or error}", where=str(path)) from None
         plain = _plain(data, path)
-        self._loaded[path] = LoadedModel(path, stamp, plain, parse_onnx(plain, str(path), path.parent))
-        return self._loaded[path]
+        network = parse_onnx(plain, str(path), path.parent, wiring)
+        self._loaded[path, wiring] = LoadedModel(path, stamp, plain, network, wiring)
+        return self._loaded[path, wiring]
 
 
 def _plain(data: bytes, path: Path) -> bytes:

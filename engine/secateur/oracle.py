@@ -96,8 +96,9 @@ class Engine:
         ----------
         model : an ONNX file (or `.gz`), or a mapping from the names of the query's networks to files. query : a VNN-LIB file, a
         `Query`, or a `Specification` such as `robust` makes, which is about one network. timeout : seconds of wall time, reading
-        included. certificate : a file for the evidence of a decided verdict on a query file about one network; it is written
-        after the checker has accepted it, which the time limit does not cover.
+        included. certificate : a file for the evidence of a decided verdict on a query file about one network, of one input and
+        one output tensor, without hidden values; it is written after the checker has accepted it, which the time limit does not
+        cover.
 
         Returns
         -------
@@ -265,7 +266,8 @@ class Engine:
             loaded = self._models.load(_one_path(model))
             return _negation(query, loaded), [loaded]
         asked = query if isinstance(query, Query) else read_query(query)
-        models = [self._models.load(path) for path in _paths(model, asked)]
+        wirings = [declaration.wiring for declaration in asked.networks]
+        models = [self._models.load(path, wiring) for path, wiring in zip(_paths(model, asked), wirings, strict=True)]
         for declaration, loaded in zip(asked.networks, models, strict=True):
             _require_fit(declaration, loaded, asked)
         return asked, models
@@ -345,7 +347,19 @@ def _target(certificate: str | Path, query: Asked, asked: Query, models: Sequenc
     if not isinstance(query, str | Path) or len(models) != 1:
         problem = "a certificate speaks about a query file and one network"
         raise InputError(problem, where=asked.source, remedy="ask without a certificate")
+    uncovered = _uncovered(asked.networks[0])
+    if uncovered:
+        raise InputError(f"a certificate cannot cover {uncovered}", where=asked.source, remedy="ask without a certificate")
     return CertificateTarget(certificate, models[0].path, Path(query))
+
+
+def _uncovered(declared: NetworkDeclaration) -> str:
+    """What of a network's declaration the checker does not read; empty where it reads all of it."""
+    if declared.hidden:
+        return "hidden values"
+    if len(declared.inputs) > 1 or len(declared.outputs) > 1:
+        return "several input or output tensors"
+    return "the ONNX names of inputs and outputs" if declared.wiring is not None else ""
 
 
 def bounds(
@@ -419,7 +433,8 @@ def _file_of(
 
 
 def _require_fit(declaration: NetworkDeclaration, loaded: LoadedModel, query: Query) -> None:
-    for kind, size in ((Kind.INPUT, loaded.network.input_size), (Kind.OUTPUT, loaded.network.output_size)):
+    outputs = loaded.network.output_size - declaration.size(Kind.HIDDEN)
+    for kind, size in ((Kind.INPUT, loaded.network.input_size), (Kind.OUTPUT, outputs)):
         if declaration.size(kind) != size:
             name = kind.name.lower()
             raise InputError(

@@ -136,20 +136,16 @@ def _serialise(witness: Witness, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"cannot be made: {error.strerror or error}", where=str(folder)) from None
-    for declaration, inputs, outputs in zip(witness.query.networks, witness.inputs, witness.outputs, strict=True):
-        for tensors, values in ((declaration.inputs, inputs), (declaration.outputs, outputs)):
-            for tensor in tensors:
-                start = tensor.offset - tensors[0].offset
-                array = values[start : start + tensor.size].reshape(tensor.shape)
-                proto = numpy_helper.from_array(array, tensor.name)
-                write_atomically(folder / f"{tensor.name}.pb", proto.SerializeToString())
+    for tensor, values in witness.tensors():
+        proto = numpy_helper.from_array(values, tensor.name)
+        write_atomically(folder / f"{tensor.name}.pb", proto.SerializeToString())
 
 
 _CAPABILITIES = {
     "onnx-element-types": ("real", "float32", "float64", "float16"),
     "vnnlib-versions": ("1.0", "2.0"),
-    "hidden-node-theories": ("NH",),
-    "multiple-input-output-theories": ("SIO",),
+    "hidden-node-theories": ("NH", "H"),
+    "multiple-input-output-theories": ("SIO", "MIO"),
     "multiple-network-theories": ("SNET", "MENET", "MINET", "MNET"),
     "multiple-node-comparison-theories": ("SNC", "MNC"),
     "arithmetic-complexity-theories": ("BND", "OUTC", "LIN"),

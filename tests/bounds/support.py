@@ -34,6 +34,14 @@ def boxes(size: int) -> st.SearchStrategy[tuple[tuple[Fraction, ...], tuple[Frac
     )
 
 
+def float_boxes(size: int) -> st.SearchStrategy[tuple[tuple[Fraction, ...], tuple[Fraction, ...]]]:
+    """Boxes as robustness asks for them: a float more and less than a float32, exactly; ties are frequent."""
+    centre = st.one_of(st.floats(-2, 2, width=32, allow_subnormal=False), st.integers(-512, 512).map(lambda n: n / 256))
+    radius = st.sampled_from([0.0, 0.001, 0.03, 0.1, 1 / 256, 0.5])
+    sides = st.lists(st.tuples(centre.map(Fraction), radius.map(Fraction)), min_size=size, max_size=size)
+    return sides.map(lambda pairs: (tuple(c - r for c, r in pairs), tuple(c + r for c, r in pairs)))
+
+
 def random_network(sizes: Sequence[int], seed: int, shift: float = 0.0) -> Network:
     """A dense network with float32 weights; `shift` moves the biases, which makes neurons stable."""
     rng = np.random.default_rng(seed)

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from secateur.bounds.columns import columns_of
+from secateur.bounds.near import Near
 from secateur.errors import InputError
 from secateur.network.exact import ExactArray
 
@@ -24,7 +25,8 @@ entries = st.one_of(
 @given(st.integers(0, 4), st.integers(1, 10), st.data())
 def test_entries_are_rounded_to_nearest_half_to_even(height: int, width: int, data: st.DataObject) -> None:
     values = data.draw(st.lists(entries, min_size=height * width, max_size=height * width))
-    columns = columns_of(ExactArray.of_fractions(values, (height, width)))
+    array = ExactArray.of_fractions(values, (height, width))
+    columns = columns_of(Near.of(array), array.entry)
     assert columns.stride % 8 == 0
     padded = columns.integers.reshape(height, columns.stride)
     assert not padded[:, width:].any()
@@ -41,4 +43,4 @@ def test_entries_are_rounded_to_nearest_half_to_even(height: int, width: int, da
 
 def test_weights_of_absurd_magnitude_are_refused() -> None:
     with pytest.raises(InputError, match=r"weights of magnitude 2\*\*1000 are outside the supported range"):
-        columns_of(ExactArray(np.array([[2.0**999]])))
+        columns_of(Near(np.array([[2.0**999]]), None), ExactArray(np.array([[2.0**999]])).entry)

@@ -17,10 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secateur.checker.chain import Chain, chain_form
-from secateur.checker.container import MAGIC, Claim
+from secateur.checker.container import MAGIC
 from secateur.checker.domain import Domain, read_domain
 from secateur.checker.lowering import Affine, Network, lower
+from secateur.checker.nodes import Goal
 from secateur.checker.python_arithmetic import PythonArithmetic
+from secateur.checker.records import Claim
 from secateur.checker.root import RootBounds
 from tests.onnx_models import model_bytes, node
 
@@ -29,6 +31,7 @@ __all__ = [
     "dense_model",
     "evaluate",
     "exact_layers",
+    "grow",
     "grow_tree",
     "random_case",
     "random_chain",
@@ -107,13 +110,17 @@ def exact_layers(chain: Chain, point: Sequence[Fraction]) -> list[list[Fraction]
 
 
 def grow_tree(
-    chain: Chain, grid: Sequence[int], root: RootBounds, claims: Sequence[Claim], steps: int, limit: int = 200
+    chain: Chain, grid: Sequence[int], root: RootBounds, claims: Sequence[Goal], steps: int, limit: int = 200
 ) -> list[int] | None:
     """The symbols of a tree that proves the claims, splitting the widest coordinate; None where it grows too large."""
     depth = max(claim.layer for claim in claims)
-    arithmetic = PythonArithmetic(chain, grid, claims, steps)
+    return grow(PythonArithmetic(chain, grid, claims, steps), [root.bounds(k) for k in range(1, depth + 1)], limit)
+
+
+def grow(arithmetic: PythonArithmetic, bounds: Sequence[tuple[list[float], list[float]]], limit: int = 200) -> list[int] | None:
+    """The symbols of a tree that closes all goals of an arithmetic."""
     symbols: list[int] = []
-    pending = [arithmetic.root([root.bounds(k) for k in range(1, depth + 1)])]
+    pending = [arithmetic.root(bounds)]
     while pending:
         node = pending.pop()
         if arithmetic.visit([(copy.deepcopy(node), 0)])[0].fault == 0:

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from secateur.checker.chain import Chain, chain_form
-from secateur.checker.container import Claim
 from secateur.checker.domain import Domain
 from secateur.checker.fast_arithmetic import FastArithmetic
 from secateur.checker.lowering import lower
 from secateur.checker.nodes import FULL, OutOfRange
 from secateur.checker.python_arithmetic import PyNode, PythonArithmetic, Row, contract_by_row, split_interval
+from secateur.checker.records import Claim
 from secateur.checker.root import RootBounds
 from tests.checker.support import dense_model, exact_layers, random_chain, random_layers
 from tests.checker.twins import Twins

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from secateur.checker.container import Tree, read_certificate, symbols
+from secateur.checker.container import read_certificate, symbols
+from secateur.checker.records import Tree
 from secateur.checker.refusal import Refusal
 from tests.checker.support import header_of, pack, random_case
 

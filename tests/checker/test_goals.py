@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from secateur.checker.chain import Chain, chain_form
 from secateur.checker.domain import Domain
 from secateur.checker.lowering import Affine, Network
-from secateur.checker.nodes import FULL, LEAF_OPEN, SPLIT_CLOSED, TRUSTED_CLOSED, OutOfRange
+from secateur.checker.nodes import FULL, LEAF_OPEN, SPLIT_CLOSED, TRUSTED_CLOSED, OutOfRange, mixed_threshold
 from secateur.checker.python_arithmetic import PyNode, PythonArithmetic
 from secateur.checker.query import Disjunct, QueryRow, read_query
 from secateur.checker.root import RootBounds
@@ -143,8 +143,25 @@ def test_strict_rows_are_refuted_by_zero_and_closed_ones_are_not() -> None:
     assert visit(ZERO, [[strict]], 0) == (0, 0, [])
     assert visit(ZERO, [[closed]], 0) == (LEAF_OPEN, 0, [])
     assert visit(ZERO, [[strict, strict]], 0) == (0, 0, [])
-    assert visit(ZERO, [[strict, closed]], 0) == (LEAF_OPEN, 0, [])
+    assert visit(ZERO, [[strict, closed]], 0) == visit(ZERO, [[closed, strict]], 0) == (0, 0, [])
+    assert visit(ZERO, [[closed, closed]], 0) == (LEAF_OPEN, 0, [])
     assert visit(ZERO, [[strict], [closed], [strict]], 0) == (LEAF_OPEN, 1, [])
+
+
+def test_a_mixture_that_is_zero_refutes_where_a_strict_row_is_part_of_it() -> None:
+    """x < 1/2 and x >= 1/2 exclude each other, x <= 1/2 and x >= 1/2 do not."""
+    below, above = at_most("0.5"), at_most("-0.5", sign=-1)
+    strictly = at_most("0.5", strict=True)
+    assert visit(IDENTITY, [[strictly, above]], 0) == visit(IDENTITY, [[above, strictly]], 0) == (0, 0, [])
+    assert visit(IDENTITY, [[below, above]], 0) == (LEAF_OPEN, 0, [])
+
+
+def test_a_strict_row_of_weight_zero_lends_no_strictness() -> None:
+    """x = 1/2 satisfies the first two rows; the third, which holds far and wide, is strict but has no weight."""
+    below, above, wide = at_most("0.5"), at_most("-0.5", sign=-1), at_most("1e9", strict=True)
+    assert mixed_threshold((1, 1, 0), (1 << 20, 1 << 20, 0)) == 1
+    assert mixed_threshold((1, 1, 0), (1 << 20, 1 << 20, 1)) == mixed_threshold((0, 1), (1, 5)) == 0
+    assert visit(IDENTITY, [[below, above, wide]], 0, grid=10) == (LEAF_OPEN, 0, [])
 
 
 def test_two_rows_refute_a_goal_that_neither_refutes_alone() -> None:

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from secateur.checker import Accepted, CheckInputError, Counts, Refused, check, main
-from secateur.checker.container import Part, symbols
+from secateur.checker.container import symbols
 from secateur.checker.files import unpacked
+from secateur.checker.records import Part
 from secateur.checker.refusal import Refusal
 from tests.checker.query_cases import (
     PartCase,

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from secateur.checker.chain import chain_form
-from secateur.checker.container import Claim
 from secateur.checker.domain import Domain
 from secateur.checker.lowering import lower
+from secateur.checker.records import Claim
 from secateur.checker.refusal import Refusal
 from secateur.checker.root import RootBounds, check_interval_rule
 from tests.checker.support import dense_model

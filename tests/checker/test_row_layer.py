@@ -63,8 +63,12 @@ def test_each_disjunct_has_its_own_rows() -> None:
     closed, strict = (QueryRow((), ((0, Fraction(1)),), Fraction(0), own) for own in (False, True))
     box = ((Fraction(0),), (Fraction(1),))
     found = goals([Disjunct(*box, (closed, strict)), Disjunct(*box, (strict,)), Disjunct(*box, (strict, strict, closed))], 4, 7)
-    assert found == [RowGoal(7, 4, 0, 2, False), RowGoal(8, 4, 2, 1, True), RowGoal(9, 4, 3, 3, False)]
-    assert [goal.threshold for goal in found] == [1, 0, 1]
+    assert found == [
+        RowGoal("7", 4, 0, (False, True)),
+        RowGoal("8", 4, 2, (True,)),
+        RowGoal("9", 4, 3, (True, True, False)),
+    ]
+    assert [goal.thresholds for goal in found] == [(1, 0), (0,), (0, 0, 1)]
     assert found[2].targets == ((3, 1), (4, 1), (5, 1))
 
 

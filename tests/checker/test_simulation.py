@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from secateur.checker.chain import chain_form
-from secateur.checker.container import Claim
 from secateur.checker.domain import Domain
 from secateur.checker.lowering import lower
+from secateur.checker.records import Claim
 from secateur.checker.refusal import Refusal
 from secateur.checker.root import RootBounds
 from secateur.checker.simulation import Statement, check_agreement

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from secateur.checker.chain import chain_form
-from secateur.checker.container import Claim, Tree
 from secateur.checker.domain import read_domain
 from secateur.checker.fast_arithmetic import FastArithmetic
 from secateur.checker.lowering import lower
 from secateur.checker.python_arithmetic import PythonArithmetic
+from secateur.checker.records import Claim, Tree
 from secateur.checker.refusal import Refusal
 from secateur.checker.root import RootBounds
 from secateur.checker.walk import second_children, walk_tree

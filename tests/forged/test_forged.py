@@ -305,10 +305,10 @@ HEADERS = {
     "version": (set_in("version", to=2), "header", "format", "only version 1 of secateur-certificate is known"),
     "version_true": (set_in("version", to=True), "header", "format", "only version 1 of secateur-certificate is known"),
     "kind": (
-        set_in("claim", "kind", to="decision"),
+        set_in("claim", "kind", to="identical"),
         "header",
         "claim.kind",
-        "only claims of the kinds 'agree', 'unsat' and 'sat' are known",
+        "only claims of the kinds 'agree', 'decision', 'refuted', 'unsat' and 'sat' are known",
     ),
     "nodes_less": (
         set_in("facts", "original", "trees", 1, "nodes", to=9),

@@ -83,7 +83,7 @@ def test_an_exact_bias_wins_over_its_floats() -> None:
 def test_the_public_names_are_the_meant_ones() -> None:
     assert sorted(secateur.network.__all__) == [
         "Affine", "Conv", "Dense", "ExactTrace", "Interface", "LinearMap", "Network", "Replay",
-        "SUPPORTED_OPSETS", "Term",
+        "SUPPORTED_OPSETS", "Term", "Wire", "Wiring",
         "as_chain", "parse_onnx", "read_onnx", "to_model_bytes", "write_onnx",
     ]  # fmt: skip
     assert all(hasattr(secateur.network, name) for name in secateur.network.__all__)

@@ -212,15 +212,35 @@ def test_an_input_without_a_bound_is_refused(bound: str, side: str) -> None:
         list(questions(query, [IDENTITY]))
 
 
-def test_hidden_values_are_refused() -> None:
-    query = parse_query(
-        "(vnnlib-version <2.0>)(declare-network f (declare-input X float32 [2])"
-        '(declare-hidden H float32 [2] "h") (declare-output Y float32 [2]))'
-        "(assert (and (>= X[0] 0)(<= X[0] 1)(>= X[1] 0)(<= X[1] 1)(>= H[1] 0)))",
-        "query",
-    )
-    with pytest.raises(InputError, match=r"^query: condition on the hidden value H\[1\]; ask about inputs and outputs$"):
-        list(questions(query, [IDENTITY]))
+HIDDEN = (
+    "(vnnlib-version <2.0>)"
+    '(declare-network f (declare-input X real [1]) (declare-hidden H real [2] "h") (declare-output Y real [1]))'
+    '(declare-network g (declare-input U real [1]) (declare-output V real [2]) (declare-hidden K real [1] "k"))'
+    "(assert (and (>= X[0] -1) (<= X[0] 1) (>= U[0] -1) (<= U[0] 1)))"
+)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_hidden_values_follow_the_outputs_of_their_network(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    # f gives Y[0], H[0], H[1]; g gives V[0], V[1], K[0].
+    parts = [layered((rng.integers(-3, 4, (2, 1)), [1.0, -0.5]), (rng.integers(-3, 4, (3, 2)), [0.0, 0.5, 1.0])) for _ in "fg"]
+    names = rng.permutation(["Y[0]", "H[0]", "H[1]", "V[0]", "V[1]", "K[0]", "X[0]"])[:4]
+    terms = " ".join(f"(* {c} {n})" for c, n in zip(rng.integers(-2, 3, 4), names, strict=True))
+    query = parse_query(f"{HIDDEN}(assert (or (and (<= (+ {terms}) 0.5) (>= K[0] 0)) (< H[1] -1)))", "query")
+    question = only_question(query, *parts)
+    for x, u in rng.integers(-5, 6, (30, 2)):
+        point = [F(int(x), 4), F(int(u), 4)]
+        (y, *h), (*v, k) = (part.exact([value]).output for part, value in zip(parts, point, strict=True))
+        expected = query.satisfied_by(point, [y, *v], [*h, k])
+        assert question.meets(point, question.network.exact(point).output) is expected
+
+
+def test_networks_without_the_declared_hidden_values_are_refused() -> None:
+    query = parse_query(f"{HIDDEN}(assert (>= H[0] 0))", "query")
+    two, three = (layered((np.ones((n, 1)), np.zeros(n)), (np.eye(n), np.zeros(n))) for n in (2, 3))
+    with pytest.raises(ValueError, match="followed by its hidden values"):
+        list(questions(query, [two, three]))
 
 
 @pytest.mark.parametrize(

@@ -120,3 +120,10 @@ def test_the_float_twin_measures_stated_bounds() -> None:
     system = phase_system(Problem((Interval(-ONE, ONE),), (relu,)))
     columns = np.array([float(Fraction(system.upper[0], system.column_unit)), 0.0, 0.0])
     assert FloatTwin(system).violation(columns) == pytest.approx(0.5)
+
+
+def test_the_solver_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    """Not below Python's own streams either: the first line of standard output is a verdict."""
+    solution = WarmLp(phase_system(kink(ZERO))).solve([0, 0], later())
+    assert solution is not None
+    assert capfd.readouterr() == ("", "")

@@ -11,9 +11,10 @@ from secateur.bounds.batch import (
     root,
 )
 from secateur.bounds.chain import ChainLayer, chain_form
-from secateur.bounds.quantised import Claim, QuantisedNetwork, RootBounds, quantise, root_bounds
+from secateur.bounds.quantised import QuantisedNetwork, quantise
+from secateur.bounds.root import Claim, RootBounds, root_bounds
 from secateur.bounds.rounding import GRID_BITS
-from secateur.bounds.warm import set_threads, warmup
+from secateur.bounds.warm import kernels_ready, set_threads, warmup
 
 __all__ = [
     "GRID_BITS",
@@ -29,6 +30,7 @@ __all__ = [
     "SubDomains",
     "chain_form",
     "evaluate",
+    "kernels_ready",
     "quantise",
     "root",
     "root_bounds",

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from secateur.bounds.quantised import Claim, QuantisedNetwork, RootBounds
+from secateur.bounds.quantised import QuantisedNetwork
+from secateur.bounds.root import Claim, RootBounds
 from secateur.bounds.rounding import GRID_BITS
 from secateur.errors import InputError
 

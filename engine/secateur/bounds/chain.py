@@ -11,20 +11,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
-from typing import NamedTuple
+from itertools import accumulate
+from typing import NamedTuple, Protocol
 from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
 from secateur.bounds.columns import Columns, columns_of
+from secateur.bounds.near import Near, NearBox, first_layer, is_moderate
 from secateur.network import Dense, Network
 from secateur.network.exact import ExactArray
 from secateur.network.model import Affine, Term
 
-__all__ = ["LINEAR", "RELU", "ChainLayer", "chain_form"]
+__all__ = ["LINEAR", "RELU", "ChainLayer", "ExactEntries", "chain_form"]
 
-Box = tuple[ExactArray, ExactArray]
+Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 RELU, LINEAR = -1, -2
@@ -47,22 +49,44 @@ class IntegerParts(NamedTuple):
 class ChainLayer:
     """One layer: the matrix [W | b], bias last; `own` neurons first, pass-through neurons behind them.
 
-    kinds : of each neuron, RELU, LINEAR or, for a difference neuron, the place of its partner in the layer. shift : differences
-    are counted in units of 2**-shift.
+    near : the matrix, nearly. exact : the source of its exact entries, which are seldom needed. kinds : of each neuron, RELU,
+    LINEAR or, for a difference neuron, the place of its partner in the layer. shift : differences are counted in units of
+    2**-shift.
     """
 
-    matrix: ExactArray
+    near: Near
     own: int
+    exact: ExactEntries
     kinds: Integers
     shift: int = 0
 
+    @classmethod
+    def of(cls, matrix: ExactArray, own: int) -> ChainLayer:
+        """A layer of ReLUs whose exact matrix is at hand."""
+        return cls(Near.of(matrix), own, _Made(matrix), np.full(matrix.shape[0], RELU))
+
     @property
     def size(self) -> int:
-        return int(self.matrix.shape[0])
+        return int(self.near.floats.shape[0])
 
     @property
     def in_size(self) -> int:
-        return int(self.matrix.shape[1]) - 1
+        return int(self.near.floats.shape[1]) - 1
+
+    @cached_property
+    def matrix(self) -> ExactArray:
+        """The matrix, exactly."""
+        return self.exact.matrix()
+
+    @cached_property
+    def magnitudes(self) -> Floats:
+        """|W|, as near as `near`."""
+        return np.abs(self.near.floats[:, :-1])
+
+    @cached_property
+    def is_moderate(self) -> bool:
+        """Whether products with the matrix's floats keep their precision, if the other factor is moderate too."""
+        return is_moderate(self.near.floats)
 
     @cached_property
     def rows(self) -> list[list[Fraction]]:
@@ -81,7 +105,26 @@ class ChainLayer:
     @cached_property
     def columns(self) -> Columns:
         """The matrix as the kernels read it; InputError where its weights exceed their range."""
-        return columns_of(self.matrix)
+        return columns_of(self.near, self.exact.entry)
+
+
+class ExactEntries(Protocol):
+    """A matrix, exactly: one entry, or all."""
+
+    def entry(self, row: int, column: int) -> Fraction: ...
+
+    def matrix(self) -> ExactArray: ...
+
+
+@dataclass(frozen=True, eq=False)
+class _Made:
+    array: ExactArray
+
+    def entry(self, row: int, column: int) -> Fraction:
+        return self.array.entry(row, column)
+
+    def matrix(self) -> ExactArray:
+        return self.array
 
 
 class _Kept(NamedTuple):
@@ -116,8 +159,7 @@ def chain_form(
     layer, where some of its neurons stand for differences (`DifferenceNetwork`); a layer beyond them has none.
     """
     n = network.input_size
-    widths = [high - low for low, high in zip(lower, upper, strict=True)]
-    box = ExactArray.of_fractions(list(lower), (n, 1)), ExactArray.of_fractions(widths, (1, n))
+    box = NearBox(lower, tuple(high - low for low, high in zip(lower, upper, strict=True)))
     last_reader = _last_readers(network)
     sizes = (n, *network.sizes)
     layers: list[ChainLayer] = []
@@ -132,25 +174,98 @@ def chain_form(
             passed = [np.where(kinds[s] == RELU, RELU, LINEAR) for s in carried]
             layer = replace(layer, kinds=np.concatenate([kinds[k], *passed]), shift=shifts[k - 1] if k <= len(shifts) else 0)
         layers.append(layer)
-        starts = np.cumsum([affine.size, *(sizes[s] for s in carried)])
-        position, width = {k: 0} | {s: int(start) for s, start in zip(carried, starts, strict=False)}, layers[-1].size
+        starts = accumulate((sizes[s] for s in carried), initial=affine.size)
+        position, width = {k: 0} | dict(zip(carried, starts, strict=False)), layers[-1].size
     return tuple(layers)
 
 
-def _layer(affine: Affine, place: _Place, box: Box) -> ChainLayer:
+def _layer(affine: Affine, place: _Place, box: NearBox) -> ChainLayer:
     kept = _kept_of(affine)
     layer = kept.layers.get(place)
     if layer is not None:
         return layer
-    size = affine.size + len(place.columns)
-    matrix = _own_part(affine, dict(place.position), box, (size, place.width + 1))
+    own = affine.size
+    if all(term.source != 0 for term in kept.read):
+        layer = ChainLayer.of(_matrix(affine, place, box), own)
+        if layer.matrix.size <= _MOST_KEPT:
+            kept.layers[place] = layer
+        return layer
+    reading = _ReadingInput(affine, place, box)
+    near = reading.near()
+    return (
+        ChainLayer.of(reading.matrix(), own)
+        if near is None
+        else ChainLayer(near, own, reading, np.full(near.floats.shape[0], RELU))
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _ReadingInput:
+    """A layer's matrix where it reads the input, and so depends on the box."""
+
+    affine: Affine
+    place: _Place
+    box: NearBox
+
+    def matrix(self) -> ExactArray:
+        return _matrix(self.affine, self.place, self.box)
+
+    def near(self) -> Near | None:
+        """The matrix of a layer that reads nothing else, nearly; None where it must be made exactly."""
+        read = _kept_of(self.affine).read
+        if len(read) != 1:
+            return None
+        parts = first_layer(read[0].map.dense().array(), _bias(self.affine), self.box)
+        if parts is None:
+            return None
+        shape = _shape(self.affine, self.place)
+        whole = np.zeros(shape), np.zeros(shape)
+        for at, part in zip((self._inputs, slice(-1, None)), parts, strict=True):
+            for target, entries in zip(whole, part, strict=True):
+                target[: self.affine.size, at] = entries + 0.0  # never -0.0
+        if self.place.columns:
+            whole[0][_carried(self.affine, self.place)] = 1.0
+        return Near(*whole)
+
+    def entry(self, row: int, column: int) -> Fraction:
+        """An entry of a matrix that `near` describes."""
+        if row >= self.affine.size:
+            return Fraction(self.place.columns[row - self.affine.size] == column)
+        weights, lower = _kept_of(self.affine).read[0].map.dense().array(), self.box.lower
+        if column == self.place.width:
+            return sum((weights.entry(row, j) * low for j, low in enumerate(lower) if low), _bias(self.affine).entry(row, 0))
+        coordinate = column - self._inputs.start
+        return weights.entry(row, coordinate) * self.box.widths[coordinate] if 0 <= coordinate < len(lower) else Fraction(0)
+
+    @property
+    def _inputs(self) -> slice:
+        """The columns that read the input."""
+        start = dict(self.place.position)[0]
+        return slice(start, start + len(self.box.lower))
+
+
+def _matrix(affine: Affine, place: _Place, box: NearBox) -> ExactArray:
+    """A layer's matrix, exactly."""
+    shape = _shape(affine, place)
+    matrix = _own_part(affine, dict(place.position), box, shape)
     if place.columns:
-        at = (affine.size + np.arange(len(place.columns)), np.array(place.columns))
-        matrix = matrix + ExactArray(np.ones(len(place.columns))).placed((size, place.width + 1), at)
-    layer = ChainLayer(matrix, affine.size, np.full(size, RELU))
-    if all(term.source != 0 for term in kept.read) and matrix.size <= _MOST_KEPT:
-        kept.layers[place] = layer
-    return layer
+        matrix = matrix + ExactArray(np.ones(len(place.columns))).placed(shape, _carried(affine, place))
+    return matrix
+
+
+def _shape(affine: Affine, place: _Place) -> tuple[int, int]:
+    return affine.size + len(place.columns), place.width + 1
+
+
+def _carried(affine: Affine, place: _Place) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Where the matrix has the ones of the pass-through neurons."""
+    return affine.size + np.arange(len(place.columns)), np.array(place.columns)
+
+
+def _bias(affine: Affine) -> ExactArray:
+    """The bias as a column."""
+    rationals = None if affine.exact_bias is None else np.array(affine.exact_bias, dtype=object)[:, None]
+    return ExactArray(affine.bias[:, None], rationals)
 
 
 def _last_readers(network: Network) -> list[int]:
@@ -172,16 +287,16 @@ def _has_coefficients(matrix: Dense) -> bool:
     return matrix.exact is not None or bool(matrix.weight.any())
 
 
-def _own_part(affine: Affine, position: dict[int, int], box: Box, shape: tuple[int, int]) -> ExactArray:
+def _own_part(affine: Affine, position: dict[int, int], box: NearBox, shape: tuple[int, int]) -> ExactArray:
     """The neurons' own rows, within zeros of the layer's shape."""
-    bias = ExactArray.of_fractions(list(affine.rational_bias()), (affine.size, 1))
+    bias = _bias(affine)
+    n = len(box.lower)
     parts: dict[int, ExactArray] = {}
     for term in _kept_of(affine).read:
         weights = term.map.dense().array()
         if term.source == 0:
-            lower, widths = box
-            bias = bias + weights @ lower
-            weights = weights * widths
+            bias = bias + weights @ ExactArray.of_fractions(box.lower, (n, 1))
+            weights = weights * ExactArray.of_fractions(box.widths, (1, n))
         start = position[term.source]
         parts[start] = parts[start] + weights if start in parts else weights
     parts[shape[1] - 1] = bias

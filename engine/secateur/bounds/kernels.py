@@ -100,17 +100,30 @@ def _is_loose(v, first, layer, net, lower, upper):
 def _refresh(k, net, low, high, lower, upper, s):
     """Tighten the unstable and difference neurons of layer k. False if bounds contradict each other, which sound ones cannot."""
     start = net.neurons[k]
-    count = _INTEGER(0)
+    count, leading = _INTEGER(0), _INTEGER(0)
     for j in range(net.sizes[k]):
         if _is_loose(start + j, start, k, net, lower, upper):
-            s.targets[count] = j
-            s.signs[count] = 1.0
-            s.targets[count + 1] = j
-            s.signs[count + 1] = -1.0
-            count += 2
-    if count == 0:
+            s.chosen[count] = j
+            count += 1
+            if j < net.leads[k]:
+                leading = count
+    # The first network's neurons depend on nothing but themselves: their rows are shorter.
+    return _tighten_chosen(k, _INTEGER(0), leading, net, net.leads, low, high, lower, upper, s) and _tighten_chosen(
+        k, leading, count, net, net.sizes, low, high, lower, upper, s
+    )
+
+
+@kernel
+def _tighten_chosen(k, begin, end, net, extents, low, high, lower, upper, s):
+    """Tighten the neurons chosen[begin:end] of layer k. False if bounds contradict each other."""
+    if begin == end:
         return True
-    lower_rows(k, count, count, net, low, high, lower, upper, s.alphas, s)
+    start = net.neurons[k]
+    count = 2 * (end - begin)
+    for i in range(end - begin):
+        s.targets[2 * i] = s.targets[2 * i + 1] = s.chosen[begin + i]
+        s.signs[2 * i], s.signs[2 * i + 1] = 1.0, -1.0
+    lower_rows(k, count, count, net, extents, low, high, lower, upper, s.alphas, s)
     unit = power(-net.grids[k])
     for r in range(0, count, 2):
         v = start + s.targets[r]
@@ -227,7 +240,7 @@ def _bound_goal(k, count, threshold, steps, net, low, high, lower, upper, s):
     best, exponent = -np.inf, 0
     step = _FIRST_STEP
     for it in range(steps + 1):
-        lower_rows(k, _INTEGER(1), count, net, low, high, lower, upper, s.alphas, s)
+        lower_rows(k, _INTEGER(1), count, net, net.sizes, low, high, lower, upper, s.alphas, s)
         value = s.constants[0]
         if value > best:
             best = value
@@ -350,7 +363,7 @@ def _shift(count, n, step, s):
 @kernel
 def _single_rows(k, count, net, low, high, lower, upper, s):
     """Each row of a goal alone: cuts the box. Returns (largest value, exponent, whether a row closes), its row in best_row."""
-    lower_rows(k, count, count, net, low, high, lower, upper, s.alphas, s)
+    lower_rows(k, count, count, net, net.sizes, low, high, lower, upper, s.alphas, s)
     best, exponent, closes = -np.inf, 0, False
     for r in range(count):
         closes = closes or s.constants[r] >= s.thresholds[r]

@@ -54,7 +54,7 @@ class Scratch(NamedTuple):
 
     rows, products : (2 n, n + 1) for the widest layer n, both rounded up to whole tiles; terms : (n + 1,);
     slopes : (6, n + 1), relaxation of the current layer as `exchange_row` reads it; sums : (2,);
-    alive, targets : (2 n,) indices; signs, thresholds : (2 n,);
+    alive, targets, chosen : (2 n,) indices; signs, thresholds : (2 n,);
     exponents, constants, weights : (2 n,) per row; row_inputs : (2 n, n_0) coefficients at the input;
     reach, charges : (K + 2,) S_h and D_h; alphas, coefficients, values, losses : one per neuron;
     influence : (neurons, n_0), |input coefficient| x width of each refreshed neuron;
@@ -70,6 +70,7 @@ class Scratch(NamedTuple):
     sums: Floats
     alive: NDArray[np.int64]
     targets: NDArray[np.int64]
+    chosen: NDArray[np.int64]
     signs: Floats
     thresholds: Floats
     exponents: NDArray[np.int64]
@@ -125,13 +126,19 @@ def _sum_exact(terms, count):
 
 
 @kernel
-def _multiply(left, count, alive, alive_count, matrix, out):
-    """out[r] = sum over alive i of left[r, i] * matrix[i], for the first `count` rows (and, in tiles, some after them)."""
+def _multiply(left, count, alive, alive_count, matrix, out, extent, bias):
+    """out[r] = sum over alive i of left[r, i] * matrix[i], for the first `count` rows (and, in tiles, some after them).
+
+    Several rows at once are computed for the columns before `extent` and for column `bias`, a single row for all.
+    """
     width = matrix.shape[1]
     if count > 1:
+        last = bias - bias % LANES
         for r in range(0, count, TILE_ROWS):
-            for c in range(0, width, LANES):
+            for c in range(0, extent, LANES):
                 multiply_tile(left, r, alive, alive_count, matrix, out, c)
+            if last >= extent:
+                multiply_tile(left, r, alive, alive_count, matrix, out, last)
         return
     p, x = out[0], left[0]
     for j in range(width):
@@ -228,7 +235,7 @@ def _start_mixed_row(k, count, net, s):
 
 
 @njit(cache=True, inline="always")
-def _absorb(k, h, count, net, s):
+def _absorb(k, h, count, net, extent, s):
     """Steps 1 and 2: charge bias and matrix error, round the rows to 24 bits."""
     size = net.sizes[h]
     column = net.columns[h + 1]
@@ -239,7 +246,7 @@ def _absorb(k, h, count, net, s):
     for r in range(count):
         constant = s.products[r, size]
         s.products[r, size] = 0.0
-        largest = scale_row(s.products, r, net.scales, column, size)
+        largest = scale_row(s.products, r, net.scales, column, extent)
         e = s.exponents[r]
         shift = BITS - _exponent_of(largest) if largest > 0 else 0
         if not (
@@ -249,12 +256,12 @@ def _absorb(k, h, count, net, s):
             and abs(slack_grid - e - shift) <= REACH
         ):
             s.constants[r] = -np.inf
-            _clear(s.rows[r], size)
+            _clear(s.rows[r], extent)
             continue
         bias = np.floor(constant * power(bias_grid - e))
         charge = np.ceil(s.weights[r] * s.charges[h + 1] * power(charge_grid - e))
         slack = np.ceil(s.reach[h] * power(slack_grid - e - shift)) if largest > 0 else 0.0
-        round_row(s.products, s.rows, r, size, power(shift))
+        round_row(s.products, s.rows, r, extent, power(shift))
         s.exponents[r] = e + shift
         if abs(bias) < VOID and charge < VOID and slack < VOID:
             s.constants[r] += bias - charge - slack
@@ -263,11 +270,13 @@ def _absorb(k, h, count, net, s):
 
 
 @njit(cache=True, inline="always")
-def _layer_slopes(h, net, lower, upper, alphas, s):
-    """Slopes and bounds of layer h for `_relax`; stable neurons get such that the formula is exact. Returns the alive count."""
+def _layer_slopes(h, net, size, lower, upper, alphas, s):
+    """Slopes and bounds of the first `size` neurons of layer h for `_relax`, exact ones where nothing needs relaxing.
+
+    Returns how many neurons are alive, and lists them.
+    """
     start = net.neurons[h]
     count = _INTEGER(0)
-    size = net.sizes[h]
     for j in range(size, size + (-size) % LANES):
         _set_slopes(s.slopes, j, 0.0, 0.0)
     for j in range(size):
@@ -317,9 +326,8 @@ def _set_difference_slopes(slopes, j, low, high, known):
 
 
 @njit(cache=True, inline="always")
-def _relax(k, h, count, net, s):
+def _relax(k, count, net, size, s):
     """Step 4: from coefficients of r_j to multipliers of z_j, and what the exchange costs."""
-    size = net.sizes[h]
     for r in range(count):
         shift = net.grids[k] - s.exponents[r]
         row = s.rows[r]
@@ -359,9 +367,10 @@ def _concretise(k, count, net, low, high, s):
 
 
 @kernel
-def lower_rows(k, count, targets, net, low, high, lower, upper, alphas, s):
+def lower_rows(k, count, targets, net, extents, low, high, lower, upper, alphas, s):
     """Lower bounds of the first `targets` targets of layer k: constants (-inf where void), row_inputs, exponents.
 
+    `extents`: of each layer the number of neurons that the targets can depend on, the first ones: `net.sizes`, or `net.leads`.
     `count` is the number of rows: as many as targets, or one: then their sum with the integer weights `mix`, times 2**-20.
     With a single row, `coefficients` receives its a_j at every hidden neuron before layer k.
     """
@@ -370,19 +379,19 @@ def lower_rows(k, count, targets, net, low, high, lower, upper, alphas, s):
     else:
         _start_rows(k, count, net, s)
     for h in range(k - 1, -1, -1):
-        _absorb(k, h, count, net, s)
+        _absorb(k, h, count, net, extents[h], s)
         if h == 0:
             break
         if count == 1:
             start = net.neurons[h]
             for j in range(net.sizes[h]):
                 s.coefficients[start + j] = s.rows[0, j]
-        alive_count = _layer_slopes(h, net, lower, upper, alphas, s)
-        _relax(k, h, count, net, s)
+        alive_count = _layer_slopes(h, net, extents[h], lower, upper, alphas, s)
+        _relax(k, count, net, extents[h], s)
         width = net.strides[h]
         offset = net.offsets[h]
         matrix = net.weights[offset : offset + net.sizes[h] * width].reshape((net.sizes[h], width))
-        _multiply(s.rows, count, s.alive, alive_count, matrix, s.products)
+        _multiply(s.rows, count, s.alive, alive_count, matrix, s.products, extents[h - 1], net.sizes[h - 1])
     _concretise(k, count, net, low, high, s)
 
 
@@ -401,6 +410,7 @@ def new_scratch(net):
         np.zeros(widest + 1),
         np.zeros((6, width)),
         np.zeros(2),
+        np.zeros(rows, np.int64),
         np.zeros(rows, np.int64),
         np.zeros(rows, np.int64),
         np.zeros(rows),

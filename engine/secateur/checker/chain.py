@@ -7,7 +7,8 @@ pass-through neurons, which stand behind the layer's own.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 from secateur.checker.domain import Domain
@@ -15,10 +16,21 @@ from secateur.checker.exact import binary_exponent, round_ratio
 from secateur.checker.lowering import Affine, Network
 from secateur.checker.refusal import Refusal
 
-__all__ = ["Chain", "ChainLayer", "chain_form"]
+__all__ = ["Chain", "ChainLayer", "Differences", "chain_form"]
 
 MAX_WIDTH = 8192
 MAX_COLUMN_EXPONENT = 900
+
+
+@dataclass(frozen=True)
+class Differences:
+    """Which neurons of a layer are difference neurons (section 9): the partner of each, by index, and the layer's shift."""
+
+    partners: Mapping[int, int]
+    shift: int
+
+
+NONE = Differences({}, 0)
 
 
 @dataclass(frozen=True)
@@ -26,7 +38,8 @@ class ChainLayer:
     """M = rows / denominator, bias as last column; the first `own` rows are the layer's own neurons.
 
     `quantised` holds the integers Q, `exponents` the column exponents c, `inexact` whether the column was rounded
-    (its error delta is then 2^-(c+1)).
+    (its error delta is then 2^-(c+1)). `partners` and `shift` are those of the difference neurons among the own ones;
+    `linear` are the pass-through neurons that carry the value of one. All other neurons are ReLU neurons.
     """
 
     own: int
@@ -35,6 +48,9 @@ class ChainLayer:
     quantised: list[list[int]]
     exponents: list[int]
     inexact: list[bool]
+    partners: Mapping[int, int] = field(default_factory=dict)
+    shift: int = 0
+    linear: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -76,10 +92,15 @@ def _quantise_column(column: list[int], denominator: int) -> tuple[list[int], in
     return quantised, exponent, inexact
 
 
-def _chain_layer(own: int, denominator: int, rows: list[list[int]]) -> ChainLayer:
-    columns = [_quantise_column(list(column), denominator) for column in zip(*rows, strict=True)]
+def _chain_layer(
+    own: int, denominator: int, rows: list[list[int]], width: int, differences: Differences, linear: frozenset[int]
+) -> ChainLayer:
+    """A layer of rows over `width` columns and the bias."""
+    columns = [_quantise_column([row[j] for row in rows], denominator) for j in range(width + 1)]
     quantised = [list(row) for row in zip(*(column[0] for column in columns), strict=True)]
-    return ChainLayer(own, denominator, rows, quantised, [c[1] for c in columns], [c[2] for c in columns])
+    exponents, inexact = [c[1] for c in columns], [c[2] for c in columns]
+    kinds = differences.partners, differences.shift, linear
+    return ChainLayer(own, denominator, rows, quantised, exponents, inexact, *kinds)
 
 
 class _Normaliser:
@@ -114,12 +135,16 @@ class _Normaliser:
         return affine.denominator * scale, dense
 
 
-def chain_form(network: Network, domain: Domain) -> Chain:
-    """The chain form of a network on t in [0, 1]^n; refuses networks that are too wide."""
+def chain_form(network: Network, domain: Domain, differences: Sequence[Differences] = ()) -> Chain:
+    """The chain form of a network on t in [0, 1]^n; refuses networks that are too wide.
+
+    `differences` says which neurons of layers 1, 2, ... are difference neurons; layers beyond its end have none.
+    """
     normaliser, last = _Normaliser(domain), _last_readers(network)
     place = {symbol: symbol - 1 for symbol in range(1, 1 + network.input_size)}
-    layers = []
+    layers, signed = [], set[int]()  # symbols whose values may be negative
     for k, affine in enumerate(network.layers, 1):
+        here = differences[k - 1] if k <= len(differences) else NONE
         carried = [s for s in range(k) if k < last[s]]
         symbols = [network.starts[s] + i for s in carried for i in range(network.size(s))]
         own, width = len(affine.rows), len(place)
@@ -128,7 +153,9 @@ def chain_form(network: Network, domain: Domain) -> Chain:
         denominator, rows = normaliser.rows(affine, place, width)
         for symbol in symbols:
             rows.append([denominator if column == place[symbol] else 0 for column in range(width + 1)])
-        layers.append(_chain_layer(own, denominator, rows))
+        linear = frozenset(own + i for i, symbol in enumerate(symbols) if symbol in signed)
+        layers.append(_chain_layer(own, denominator, rows, width, here, linear))
+        signed.update(network.starts[k] + i for i in here.partners)
         outputs = [*range(network.starts[k], network.starts[k] + own), *symbols]
         place = {symbol: column for column, symbol in enumerate(outputs)}
     return Chain(network.input_size, tuple(layers))

@@ -10,7 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from secateur.checker.chain import Chain, ChainLayer
-from secateur.checker.fast_kernels import OUT, ROWS, Floats, Integers, Pool, System, Work, prepare_error, visit_all
+from secateur.checker.fast_kernels import visit_all
+from secateur.checker.fast_layout import DIFFERENCE, LINEAR, OUT, ROWS, Floats, Integers, Pool, System, Work
+from secateur.checker.fast_rows import prepare_error
 from secateur.checker.nodes import FULL, Goal, Outcome, OutOfRange
 
 __all__ = ["FastArithmetic"]
@@ -30,7 +32,7 @@ def _matrices(layers: Sequence[ChainLayer], width: Integers, by_rows: bool) -> t
     """All Q in one flat array, padded with zeros; where each layer begins (index k; 0 is unused)."""
     parts, starts, at = [], [0], 0
     for k, layer in enumerate(layers, 1):
-        q = np.array(layer.quantised, dtype=np.float64)
+        q = np.array(layer.quantised, dtype=np.float64).reshape(len(layer.rows), len(layer.exponents))
         shape = (len(q) + 1, width[k - 1]) if by_rows else (q.shape[1], width[k])
         part = np.zeros(shape)
         own = q if by_rows else q.T
@@ -39,6 +41,12 @@ def _matrices(layers: Sequence[ChainLayer], width: Integers, by_rows: bool) -> t
         starts.append(at)
         at += part.size
     return np.concatenate([*parts, np.zeros(1)]), np.array(starts)
+
+
+def _difference_ranges(layers: Sequence[ChainLayer]) -> tuple[Integers, Integers]:
+    """Where the difference neurons of each source begin and end: they stand side by side."""
+    ends = [(min(layer.partners, default=0), max(layer.partners, default=-1) + 1) for layer in layers]
+    return np.array([0, *(first for first, _ in ends)]), np.array([0, *(end for _, end in ends)])
 
 
 def _system(chain: Chain, grid: Sequence[int], goals: Sequence[Goal], steps: int) -> System:
@@ -53,14 +61,20 @@ def _system(chain: Chain, grid: Sequence[int], goals: Sequence[Goal], steps: int
         scale[place] = np.ldexp(1.0, -exponents[:-1])
         deltas = np.where(inexact, np.ldexp(1.0, grid[k - 1] + 24 - (exponents + 1)), 0.0)
         delta[place], bias_delta[k] = deltas[:-1], np.ceil(deltas[-1])
+    kind, partner = np.zeros(width.sum(), np.uint8), np.zeros(width.sum(), np.int64)
+    for k, layer in enumerate(layers, 1):
+        kind[[start[k] + i for i in layer.linear]] = LINEAR
+        for i, p in layer.partners.items():
+            kind[start[k] + i], partner[start[k] + i] = DIFFERENCE, p
     targets = np.array([target for goal in goals for target in goal.targets], dtype=np.int64)
     rows, row_start = _matrices(layers, width, by_rows=True)
     columns, column_start = _matrices(layers, width, by_rows=False)
     return System(
         size, width, start, np.array([0, *grid]), rows, row_start, columns, column_start, scale,
-        np.array([0, *(layer.exponents[-1] for layer in layers)]), delta, bias_delta,
+        np.array([0, *(layer.exponents[-1] for layer in layers)]), delta, bias_delta, kind, partner,
+        np.ldexp(1.0, [0, *(layer.shift for layer in layers)]), *_difference_ranges(layers),
         np.array([goal.layer for goal in goals]), np.cumsum([0, *(len(goal.targets) for goal in goals)]),
-        np.array([goal.threshold for goal in goals], dtype=np.float64), targets[:, 0].copy(),
+        np.array([t for goal in goals for t in goal.thresholds], dtype=np.float64), targets[:, 0].copy(),
         targets[:, 1].astype(np.float64), steps,
     )  # fmt: skip
 
@@ -75,10 +89,11 @@ def _work(system: System) -> Work:
     work = Work(
         np.zeros((ROWS, wide)), np.zeros(wide), np.zeros(wide), np.zeros((ROWS, wide)), np.zeros(ROWS),
         np.zeros(ROWS, np.int64), np.zeros(ROWS), np.zeros(ROWS, np.uint8), np.zeros(max(ROWS, wide), np.int64),
-        per_source(), per_source(), per_source(), per_source(), per_source(), per_source(),
-        np.zeros(places + 4, np.int64), np.zeros(sources, np.int64), np.zeros(sources), np.zeros(sources),
-        per_source(), np.zeros(inputs), np.zeros((goals, inputs)), np.zeros((goals, inputs)), np.zeros((rows, inputs)),
-        np.zeros(rows), np.zeros(rows), np.zeros(rows), np.zeros(rows), np.zeros(inputs),
+        np.zeros(wide, np.int64), per_source(), per_source(), per_source(), per_source(), per_source(), per_source(),
+        per_source(), per_source(), per_source(), per_source(), np.zeros(places + 4, np.int64), np.zeros(sources, np.int64),
+        np.zeros(sources), np.zeros(sources), per_source(), np.zeros(inputs), np.zeros((goals, inputs)),
+        np.zeros((goals, inputs)), np.zeros((rows, inputs)), np.zeros(rows), np.zeros(rows), np.zeros(rows), np.zeros(rows),
+        np.zeros(inputs),
     )  # fmt: skip
     work.total[0] = system.size[0]
     prepare_error(system, work, 0, np.ones(int(system.size[0])))

@@ -6,7 +6,7 @@ import hashlib
 import zlib
 from pathlib import Path, PurePosixPath
 
-from secateur.checker.container import FileReference
+from secateur.checker.records import FileReference
 from secateur.checker.refusal import CheckInputError, Refusal
 
 __all__ = ["read_file", "referenced", "unpacked"]

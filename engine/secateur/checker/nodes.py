@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -22,6 +23,7 @@ __all__ = [
     "OutOfRange",
     "Outcome",
     "fault_reason",
+    "mixed_threshold",
 ]
 
 FULL = 1 << 24  # t = 1 in the integers of the boxes
@@ -46,8 +48,9 @@ Handle = TypeVar("Handle")
 class Goal(Protocol):
     """What a tree has to show on every box: that the targets do not all stay below their thresholds at once.
 
-    A target (i, s) is the value s z_{layer,i}; the goal is closed on a box where some sum of the targets with weights >= 0 is
-    proven to be at least `threshold` 2^-G. A claim is a goal with one target and the threshold 0.
+    A target (i, s) is the value s z_{layer,i}; the goal is closed on a box where one is proven to be at least its threshold
+    (0 or 1) times 2^-G, or some sum of them with weights >= 0 `mixed_threshold` times 2^-G. A claim is a goal with one target
+    and the threshold 0.
     """
 
     @property
@@ -60,7 +63,12 @@ class Goal(Protocol):
     def targets(self) -> tuple[tuple[int, int], ...]: ...
 
     @property
-    def threshold(self) -> int: ...
+    def thresholds(self) -> tuple[int, ...]: ...
+
+
+def mixed_threshold(thresholds: Sequence[int], weights: Sequence[int]) -> int:
+    """0 where a target that must be negative has a weight in the sum: the sum is negative then; else 1."""
+    return 0 if any(weight >= 1 and not threshold for threshold, weight in zip(thresholds, weights, strict=True)) else 1
 
 
 @dataclass(frozen=True)

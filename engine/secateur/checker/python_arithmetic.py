@@ -1,4 +1,4 @@
-"""Rows, refresh, goals, contraction and splits in plain Python integers (sections 4 to 6 and 8 of the format).
+"""Rows, refresh, goals, contraction and splits in plain Python integers (sections 4 to 6, 8 and 9 of the format).
 
 The transparent one of the two arithmetics: slow, and written to be compared with the text of the format line by line.
 IEEE doubles occur where the format says so, to choose multipliers and slopes; no bound depends on their accuracy.
@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from secateur.checker.chain import Chain
+from secateur.checker.chain import Chain, ChainLayer
+from secateur.checker.differences import Difference, differences_of, value_ranges
 from secateur.checker.exact import ceil_shift, down24, floor_shift, mantissa, round_shift, round_up_16
 from secateur.checker.mixing import Line, mixing_weights
 from secateur.checker.nodes import (
@@ -26,9 +27,11 @@ from secateur.checker.nodes import (
     VOID,
     Goal,
     Outcome,
+    mixed_threshold,
 )
+from secateur.checker.relaxation import Source, least_point, relax
 
-__all__ = ["PyNode", "PythonArithmetic", "Row", "Source", "contract_by_row", "split_interval"]
+__all__ = ["PyNode", "PythonArithmetic", "Row", "contract_by_row", "split_interval"]
 
 Box = tuple[list[int], list[int]]  # low and high, integers over 2^24
 
@@ -45,25 +48,14 @@ class PyNode:
 
 
 @dataclass(frozen=True)
-class Source:
-    """Source h in one node, as rows read it. `total` is S_h and `error` D_{h+1}; None where it reaches 2^53."""
-
-    lower: list[float]
-    upper: list[float]
-    total: int | None
-    error: int | None
-    slopes: list[float]  # alpha of unstable neurons, 0 elsewhere
-    chords: list[float]  # u / (u - l) of unstable neurons, 0 elsewhere
-
-
-@dataclass(frozen=True)
 class Start:
-    """What a row of layer k begins with: P, e and w of section 4."""
+    """What a row of layer k begins with: P, e and w of section 4; and the value at which it closes a goal."""
 
     layer: int
     p: list[int]
     exponent: int = 0
     weight: int = 1
+    threshold: int = 0
 
 
 @dataclass(frozen=True)
@@ -84,15 +76,14 @@ def _scaled_ceil(bound: float, shift: int) -> int:
     return ceil_shift(numerator, exponent + shift)
 
 
-def _scaled_floor(factor: int, bound: float, shift: int) -> int:
-    """floor(factor bound 2^shift)."""
-    numerator, exponent = mantissa(bound)
-    return floor_shift(factor * numerator, exponent + shift)
-
-
-def _clip(value: float) -> float:
-    """min(1, max(0, value)); 0 where the value is not a number."""
-    return 1.0 if value > 1.0 else value if value > 0.0 else 0.0
+def _refreshed(layer: ChainLayer, lower: list[float], upper: list[float]) -> list[int]:
+    """The neurons whose bounds are computed anew: unstable ReLU neurons, and difference neurons that are not 0 for certain."""
+    differences = differences_of(layer, lower, upper)
+    return [
+        i
+        for i, (below, above) in enumerate(zip(lower, upper, strict=True))
+        if i not in layer.linear and (not differences[i].zero if i in differences else below < 0.0 < above)
+    ]
 
 
 def contract_by_row(row: Row, grid: int, low: list[int], high: list[int]) -> Box:
@@ -179,15 +170,18 @@ class PythonArithmetic:
         grid = self._grid[h]
         if h == 0:
             lower, upper = [0.0] * self.input_size, [1.0] * self.input_size
+            reach, differences, linear = upper, dict[int, Difference](), frozenset[int]()
         else:
-            lower, upper = node.lower[h - 1], node.upper[h - 1]
-        reach = [max(0.0, u) for u in upper]
+            layer, lower, upper = self._layers[h - 1], node.lower[h - 1], node.upper[h - 1]
+            reach = [max(-low, high) for low, high in zip(*value_ranges(layer, lower, upper), strict=True)]
+            differences, linear = differences_of(layer, lower, upper), layer.linear
         total = sum(_scaled_ceil(r, grid) for r in reach)
         unstable = [below < 0.0 < above for below, above in zip(lower, upper, strict=True)]
         pairs = list(zip(lower, upper, unstable, strict=True))
         slopes = [1.0 if open_ and above > -below else 0.0 for below, above, open_ in pairs]
         chords = [above / (above - below) if open_ else 0.0 for below, above, open_ in pairs]
-        return Source(lower, upper, _below(total, LIMIT), self._error(h + 1, reach), slopes, chords)
+        error = self._error(h + 1, reach)
+        return Source(lower, upper, _below(total, LIMIT), error, slopes, chords, differences, linear)
 
     def _error(self, k: int, reach: list[float]) -> int | None:
         """D_k: what the quantisation of layer k's matrix can amount to, per unit of multiplier."""
@@ -227,7 +221,7 @@ class PythonArithmetic:
                 corners = zip(a, node.low, node.high, strict=True)
                 total = sum(floor_shift(x * (lo if x > 0 else hi), grid - e - 24) for x, lo, hi in corners)
             else:
-                multipliers, total = _relax(a, source, slopes[h], grid - e)
+                multipliers, total = relax(a, source, slopes[h], grid - e)
                 weight = sum(map(abs, multipliers))
                 p = self._combine(h, dict(enumerate(multipliers)))
             coefficients[h] = a
@@ -252,9 +246,8 @@ class PythonArithmetic:
         for k in range(1, last):
             grid, slopes = self._grid[k], [source.slopes for source in sources]
             lower, upper = node.lower[k - 1], node.upper[k - 1]
-            for i, (below, above) in enumerate(zip(lower, upper, strict=True)):
-                if not below < 0.0 < above:
-                    continue
+            for i in _refreshed(self._layers[k - 1], lower, upper):
+                below, above = lower[i], upper[i]
                 least = self.row(node, sources, (k, i, 1), slopes)
                 greatest = self.row(node, sources, (k, i, -1), slopes)
                 if least is not None:
@@ -276,11 +269,12 @@ class PythonArithmetic:
     def goal(self, node: PyNode, sources: list[Source], goal: Goal) -> Box | None:
         """The part of the box that the goal leaves; None where it is closed."""
         grid, rows = self._grid[goal.layer], [] if len(goal.targets) == 1 else self._single_rows(node, sources, goal)
-        if any(row is not None and row.value >= goal.threshold for row in rows):
+        pairs = zip(rows, goal.thresholds, strict=False)  # no rows where there is one target
+        if any(row is not None and row.value >= threshold for row, threshold in pairs):
             return None
         start = self._start(node, goal, rows)
-        best = self._best_row(node, sources, start, goal.threshold) if start else None
-        if best is not None and best.value >= goal.threshold:
+        best = self._best_row(node, sources, start) if start else None
+        if start and best is not None and best.value >= start.threshold:
             return None
         kept = (node.low, node.high)
         for row in (*rows, best):
@@ -296,16 +290,17 @@ class PythonArithmetic:
     def _start(self, node: PyNode, goal: Goal, rows: list[Row | None]) -> Start | None:
         """The start of the only target's row, or of the row that mixes all targets; None where some row does not allow it."""
         if not rows:
-            return Start(goal.layer, self._combine(goal.layer, dict(goal.targets)))
+            return Start(goal.layer, self._combine(goal.layer, dict(goal.targets)), threshold=goal.thresholds[0])
         lines = [Line(r.value, r.exponent, r.coefficients[0]) for r in rows if r and abs(r.exponent) <= MAX_MIXED_EXPONENT]
         if len(lines) < len(rows):
             return None
         widths = [high - low for low, high in zip(node.low, node.high, strict=True)]
         weights = mixing_weights(lines, self._grid[goal.layer], widths)
         signed = {i: weight * sign for weight, (i, sign) in zip(weights, goal.targets, strict=True)}
-        return Start(goal.layer, self._combine(goal.layer, signed), MIXED_EXPONENT, sum(weights))
+        threshold = mixed_threshold(goal.thresholds, weights)
+        return Start(goal.layer, self._combine(goal.layer, signed), MIXED_EXPONENT, sum(weights), threshold)
 
-    def _best_row(self, node: PyNode, sources: list[Source], start: Start, threshold: int) -> Row | None:
+    def _best_row(self, node: PyNode, sources: list[Source], start: Start) -> Row | None:
         """The best row found with optimised slopes (section 5); stops where one reaches the threshold."""
         slopes = [source.slopes.copy() for source in sources[: start.layer]]
         best: Row | None = None
@@ -316,7 +311,7 @@ class PythonArithmetic:
                 break
             if best is None or row.value > best.value:
                 best = row
-            if best.value >= threshold or step == self._steps:
+            if best.value >= start.threshold or step == self._steps:
                 break
             self._improve(node, sources, row, slopes, gain)
             gain *= 0.75
@@ -327,21 +322,7 @@ class PythonArithmetic:
         a = row.coefficients
         values = [float(lo if x > 0 else hi) * 2.0**-24 for x, lo, hi in zip(a[0], node.low, node.high, strict=True)]
         for h in range(1, len(a)):
-            source = sources[h]
-            pre = self._pre_activations(h, values)
-            values = []
-            for i, z in enumerate(pre):
-                below, above = source.lower[i], source.upper[i]
-                if above <= 0.0:
-                    values.append(0.0)
-                elif below >= 0.0:
-                    values.append(z)
-                elif a[h][i] >= 0:
-                    values.append(slopes[h][i] * z)
-                else:
-                    values.append(source.chords[i] * (z - below))
-                if below < 0.0 < above and a[h][i] > 0:
-                    slopes[h][i] = _clip(slopes[h][i] + gain * (z / (above - below)))
+            values = least_point(a[h], self._pre_activations(h, values), sources[h], slopes[h], gain)
 
     def _pre_activations(self, h: int, values: list[float]) -> list[float]:
         layer = self._layers[h - 1]
@@ -369,18 +350,3 @@ class PythonArithmetic:
 def _on_grid(value: int, grid: int) -> float:
     """down24(value 2^-grid)."""
     return down24(value, 1 << grid) if grid >= 0 else down24(value << -grid, 1)
-
-
-def _relax(a: list[int], source: Source, slopes: list[float], shift: int) -> tuple[list[int], int]:
-    """Step 4: the multipliers mu, and the sum that is added to the constant."""
-    multipliers, total = [], 0
-    for x, below, above, slope, chord in zip(a, source.lower, source.upper, slopes, source.chords, strict=True):
-        if above <= 0.0:
-            mu = 0
-        elif below >= 0.0:
-            mu = x
-        else:
-            mu = round(float(x) * (slope if x >= 0 else chord))
-            total += min(0, _scaled_floor(-mu, below, shift), _scaled_floor(x - mu, above, shift))
-        multipliers.append(mu)
-    return multipliers, total

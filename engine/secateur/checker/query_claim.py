@@ -8,21 +8,20 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from secateur.checker.chain import chain_form
-from secateur.checker.container import Part, QueryCertificate, symbols
+from secateur.checker.container import symbols_with_trusted
 from secateur.checker.domain import Domain
 from secateur.checker.evaluation import evaluate
 from secateur.checker.files import referenced, unpacked
 from secateur.checker.lowering import Network, lower
 from secateur.checker.query import Disjunct, Query, read_query
+from secateur.checker.records import Part, QueryCertificate
 from secateur.checker.refusal import Refusal
 from secateur.checker.replay import Proof, replay
 from secateur.checker.root import RootBounds
 from secateur.checker.row_layer import goals, with_row_layer
-from secateur.checker.verdict import Accepted, Counts, Progress, stated
+from secateur.checker.verdict import Accepted, Counts, Progress, shown_point, stated
 
 __all__ = ["GivenFiles", "check_query"]
-
-SHOWN = 12  # coordinates of a point that a statement shows
 
 
 @dataclass(frozen=True)
@@ -78,11 +77,7 @@ def _next_disjuncts(left: Iterator[Disjunct], part: Part, step: str) -> list[Dis
 
 def _proof(network: Network, part: Part, disjuncts: list[Disjunct], number: int, step: str) -> Proof:
     """The tree of a part; `number` is that of its first disjunct."""
-    leaf = network.input_size + 1
-    stream = symbols(part, leaf, step)
-    trusted = sum(symbol == leaf for symbol in stream)
-    if trusted != part.trusted:
-        raise Refusal("container", step, f"the stream holds {trusted} trusted leaves, not the announced {part.trusted}")
+    stream, leaf = symbols_with_trusted(part, network.input_size, step)
     depth = len(network.layers)
     if len(part.grid) != depth + 1:
         raise Refusal("header", f"{step}.grid", f"{len(part.grid)} grid exponents for {depth + 1} layers")
@@ -126,8 +121,7 @@ def _satisfied(inputs: _Inputs) -> Accepted:
         raise Refusal("header", "claim.point", f"{len(point)} coordinates for {inputs.network.input_size} inputs")
     if not inputs.query.holds_at(point, evaluate(inputs.network, point)):
         raise Refusal("sat", "point", "it does not make every assertion of the query true")
-    shown = ", ".join(map(str, point[:SHOWN])) + (", ..." if len(point) > SHOWN else "")
-    claim = f"{inputs.claim(f'x = ({shown}) satisfies')}; the network was evaluated exactly"
+    claim = f"{inputs.claim(f'x = {shown_point(point)} satisfies')}; the network was evaluated exactly"
     return Accepted(stated(claim, ()), Counts(0, 0, 0), ())
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from secateur.checker.chain import Chain
-from secateur.checker.container import Claim
+from secateur.checker.differences import value_ranges
 from secateur.checker.exact import down24, mantissa, up24
+from secateur.checker.records import Claim
 from secateur.checker.refusal import Refusal
 
 __all__ = ["Interval", "RootBounds", "check_interval_rule"]
@@ -76,8 +77,9 @@ class RootBounds:
         """Integers (low, high, x): the outputs of a source lie between low_j 2^-x and high_j 2^-x."""
         if source == 0:
             return [0] * self.chain.input_size, [1] * self.chain.input_size, 0
-        sides = [[mantissa(max(0.0, bound)) for bound in side] for side in self.bounds(source)]
-        shift = max(0, -min(exponent for side in sides for _, exponent in side))
+        ranges = value_ranges(self.chain.layers[source - 1], *self.bounds(source))
+        sides = [[mantissa(bound) for bound in side] for side in ranges]
+        shift = max((-exponent for side in sides for _, exponent in side), default=0)
         low, high = ([m << (x + shift) for m, x in side] for side in sides)
         return low, high, shift
 

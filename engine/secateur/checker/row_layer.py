@@ -6,49 +6,47 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal
 
 from secateur.checker.lowering import Affine, Network
 from secateur.checker.query import Disjunct, QueryRow
 from secateur.checker.tensors import Expression, linear_combination
 
-__all__ = ["RowGoal", "goals", "with_row_layer"]
+__all__ = ["RowGoal", "goals", "over_one_denominator", "with_layer", "with_row_layer"]
 
 
 @dataclass(frozen=True)
 class RowGoal:
-    """Disjunct `number` of the query: not all of its rows, `count` neurons of the row layer from `first`, hold."""
+    """Not all rows of a disjunct hold: neurons of the row layer, as many as `strict` is long, from `first` on.
 
-    number: int
+    `strict` tells of each row whether it holds only where its value is negative.
+    """
+
+    name: str
     layer: int
     first: int
-    count: int
-    strict: bool
+    strict: tuple[bool, ...]
+    kind: str = "disjunct"
 
     @property
     def targets(self) -> tuple[tuple[int, int], ...]:
-        return tuple((i, 1) for i in range(self.first, self.first + self.count))
+        return tuple((self.first + i, 1) for i in range(len(self.strict)))
 
     @property
-    def threshold(self) -> int:
-        """Rows that must be negative cannot add up to 0; others can, but not to more."""
-        return 0 if self.strict else 1
-
-    @property
-    def kind(self) -> Literal["disjunct"]:
-        return "disjunct"
+    def thresholds(self) -> tuple[int, ...]:
+        """A row that must be negative cannot be 0; any other can, but not more."""
+        return tuple(0 if strict else 1 for strict in self.strict)
 
     def __str__(self) -> str:
-        return str(self.number)
+        return self.name
 
 
 def goals(disjuncts: Sequence[Disjunct], layer: int, number: int) -> list[RowGoal]:
     """The goals of consecutive disjuncts, the first of which has this number, about rows in row layer `layer`."""
     found, first = [], 0
     for place, disjunct in enumerate(disjuncts):
-        strict = all(row.strict for row in disjunct.rows)
-        found.append(RowGoal(number + place, layer, first, len(disjunct.rows), strict))
-        first += len(disjunct.rows)
+        strict = tuple(row.strict for row in disjunct.rows)
+        found.append(RowGoal(str(number + place), layer, first, strict))
+        first += len(strict)
     return found
 
 
@@ -71,10 +69,19 @@ def _row_value(row: QueryRow, output: Affine) -> tuple[int, Expression]:
     return common * output.denominator, linear_combination([(1, own), *pairs])
 
 
+def with_layer(network: Network, values: Sequence[tuple[int, Expression]]) -> Network:
+    """The network with values (denominator, expression in its symbols) as the pre-activations of one more layer."""
+    start = network.starts[-1] + network.size(len(network.layers))
+    layer = over_one_denominator(values)
+    return Network(network.input_size, (*network.starts, start), (*network.layers, layer), network.output)
+
+
+def over_one_denominator(values: Sequence[tuple[int, Expression]]) -> Affine:
+    """Values (denominator, expression) as rows of one affine function."""
+    common = math.lcm(*(denominator for denominator, _ in values))
+    return Affine(common, [{s: c * (common // own) for s, c in expression.items()} for own, expression in values])
+
+
 def with_row_layer(network: Network, rows: Sequence[QueryRow]) -> Network:
     """The network with the row values as the pre-activations of one more layer, which nobody reads."""
-    values = [_row_value(row, network.output) for row in rows]
-    common = math.lcm(*(denominator for denominator, _ in values))
-    layer = Affine(common, [{s: c * (common // own) for s, c in expression.items()} for own, expression in values])
-    start = network.starts[-1] + network.size(len(network.layers))
-    return Network(network.input_size, (*network.starts, start), (*network.layers, layer), network.output)
+    return with_layer(network, [_row_value(row, network.output) for row in rows])

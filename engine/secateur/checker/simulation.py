@@ -13,9 +13,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from secateur.checker.container import Claim
 from secateur.checker.domain import Domain
 from secateur.checker.lowering import Affine, Network
+from secateur.checker.records import Claim
 from secateur.checker.refusal import Refusal
 from secateur.checker.root import RootBounds
 from secateur.checker.tensors import Expression, linear_combination

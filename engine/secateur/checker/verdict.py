@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
-__all__ = ["Accepted", "Counts", "Progress", "Refused", "stated"]
+__all__ = ["Accepted", "Counts", "Progress", "Refused", "shown_point", "stated"]
 
 Progress = Callable[[str, float | None], None]
+SHOWN = 12  # coordinates of a point that a statement shows
 
 
 @dataclass(frozen=True)
@@ -45,3 +47,8 @@ def stated(claim: str, trusted: tuple[str, ...]) -> str:
     if not trusted:
         return f"Verified: {claim}."
     return f"Verified, given the trusted facts named below: {claim}. Trusted, not verified: {'; '.join(trusted)}."
+
+
+def shown_point(point: Sequence[Fraction]) -> str:
+    """The first coordinates of a point."""
+    return f"({', '.join(map(str, point[:SHOWN]))}{', ...' if len(point) > SHOWN else ''})"

@@ -8,6 +8,7 @@ from secateur.network.onnx_reader import SUPPORTED_OPSETS, parse_onnx, read_onnx
 from secateur.network.onnx_writer import to_model_bytes, write_onnx
 from secateur.network.replay import Replay
 from secateur.network.transform import as_chain
+from secateur.network.wiring import Wire, Wiring
 
 __all__ = [
     "SUPPORTED_OPSETS",
@@ -20,6 +21,8 @@ __all__ = [
     "Network",
     "Replay",
     "Term",
+    "Wire",
+    "Wiring",
     "as_chain",
     "parse_onnx",
     "read_onnx",

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ExactArray", "Floats", "Objects", "common_denominator", "scaled_floats"]
+__all__ = ["ExactArray", "Floats", "Objects", "common_denominator", "scaled_floats", "two_product"]
 
 Floats = NDArray[np.float64]
 Objects = NDArray[np.object_]
@@ -109,6 +109,11 @@ class ExactArray:
     @property
     def is_one(self) -> bool:
         return self.rationals is None and bool((self.floats == 1.0).all())
+
+    def entry(self, row: int, column: int) -> Fraction:
+        """An exact value of a matrix."""
+        array = self.floats if self.rationals is None else self.rationals
+        return Fraction(array[row, column])
 
     def fractions(self) -> list[Fraction]:
         """The exact values in row-major order."""
@@ -208,10 +213,15 @@ def _exact_product(a: Floats, b: Floats) -> Floats | None:
     """a * b if no entry is rounded: Dekker's TwoProduct finds the error, in the range checked first."""
     if not (_is_moderate(a) and _is_moderate(b)):
         return None
+    product, error = two_product(a, b)
+    return product if not error.any() else None
+
+
+def two_product(a: Floats, b: Floats) -> tuple[Floats, Floats]:
+    """The rounded product and its error, exactly (Dekker), for numbers that are 0 or within 2**-400 .. 2**400 in magnitude."""
     product = a * b
     (a1, a2), (b1, b2) = _halves(a), _halves(b)
-    error = a2 * b2 - (((product - a1 * b1) - a2 * b1) - a1 * b2)
-    return product if not error.any() else None
+    return product, a2 * b2 - (((product - a1 * b1) - a2 * b1) - a1 * b2)
 
 
 def _halves(a: Floats) -> tuple[Floats, Floats]:

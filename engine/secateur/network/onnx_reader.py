@@ -9,17 +9,21 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from secateur.errors import InputError
 from secateur.network.exact import ExactArray
 from secateur.network.maps import Monomial, UnsupportedError
 from secateur.network.model import Interface, Network
 from secateur.network.operators import OPERATORS, Node, constant_tensor
-from secateur.network.symbolic import Lowering, Tensor, affine
+from secateur.network.symbolic import Lowering, Tensor, affine, concatenated
+from secateur.network.wiring import Wire, Wiring, matched
 
 if TYPE_CHECKING:
     import onnx
@@ -33,7 +37,7 @@ _ELEMENT_TYPES = {1: "float32", 10: "float16", 11: "float64"}
 
 
 def read_onnx(path: str | Path) -> Network:
-    """The network of an ONNX file. InputError, in one line, where it cannot be read exactly."""
+    """The network of an ONNX file of one input and one output. InputError, in one line, where it cannot be read exactly."""
     path = Path(path)
     try:
         data = path.read_bytes()
@@ -42,7 +46,7 @@ def read_onnx(path: str | Path) -> Network:
     return parse_onnx(data, str(path), path.parent)
 
 
-def parse_onnx(data: bytes, source: str, folder: Path | None = None) -> Network:
+def parse_onnx(data: bytes, source: str, folder: Path | None = None, wiring: Wiring | None = None) -> Network:
     """The network of the bytes of an ONNX file.
 
     Parameters
@@ -50,9 +54,10 @@ def parse_onnx(data: bytes, source: str, folder: Path | None = None) -> Network:
     data : the file.
     source : its name, for messages.
     folder : where weights stored outside the file are looked for; None if there are none.
+    wiring : the tensors that make up input and output; None for a file that has one of each.
     """
     model = _load(data, source, folder)
-    return _Reader(source, _opset(model, source), model.graph).network()
+    return _Reader(source, _opset(model, source), model.graph).network(wiring)
 
 
 def _load(data: bytes, source: str, folder: Path | None) -> onnx.ModelProto:
@@ -110,55 +115,104 @@ class _Reader:
     graph: onnx.GraphProto
     values: dict[str, Tensor] = field(default_factory=dict)
     lowering: Lowering = field(default_factory=Lowering)
+    done: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.stored = {t.name: t for t in self.graph.initializer}
         self.sparse = {t.values.name for t in self.graph.sparse_initializer}
 
-    def network(self) -> Network:
-        given, wanted = self._ports()
-        self._check_names(given.name)
-        input_shape, element_type = self._input_type(given)
-        shape = tuple(1 if n is None else n for n in input_shape)
-        size = math.prod(shape)
-        if size > _MAX_INPUTS:
-            raise InputError(f"the input has {size} values", where=self.source, remedy="is the file damaged?")
-        self.values[given.name] = Tensor(ExactArray.full(shape), {0: Monomial.identity(size)}, element_type)
-        for node in self._needed_nodes(wanted.name):
-            self._run(node)
-        output = self._value(wanted.name, self.source)
-        if output.element_type != element_type or output.size == 0:
-            problem = f"output {wanted.name!r} is {output.element_type} of size {output.size}"
-            raise InputError(problem, where=self.source, remedy=f"the input is {element_type}; make them the same type")
+    def network(self, wiring: Wiring | None) -> Network:
+        given, wanted = self._ports(wiring)
+        self._check_names([port.name for port in given])
+        shapes, element_type = self._read_inputs(given, wiring)
+        self._run_towards(port.name for port in wanted)
+        outputs = [self._value(port.name, self.source) for port in wanted]
+        for number, (port, output) in enumerate(zip(wanted, outputs, strict=True)):
+            self._require_type(f"output {port.name!r}", output, element_type)
+            if wiring is not None:
+                wiring.outputs[number].require_size(output.size, f"{self.source}: output {port.name!r}")
         interface = Interface(
-            input_name=given.name,
-            input_shape=input_shape,
-            output_name=wanted.name,
-            output_shape=_output_shape(wanted, output.shape, dynamic=input_shape[:1] == (None,)),
+            input_name=given[0].name,
+            input_shape=shapes[0],
+            output_name=wanted[0].name,
+            output_shape=_output_shape(wanted[0], outputs[0].shape, dynamic=shapes[0][:1] == (None,)),
             element_type=element_type,
             graph_name=self.graph.name or "network",
         )
+        outputs += [self._hidden(wire, element_type) for wire in ([] if wiring is None else wiring.hidden)]
+        size = sum(_size(shape) for shape in shapes)
+        if len(shapes) > 1:
+            interface = replace(interface, input_shape=(1, size))
+        if len(outputs) > 1:
+            interface = replace(interface, output_shape=(1, sum(output.size for output in outputs)))
         try:
-            return Network(size, tuple(self.lowering.layers), affine(output), interface)
+            return Network(size, tuple(self.lowering.layers), affine(_joined(outputs)), interface)
         except UnsupportedError as error:
             raise InputError(error.problem, where=self.source, remedy=error.remedy) from None
 
-    def _ports(self) -> tuple[onnx.ValueInfoProto, onnx.ValueInfoProto]:
+    def _ports(self, wiring: Wiring | None) -> tuple[list[onnx.ValueInfoProto], list[onnx.ValueInfoProto]]:
+        """The ports that make up input and output, in the order of their elements."""
         # Old files list the stored weights among the inputs.
         inputs = [port for port in self.graph.input if port.name not in self.stored and port.name not in self.sparse]
-        for ports, kind in ((inputs, "inputs"), (self.graph.output, "outputs")):
+        outputs = list(self.graph.output)
+        if wiring is not None:
+            return self._wired(wiring.inputs, inputs, "input"), self._wired(wiring.outputs, outputs, "output")
+        for ports, kind in ((inputs, "inputs"), (outputs, "outputs")):
             if len(ports) != 1:
                 names = ", ".join(port.name for port in ports) or "none"
                 raise InputError(f"has {len(ports)} {kind} ({names}), not one", where=self.source)
-        return inputs[0], self.graph.output[0]
+        return inputs, outputs
 
-    def _check_names(self, given: str) -> None:
+    def _wired(self, wires: Sequence[Wire], ports: list[onnx.ValueInfoProto], kind: str) -> list[onnx.ValueInfoProto]:
+        by_name = {port.name: port for port in ports}
+        return [by_name[name] for name in matched(wires, [port.name for port in ports], kind, self.source)]
+
+    def _check_names(self, given: Sequence[str]) -> None:
         """Each value is written once; otherwise it would depend on the runtime which one counts."""
-        written = Counter([given, *(t.name for t in self.graph.initializer)])
+        written = Counter([*given, *(t.name for t in self.graph.initializer)])
         written.update(name for node in self.graph.node for name in node.output if name)
         for name, count in written.items():
             if count > 1:
                 raise InputError(f"value {name!r} is defined {count} times", where=self.source)
+
+    def _read_inputs(
+        self, given: Sequence[onnx.ValueInfoProto], wiring: Wiring | None
+    ) -> tuple[list[tuple[int | None, ...]], str]:
+        """Make each input the part of the network's input that it is; their shapes and element type."""
+        types = [self._input_type(port) for port in given]
+        ends = list(accumulate((_size(shape) for shape, _ in types), initial=0))
+        if ends[-1] > _MAX_INPUTS:
+            raise InputError(f"the input has {ends[-1]} values", where=self.source, remedy="is the file damaged?")
+        for number, (port, (shape, element_type)) in enumerate(zip(given, types, strict=True)):
+            if element_type != types[0][1]:
+                problem = f"has {element_type} elements, input {given[0].name!r} has {types[0][1]}"
+                raise InputError(problem, where=f"{self.source}: input {port.name!r}", remedy="make them the same type")
+            begin, end = ends[number : number + 2]
+            if wiring is not None:
+                wiring.inputs[number].require_size(end - begin, f"{self.source}: input {port.name!r}")
+            part = Monomial(np.arange(begin, end), ExactArray.full((end - begin,), 1.0), ends[-1])
+            self.values[port.name] = Tensor(ExactArray.full(_fixed(shape)), {0: part}, element_type)
+        return [shape for shape, _ in types], types[0][1]
+
+    def _require_type(self, name: str, value: Tensor, element_type: str) -> None:
+        if value.element_type != element_type or value.size == 0:
+            problem = f"{name} is {value.element_type} of size {value.size}"
+            raise InputError(problem, where=self.source, remedy=f"the input is {element_type}; make them the same type")
+
+    def _hidden(self, wire: Wire, element_type: str) -> Tensor:
+        """The value of a tensor within the graph, whether or not an output depends on it."""
+        name = f"hidden value {wire.label} ({wire.name!r})"
+        if not wire.name or not any(wire.name in node.output for node in self.graph.node):
+            remedy = "a hidden value is the output of a node, by the tensor's name in the file"
+            raise InputError(f"{name} is no node's output", where=self.source, remedy=remedy)
+        try:
+            self._run_towards([wire.name])
+            value = self._value(wire.name, self.source)
+        except InputError as error:
+            raise InputError(f"{name} cannot be read: {error.problem}", where=error.where, remedy=error.remedy) from None
+        self._require_type(name, value, element_type)
+        wire.require_size(value.size, f"{self.source}: {name}")
+        return value
 
     def _input_type(self, port: onnx.ValueInfoProto) -> tuple[tuple[int | None, ...], str]:
         tensor = port.type.tensor_type
@@ -173,14 +227,17 @@ class _Reader:
             raise InputError(f"axis {shape.index(None, 1)} is dynamic", where=where, remedy=remedy)
         return shape, _ELEMENT_TYPES[tensor.elem_type]
 
-    def _needed_nodes(self, output: str) -> list[onnx.NodeProto]:
-        """The nodes the output depends on, in the order of the graph (which is topological)."""
-        needed, chosen = {output}, []
-        for node in reversed(self.graph.node):
+    def _run_towards(self, values: Iterable[str]) -> None:
+        """Evaluate the nodes that the values depend on, in the order of the graph (which is topological), each once."""
+        needed, chosen = set(values), []
+        for number, node in reversed(list(enumerate(self.graph.node))):
             if needed.intersection(node.output):
                 needed.update(name for name in node.input if name)
-                chosen.append(node)
-        return chosen[::-1]
+                chosen.append((number, node))
+        for number, node in reversed(chosen):
+            if number not in self.done:
+                self._run(node)
+                self.done.add(number)
 
     def _run(self, proto: onnx.NodeProto) -> None:
         where = f"{self.source}: node {proto.name or proto.output[0]!r} ({proto.op_type}, opset {self.opset})"
@@ -229,6 +286,20 @@ def _attributes(proto: onnx.NodeProto) -> Iterator[tuple[str, Any]]:
     for attribute in proto.attribute:
         value = helper.get_attribute_value(attribute)
         yield attribute.name, numpy_helper.to_array(value) if isinstance(value, TensorProto) else value
+
+
+def _fixed(shape: tuple[int | None, ...]) -> tuple[int, ...]:
+    """The shape for a batch of one."""
+    return tuple(1 if n is None else n for n in shape)
+
+
+def _size(shape: tuple[int | None, ...]) -> int:
+    return math.prod(_fixed(shape))
+
+
+def _joined(outputs: Sequence[Tensor]) -> Tensor:
+    """The elements of all outputs, one tensor after the other."""
+    return outputs[0] if len(outputs) == 1 else concatenated([output.reshape((-1,)) for output in outputs], 0)
 
 
 def _declared_shape(port: onnx.ValueInfoProto) -> tuple[int | None, ...]:

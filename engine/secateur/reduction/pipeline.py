@@ -200,7 +200,7 @@ def facts_of(analysis: Analysis) -> Facts:
 
 
 def stored(analysis: Analysis, network: Network, claim: str) -> bytes:
-    """The reduced network as a file that says what is claimed of it. ValueError where the element type cannot hold the weights."""
+    """The reduced network as a file that says what is claimed. ValueError where the element type cannot hold the weights."""
     provenance: Mapping[str, str] = {
         "secateur.version": version(),
         "secateur.source_sha256": analysis.model.sha256,

@@ -3,7 +3,7 @@
 Method: simulation proposes a set; the network is rewritten as if its neurons had the phases that they are given, and stored; what
 is proven is one claim about the original and the stored network, by difference bounds over a split tree that builds on the
 phases proven before. A set that a point refutes shrinks by what that point forbids; one that is not decided in its time is
-bisected. What was proven stays. Soundness: the rewriting is not trusted here at all, the two networks are compared as they are stored.
+bisected. What was proven stays. Soundness: the rewriting is not trusted here, the two networks are compared as they are stored.
 """
 
 from __future__ import annotations

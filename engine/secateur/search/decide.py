@@ -6,13 +6,16 @@ easy counterexample is not kept waiting by a hard proof. Whatever ends early lea
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import MappingProxyType
 
 import numpy as np
 
+from secateur.bounds import kernels_ready
 from secateur.errors import InputError
 from secateur.network import Network, Replay
 from secateur.network.difference import Pairing
@@ -65,9 +68,12 @@ class _Pursuit:
     """No point of the question can be a witness."""
 
     def __post_init__(self) -> None:
-        self.attack = Attack(self.question, self.seed)
         if not all(self.question.goals):  # nothing to refute: that point of the box which can be replayed is a witness
             self.reason = "a disjunct asks for nothing but its input box, of which no point could be confirmed"
+
+    @cached_property
+    def attack(self) -> Attack:
+        return Attack(self.question, self.seed)
 
     @property
     def finished(self) -> bool:
@@ -91,7 +97,7 @@ class _Pursuit:
         if self.hopeless or self.reason:
             return not self.hopeless
         if not self.worked:  # bounds of the whole domain come first where they take no longer than an attack, else after one
-            return not self.attacked and sum(self.question.network.sizes) > _SMALL_NETWORK
+            return not kernels_ready(-math.inf) or (not self.attacked and sum(self.question.network.sizes) > _SMALL_NETWORK)
         return self.attacked <= _ATTACK_SHARE * self.worked
 
     def _attack(self, deadline: float) -> Witness | None:
@@ -106,6 +112,8 @@ class _Pursuit:
         return self._kept(result)
 
     def _refute(self, deadline: float) -> Witness | None:
+        if not kernels_ready(deadline):
+            return None
         begun = time.monotonic()
         try:
             if self.refutation is None:
@@ -201,7 +209,7 @@ def decide(
     It is None where the networks exist in memory alone: no witness is then replayed, exact evaluation decides.
     pairing : of the neurons of two networks that get the same inputs. facts : proven phases of the (first) network's neurons
     wherever the query's conditions on the inputs hold, (layer, neuron) to sign.
-    Raises InputError for queries that cannot be asked (an unbounded input, hidden values) and, after Ctrl-C, KeyboardInterrupt.
+    Raises InputError for queries that cannot be asked (an unbounded input) and, after Ctrl-C, KeyboardInterrupt.
     """
     started = time.monotonic()
     run = _Run(started, started + options.timeout, progress)
@@ -248,5 +256,8 @@ def _turns(waiting: list[_Pursuit]) -> Iterator[_Pursuit]:
 def _late(run: _Run, open_ones: Sequence[_Pursuit], options: VerifyOptions) -> Unknown:
     for pursuit in open_ones:
         run.close(pursuit)
-    reason = run.reasons[0] if run.reasons else f"the time limit of {options.timeout:g} s is used up"
+    used_up = f"the time limit of {options.timeout:.3g} s is used up"
+    if not kernels_ready(-math.inf):
+        used_up = "the time limit is used up by compiling the kernels, which goes on for the next query"
+    reason = run.reasons[0] if run.reasons else used_up
     return Unknown(reason, timed_out=True, statistics=run.statistics())

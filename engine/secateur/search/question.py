@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -25,8 +26,14 @@ from secateur.specification.vnnlib.formula import Kind, Polytope, Row, Variable
 __all__ = ["Question", "composed", "questions"]
 
 _LARGEST = Fraction(sys.float_info.max)
+_SURELY_FLOAT = 1000
+"""Bounds below two to this, and their differences, are within float64."""
 _MOST_GOALS = 256
 """Disjuncts that share one question: its tables grow with their number."""
+_MOST_REMEMBERED = 64
+"""Rows of a question up to which their composition is remembered, and how many are, for each network."""
+_known: WeakKeyDictionary[Affine, dict[tuple[int, tuple[Row, ...], tuple[int, ...]], Affine]] = WeakKeyDictionary()
+"""A memory of pure results, as long as their networks live."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,9 +67,12 @@ class Question:
 def questions(query: Query, networks: Sequence[Network], pairing: Pairing | None = None) -> Iterator[Question]:
     """The query as questions whose union it is, streamed in the order of the file.
 
-    `networks` in the order of the query's declarations; `pairing` of two networks that get the same inputs. InputError for an
-    input without bounds, for rows over hidden values, and for numbers beyond float64.
+    `networks` in the order of the query's declarations, the hidden values of each following its outputs; `pairing` of two
+    networks that get the same inputs. InputError for an input without bounds, and for numbers beyond float64; ValueError where a
+    network has other outputs than these.
     """
+    if [n.output_size for n in networks] != [d.size(Kind.OUTPUT) + d.size(Kind.HIDDEN) for d in query.networks]:
+        raise ValueError("every network needs its declared outputs, followed by its hidden values")
     pending: list[Polytope] = []
     for polytope in query.disjuncts():
         if pending and (len(pending) == _MOST_GOALS or not _same_box(pending[0], polytope)):
@@ -107,7 +117,7 @@ def _question(
         goals.append(tuple(range(len(rows), len(rows) + len(kept))))
         rows += kept
     try:
-        values = _row_values(query, joined, rows, coordinates)
+        values = _remembered(query, joined, tuple(rows), coordinates)
     except OverflowError:
         raise _beyond_floats("a condition", query) from None
     network = Network(joined.input_size, joined.layers, values, joined.interface)
@@ -150,12 +160,17 @@ def _domain(query: Query, polytope: Polytope, coordinates: Sequence[int]) -> Dom
             side = "lower" if low is None else "upper"
             problem = f"{_input_name(query, coordinates, c)} has no {side} bound"
             raise InputError(problem, where=query.source, remedy="bound every input on both sides")
-        if max(abs(low), abs(high), high - low) > _LARGEST:
+        if max(map(_magnitude, (low, high))) > _SURELY_FLOAT and max(abs(low), abs(high), high - low) > _LARGEST:
             raise _beyond_floats(_input_name(query, coordinates, c), query)
         bounds.append((low, high))
     if any(low > high for low, high in bounds):
         return None
     return Domain(tuple(b[0] for b in bounds), tuple(b[1] for b in bounds), query.source)
+
+
+def _magnitude(value: Fraction) -> int:
+    """An exponent e with |value| < 2**e."""
+    return value.numerator.bit_length() - value.denominator.bit_length() + 1
 
 
 def _input_name(query: Query, coordinates: Sequence[int], coordinate: int) -> str:
@@ -175,27 +190,49 @@ def _is_settled(row: Row, coordinates: Sequence[int]) -> bool:
     return inputs and c == -d and coordinates[a.position] == coordinates[b.position]
 
 
+def _remembered(query: Query, network: Network, rows: tuple[Row, ...], coordinates: tuple[int, ...]) -> Affine:
+    """`_row_values`, made once for each network and few rows: an engine asks the same of many boxes."""
+    if len(rows) > _MOST_REMEMBERED:
+        return _row_values(query, network, rows, coordinates)
+    known = _known.setdefault(network.output, {})
+    key = network.input_size, rows, coordinates
+    values = known.get(key)
+    if values is None:
+        values = _row_values(query, network, rows, coordinates)
+        if len(known) >= _MOST_REMEMBERED:
+            known.clear()
+        known[key] = values
+    return values
+
+
 def _row_values(query: Query, network: Network, rows: Sequence[Row], coordinates: Sequence[int]) -> Affine:
     """The rows as an affine function of the network's sources."""
     over_inputs = [[Fraction(0)] * network.input_size for _ in rows]
     over_outputs = [[Fraction(0)] * network.output_size for _ in rows]
+    places = _places(query)
     bounds = []
     for r, row in enumerate(rows):
         scale = _scale(row)
         for variable, coefficient in row.coefficients:
-            if variable.kind is Kind.HIDDEN:
-                raise InputError(
-                    f"condition on the hidden value {query.name(variable)}",
-                    where=query.source,
-                    remedy="ask about inputs and outputs",
-                )
             if variable.kind is Kind.INPUT:
                 over_inputs[r][coordinates[variable.position]] += coefficient * scale
             else:
-                over_outputs[r][variable.position] += coefficient * scale
+                over_outputs[r][places[variable.kind][variable.position]] += coefficient * scale
         bounds.append(row.bound * scale)
     outer = _matrix(over_outputs, network.output_size)
     return composed(outer, _matrix(over_inputs, network.input_size), bounds, network.output)
+
+
+def _places(query: Query) -> dict[Kind, list[int]]:
+    """Where outputs and hidden values lie among the outputs of all networks: each has its own outputs first."""
+    places: dict[Kind, list[int]] = {Kind.OUTPUT: [], Kind.HIDDEN: []}
+    begin = 0
+    for network in query.networks:
+        for kind in places:
+            end = begin + network.size(kind)
+            places[kind] += range(begin, end)
+            begin = end
+    return places
 
 
 def _scale(row: Row) -> Fraction:

@@ -17,7 +17,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from secateur.bounds import warmup
+from secateur.bounds import kernels_ready
 from secateur.progress import Progress
 from secateur.search.attack import nearest_floats
 from secateur.search.frontier import Frontier
@@ -70,10 +70,10 @@ def output_bounds(ranged: Ranged, tolerance: float, seed: int, deadline: float, 
     sides = Sides(ranged, Fraction(tolerance))
     frontiers: list[Frontier] = []
     if sides.open_sides():
-        warmup()
+        kernels_ready(begun)  # not yet, the first time: the attack runs while they are compiled
         attack = Minimiser(sides, seed)
         attack.run(begun + _ATTACK_SHARE * (deadline - begun))
-        groups = _groups(sides) if time.monotonic() < deadline else []
+        groups = _groups(sides) if kernels_ready(deadline) and time.monotonic() < deadline else []
         frontiers = [Frontier(sides, attack, group, _FRONTIER_BYTES // len(groups)) for group in groups]
     pending = list(frontiers)
     while pending and time.monotonic() < deadline:

@@ -180,11 +180,13 @@ class SplitTree:
         found = evaluate(self.network, batch.domains, self.goals, self.steps, _WORKERS)
         self.nodes += len(batch)
         self._note_tightest(batch.domains, before & ~batch.domains.open, found.margins, found.rows)
-        deep = (found.split != LEAF) & ((found.split == UNSPLITTABLE) | np.isin(batch.depths, self._pauses))
-        self.aside += [Aside(batch.take(np.array([b])), int(found.split[b])) for b in np.flatnonzero(deep)]
-        parents = np.flatnonzero((found.split != LEAF) & ~deep)
-        if len(parents):
-            self._split_nodes(batch.take(parents), found.split[parents])
+        left = found.split != LEAF
+        if left.any():
+            deep = left & ((found.split == UNSPLITTABLE) | np.isin(batch.depths, self._pauses))
+            self.aside += [Aside(batch.take(np.array([b])), int(found.split[b])) for b in np.flatnonzero(deep)]
+            parents = np.flatnonzero(left & ~deep)
+            if len(parents):
+                self._split_nodes(batch.take(parents), found.split[parents])
         self._unsettled = False
         return self._hits(found.hits, found.points)
 

@@ -9,10 +9,8 @@ Trusted: nothing. Whatever comes back is a proposal that `PhaseSystem.weigh` and
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -64,22 +62,6 @@ class LpSolution:
     columns: Floats
 
 
-@contextmanager
-def _greeting_aside() -> Iterator[None]:
-    """HiGHS 1.16 greets on the standard output when it is first made, before any option: to the standard error with that."""
-    try:
-        kept = os.dup(1)
-    except OSError:  # there is none
-        yield
-        return
-    try:
-        os.dup2(2, 1)
-        yield
-    finally:
-        os.dup2(kept, 1)
-        os.close(kept)
-
-
 class WarmLp:
     """The LP of one `PhaseSystem`. `ArithmeticError` where its numbers are beyond floats.
 
@@ -98,8 +80,9 @@ class WarmLp:
         self._is_elastic = False
         self._column_scale = system.column_unit
         self._row_scale = system.column_unit * system.coefficient_unit
-        with _greeting_aside():
-            self._highs: Any = highspy.Highs()  # type: ignore[no-untyped-call]
+        # The class beneath `Highs`, which enables callbacks and in doing so prints a banner, where users expect verdicts.
+        beneath: Any = highspy.Highs.__base__
+        self._highs: Any = beneath()
         for name, value in _OPTIONS.items():
             self._highs.setOptionValue(name, value)
         if self._highs.passModel(self._model()) == highspy.HighsStatus.kError:  # a warning: tiny coefficients were dropped

@@ -9,11 +9,11 @@ Whatever fails on the way is a `Rejection`, never an answer. Begin at `WitnessCh
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -51,18 +51,20 @@ class Rejection:
 class Witness:
     """A point that satisfies a query, both exactly and, where there are files, as onnxruntime evaluates it.
 
-    inputs, outputs : one flat array per network of the query, in its element type, as onnxruntime read and returned them; both
-    empty where there was no file to replay, and exact evaluation alone decided.
-    exact_inputs, exact_outputs : the point, by input of the query, and what the networks mean there. The exact inputs are those
-    of `inputs`, except where `WitnessChecker(nearest=True)` found a range without any number of the type. lower, upper : exact
-    bounds of each input of the query, which the exact inputs respect.
+    inputs, outputs, hidden : one flat array per network of the query, in its element type, as onnxruntime read and returned them;
+    all empty where there was no file to replay, and exact evaluation alone decided.
+    exact_inputs, exact_outputs, exact_hidden : the point, by input of the query, and what the networks mean there. The exact
+    inputs are those of `inputs`, except where `WitnessChecker(nearest=True)` found a range without any number of the type.
+    lower, upper : exact bounds of each input of the query, which the exact inputs respect.
     """
 
     query: Query
     inputs: tuple[Numbers, ...]
     outputs: tuple[Numbers, ...]
+    hidden: tuple[Numbers, ...]
     exact_inputs: tuple[Fraction, ...]
     exact_outputs: tuple[tuple[Fraction, ...], ...]
+    exact_hidden: tuple[tuple[Fraction, ...], ...]
     lower: tuple[Fraction, ...]
     upper: tuple[Fraction, ...]
 
@@ -70,16 +72,28 @@ class Witness:
         """The assignment in the form of the query's own version of VNN-LIB, ended by a newline; it follows the line `sat`.
 
         Decimals without exponent that read back as the same numbers; those of inputs lie, as rationals, within their bounds.
-        Hidden values are not part of it. ValueError where nothing was replayed.
+        ValueError where nothing was replayed.
         """
         if not self.outputs:
             raise ValueError("a witness that no network file returned has no such text")
-        values = {Kind.INPUT: self._input_decimals(), Kind.OUTPUT: [_decimal(v) for a in self.outputs for v in a]}
-        tensors = [t for network in self.query.networks for t in (*network.inputs, *network.outputs)]
+        values = {kind: [_decimal(v) for a in arrays for v in a] for kind, arrays in self._computed()}
+        values[Kind.INPUT] = self._input_decimals()
+        tensors = [t for network in self.query.networks for kind in Kind for t in network.tensors(kind)]
         if self.query.version == "1.0":
             pairs = [f"({t.name}_{i} {value})" for t in tensors for i, value in enumerate(values[t.kind])]
             return "(" + "\n ".join(pairs) + ")\n"
         return "".join(_block(t, values[t.kind][t.offset : t.offset + t.size]) for t in tensors)
+
+    def tensors(self) -> Iterator[tuple[TensorDeclaration, Numbers]]:
+        """Every declared tensor with its elements, as onnxruntime read and returned them."""
+        for kind, arrays in ((Kind.INPUT, self.inputs), *self._computed()):
+            for network, array in zip(self.query.networks, arrays, strict=True):
+                declared = network.tensors(kind)
+                ends = accumulate((t.size for t in declared), initial=0)
+                yield from ((t, array[end : end + t.size].reshape(t.shape)) for t, end in zip(declared, ends, strict=False))
+
+    def _computed(self) -> tuple[tuple[Kind, tuple[Numbers, ...]], ...]:
+        return (Kind.HIDDEN, self.hidden), (Kind.OUTPUT, self.outputs)
 
     def _input_decimals(self) -> list[str]:
         # The widest type for all: inputs that several networks share read the same in each.
@@ -114,12 +128,12 @@ class WitnessChecker:
 
     Parameters
     ----------
-    query, networks : what is asked, and the networks in the order of the query's declarations. replays : gives onnxruntime's
-    sessions on their original files, in the same order; called once, when the first point passes the exact test. None where the
-    networks exist in memory alone: exact evaluation then decides, and points need not be numbers of an element type. nearest : a
-    fixed input such as 0.1 is no number of any float type, so strictly no point of such a query can be replayed. Where this is
-    true, its exact value is used over the reals and in the text, and onnxruntime gets the nearest number, as it would from a
-    reader of that text; otherwise all points are rejected.
+    query, networks : what is asked, and the networks in the order of the query's declarations, the hidden values of each
+    following its outputs. replays : gives onnxruntime's sessions on their original files, in the same order; called once, when
+    the first point passes the exact test. None where the networks exist in memory alone: exact evaluation then decides, and a
+    point need not consist of numbers of an element type. nearest : a fixed input such as 0.1 is no number of any float type, so
+    strictly no point of such a query can be replayed. Where this is true, its exact value is used over the reals and in the text,
+    and onnxruntime gets the nearest number, as it would from a reader of that text; otherwise all points are rejected.
     """
 
     def __init__(
@@ -132,6 +146,7 @@ class WitnessChecker:
     ) -> None:
         self._query, self._networks, self._make_replays, self._nearest = query, tuple(networks), replays, nearest
         self._types = tuple(np.dtype(n.interface.element_type) for n in networks)
+        self._output_counts = [n.size(Kind.OUTPUT) for n in query.networks]
         ends = np.cumsum([0, *(n.input_size for n in networks)]).tolist()
         self._parts = tuple(slice(a, b) for a, b in pairwise(ends))
         self._grids: WeakKeyDictionary[Question, _Grid] = WeakKeyDictionary()
@@ -206,13 +221,15 @@ class WitnessChecker:
         outputs = [replay.evaluate(point)[0] for replay, point in zip(self._replays, points, strict=True)]
         if not all(np.isfinite(output).all() for output in outputs):
             return Rejection("onnxruntime returns a value that is no finite number")
-        missed = self._missed(inputs, [Fraction(v) for output in outputs for v in output.tolist()])
+        missed = self._missed(inputs, [[Fraction(v) for v in output.tolist()] for output in outputs])
         if missed is not None:
             return Rejection(f"evaluated by onnxruntime, the point misses the query by {missed}")
+        typed = [o.astype(t) for o, t in zip(outputs, self._types, strict=True)]
         return replace(
             found,
             inputs=tuple(p.astype(t) for p, t in zip(points, self._types, strict=True)),
-            outputs=tuple(o.astype(t) for o, t in zip(outputs, self._types, strict=True)),
+            outputs=tuple(v[:n] for v, n in zip(typed, self._output_counts, strict=True)),
+            hidden=tuple(v[n:] for v, n in zip(typed, self._output_counts, strict=True)),
         )
 
     def _exactly(
@@ -230,17 +247,21 @@ class WitnessChecker:
         """The witness that a point is by exact evaluation, with nothing replayed yet."""
         inputs = question.query_point(point)
         exact = tuple(n.exact(inputs[part]).output for n, part in zip(self._networks, self._parts, strict=True))
-        missed = self._missed(inputs, [v for output in exact for v in output])
+        missed = self._missed(inputs, exact)
         if missed is not None:
             return Rejection(f"evaluated exactly, the point misses the query by {missed}")
+        outputs = tuple(v[:n] for v, n in zip(exact, self._output_counts, strict=True))
+        hidden = tuple(v[n:] for v, n in zip(exact, self._output_counts, strict=True))
         low, high = question.query_point(question.domain.lower), question.query_point(question.domain.upper)
-        return Witness(self._query, (), (), inputs, exact, low, high)
+        return Witness(self._query, (), (), (), inputs, outputs, hidden, low, high)
 
-    def _missed(self, inputs: Sequence[Fraction], outputs: Sequence[Fraction]) -> str | None:
-        """None where the query is satisfied, else for a message by how much it is not."""
-        if self._query.satisfied_by(inputs, outputs):
+    def _missed(self, inputs: Sequence[Fraction], computed: Sequence[Sequence[Fraction]]) -> str | None:
+        """None where the query is satisfied, else for a message by how much it is not; `computed` by network."""
+        outputs = [v for values, n in zip(computed, self._output_counts, strict=True) for v in values[:n]]
+        hidden = [v for values, n in zip(computed, self._output_counts, strict=True) for v in values[n:]]
+        if self._query.satisfied_by(inputs, outputs, hidden):
             return None
-        excess = max(_excess(a, (inputs, (), outputs)) for a in self._query.assertions)
+        excess = max(_excess(a, (inputs, hidden, outputs)) for a in self._query.assertions)
         return f"{float(excess):.3g}" if excess else "a tie with a strict condition"
 
 

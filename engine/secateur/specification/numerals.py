@@ -13,7 +13,7 @@ from typing import Any
 
 from secateur.errors import InputError
 
-__all__ = ["MAX_BITS", "exact_rational", "format_rational", "parse_decimal", "parse_rational", "shorten"]
+__all__ = ["MAX_BITS", "exact_rational", "format_rational", "parse_decimal", "parse_rational", "short_decimal", "shorten"]
 
 MAX_BITS = 13_000
 """Longest accepted numerator or denominator; 13,000 bits are 3,914 decimal digits."""
@@ -46,6 +46,15 @@ def parse_decimal(text: str, where: str = "") -> Fraction:
     numerator = int(sign + whole + places)
     value = Fraction(numerator, 10**-power) if power < 0 else Fraction(numerator * 10**power)
     return value if len(text) + abs(power) < _SURELY_SHORT else _bounded(value, text, where)
+
+
+def short_decimal(text: str, sign: int = 1) -> Fraction:
+    """`sign` times a decimal literal known to be one and to be short: what `parse_decimal` gives, in half the time."""
+    whole, _, places = text.partition(".")
+    try:
+        return Fraction(sign * int(whole + places), 10 ** len(places))
+    except ValueError:  # an exponent
+        return sign * parse_decimal(text)
 
 
 def parse_rational(text: str, where: str = "") -> Fraction:

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from secateur.errors import InputError
-from secateur.network import Replay
+from secateur.network import Replay, Wiring
 from secateur.network.exact import Floats
 from secateur.specification import Query
 from secateur.specification.numerals import parse_decimal
@@ -123,14 +123,14 @@ def check_witness(text: str, networks: Mapping[str, Path], query: Query, rules: 
         return WitnessStatus.UNSUPPORTED
     if replayed is None:
         return WitnessStatus.WRONG
-    inputs, outputs = replayed
+    inputs, hidden, outputs = replayed
     if not rules.rounds_inputs:
         inputs = witness.inputs
     error = 0.0
     if rules.uses_claimed_outputs and witness.outputs is not None:
         error, outputs = _relative_error(witness.outputs, outputs), witness.outputs
     for tolerance, status in ((rules.establishes, WitnessStatus.ESTABLISHES), (rules.credits, WitnessStatus.CREDITED)):
-        if error <= tolerance.execution and _loosened(query, tolerance).satisfied_by(inputs, outputs):
+        if error <= tolerance.execution and _loosened(query, tolerance).satisfied_by(inputs, outputs, hidden):
             return status
     return WitnessStatus.WRONG
 
@@ -157,38 +157,42 @@ def _loosened(query: Query, tolerance: Tolerance) -> Query:
     return replace(query, assertions=tuple(fold(assertion, leaf, join) for assertion in query.assertions))
 
 
-def _replay(witness: Witness, networks: Mapping[str, Path], query: Query) -> tuple[_Values, _Values] | None:
-    """The inputs as the networks see them, and their outputs; None where one is not finite.
+def _replay(witness: Witness, networks: Mapping[str, Path], query: Query) -> tuple[_Values, _Values, _Values] | None:
+    """The inputs as the networks see them, hidden values and outputs; None where one is not finite.
 
-    `InputError` where a network cannot be run: several input tensors, hidden values, an unknown operator.
+    `InputError` where a network cannot be run: other tensors than the query declares, an unknown operator.
     """
     inputs: list[Fraction] = []
+    hidden: list[Fraction] = []
     outputs: list[Fraction] = []
     for network in query.networks:
         path = networks.get(network.name, networks.get(""))
-        if path is None or network.hidden or len(network.inputs) != 1 or len(network.outputs) != 1:
-            raise InputError("has no file, or several inputs or outputs", where=network.name)
-        begin = len(inputs)
-        rounded, values = _run(path, witness.inputs[begin : begin + network.size(Kind.INPUT)])
-        if len(values) != network.size(Kind.OUTPUT):
+        if path is None:
+            raise InputError("has no file", where=network.name)
+        begin, count = len(inputs), network.size(Kind.OUTPUT)
+        rounded, values = _run(path, witness.inputs[begin : begin + network.size(Kind.INPUT)], network.wiring)
+        if len(values) != count + network.size(Kind.HIDDEN):
             raise InputError(f"has {len(values)} outputs", where=str(path))
         if not (np.isfinite(rounded).all() and np.isfinite(values).all()):
             return None
         inputs += map(Fraction, rounded.tolist())
-        outputs += map(Fraction, values.tolist())
-    return tuple(inputs), tuple(outputs)
+        outputs += map(Fraction, values[:count].tolist())
+        hidden += map(Fraction, values[count:].tolist())
+    return tuple(inputs), tuple(hidden), tuple(outputs)
 
 
-def _run(path: Path, point: Sequence[Fraction]) -> tuple[Floats, Floats]:
-    """The point rounded to the network's element type, and the output there, both as float64."""
+def _run(path: Path, point: Sequence[Fraction], wiring: Wiring | None) -> tuple[Floats, Floats]:
+    """The point rounded to the network's element type, and outputs and hidden values there, both as float64."""
     data = _bytes(path)
     with np.errstate(over="ignore"):
         rounded = np.array([_nearest(value) for value in point]).astype(_element_type(data, path)).astype(np.float64)
-    replay = Replay(data)
+    replay = Replay(data, wiring)
     if replay.input_size != len(point):
         raise InputError(f"has {replay.input_size} inputs", where=str(path))
     try:
         return rounded, replay.evaluate(rounded[None])[0]
+    except InputError:
+        raise
     except Exception as error:  # onnxruntime's exceptions have no closer base class
         raise InputError(f"onnxruntime cannot run it: {error}", where=str(path)) from None
 
@@ -209,14 +213,14 @@ def _bytes(path: Path) -> bytes:
 
 
 def _element_type(data: bytes, path: Path) -> Any:
-    """The numpy type of the network's input."""
+    """The numpy type of the network's inputs."""
     import onnx
     from google.protobuf.message import DecodeError
 
     try:
         graph = onnx.load_model_from_string(data).graph
         stored = {tensor.name for tensor in graph.initializer}
-        ports = [port.type.tensor_type for port in graph.input if port.name not in stored]
-        return onnx.helper.tensor_dtype_to_np_dtype(ports[0].elem_type)
-    except (DecodeError, IndexError, KeyError):
-        raise InputError("is no ONNX network with an input", where=str(path)) from None
+        (kind,) = {port.type.tensor_type.elem_type for port in graph.input if port.name not in stored}
+        return onnx.helper.tensor_dtype_to_np_dtype(kind)
+    except (DecodeError, KeyError, ValueError):
+        raise InputError("is no ONNX network with inputs of one type", where=str(path)) from None

@@ -73,6 +73,43 @@ def test_the_tree_of_a_condition(text: str, expected: object) -> None:
     assert query.assertions == (expected,)
 
 
+@settings(deadline=None, max_examples=100)
+@given(data=st.data(), version=st.sampled_from(["1.0", "2.0"]), seed=st.integers(0, 2**32))
+def test_plain_conjunctions_mean_what_they_mean_piece_by_piece(data: st.DataObject, version: str, seed: int) -> None:
+    comparisons = st.tuples(st.sampled_from(["<=", ">=", "<", ">"]), trees.variables, trees.variables | trees.constants)
+    plain = st.lists(comparisons, min_size=1, max_size=6).map(lambda rows: ("and", *rows))
+    tree = data.draw(st.lists(plain, min_size=1, max_size=4).map(lambda children: ("or", *children)))
+    text = trees.query_text([tree], version, random.Random(seed)).replace("; (odd] comment", "")
+    # A comment in front of every parenthesis: nothing is read in one piece.
+    slow = parse_query(text.replace("(", ";\n(").replace(")", ";\n)"))
+    fast = parse_query(text)
+    assert fast.assertions == slow.assertions
+    assert hash(fast.assertions) == hash(slow.assertions)
+    assert list(fast.disjuncts()) == list(slow.disjuncts())
+
+
+def test_plain_conjunctions_of_one_shape() -> None:
+    query = parse_query(
+        f"{OLD}(assert (or (and (<= X_0 1.5) (> X_1 -2e1)) (and (<= X_0 +.25) (> X_1 3.)) (and (<= X_0 Y_0) (> X_1 3))))"
+    )
+    assert query.assertions == (
+        Or(
+            (
+                And((row((X0, 1), bound=F(3, 2)), row((X1, -1), bound=20, strict=True))),
+                And((row((X0, 1), bound=F(1, 4)), row((X1, -1), bound=-3, strict=True))),
+                And((row((X0, 1), (Y0, -1), bound=0), row((X1, -1), bound=-3, strict=True))),
+            )
+        ),
+    )
+    assert query.assertions != parse_query(f"{OLD}(assert (or (and (<= X_0 1.5) (> X_1 -2e1))))").assertions
+
+
+def test_names_that_look_like_numerals() -> None:
+    head = "(vnnlib-version <2.0>)(declare-network f (declare-input e1 real [1]) (declare-output E real []))"
+    slow, fast = (parse_query(f"{head}(assert (and (<= e1[0] E){c} (>= e1 [ 0 ] 1) (<= E 2)))") for c in (";\n", ""))
+    assert fast.assertions == slow.assertions
+
+
 def test_version_2_declarations() -> None:
     query = parse_query(
         NEW + "(declare-network g (equal-to f) (declare-input U float32 [2,3]) (declare-output V float32 [2]))"
@@ -165,6 +202,13 @@ BAD_OLD = [
         "f, line 2: unexpected '(<= X_0 1)'; an operator must follow a parenthesis",
     ),
     (f"{OLD}(assert (<= X_7 1))", "f, line 2: unknown variable 'X_7'; declare it before its use"),
+    (
+        f"{OLD}(assert\n(and (<= X_0 1)\n (<= X_7 1)))",
+        "f, line 4: unknown variable 'X_7'; declare it before its use",
+    ),
+    (f"{OLD}(and (<= X_0 1))", "f, line 2: unexpected '(<= X_0 1)'"),
+    (f"{OLD}\n((and (<= X_0 1)))", "f, line 3: unexpected '('"),
+    (f"{OLD}(assert (+ (and (<= X_0 1)) 1))", "f, line 2: + takes terms, not a condition"),
     (f"{OLD}(assert (<= X_0 inf))", "f, line 2: unknown variable 'inf'; declare it before its use"),
     (f"{OLD}(assert (<= X[0] 1))", "f, line 2: unknown variable 'X[0]'; declare it before its use"),
     (f"{OLD}(assert (<= X_0 1.2.3))", "f, line 2: '1.2.3' is not a finite number"),

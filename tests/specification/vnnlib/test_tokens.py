@@ -7,7 +7,7 @@ import io
 import pytest
 
 from secateur.specification.vnnlib import tokens
-from secateur.specification.vnnlib.tokens import tokenize
+from secateur.specification.vnnlib.tokens import decompose, tokenize
 
 
 def kinds(text: str) -> list[tuple[str, str, int]]:
@@ -18,6 +18,41 @@ def test_plain_comparisons_are_one_token() -> None:
     (token,) = tokenize(io.StringIO("(<=X[0, 2]\t-1.5e3 )"))
     assert token.kind == "comparison"
     assert token.parts == ("<=", "X[0, 2]", "-1.5e3")
+
+
+def test_plain_conjunctions_are_one_token() -> None:
+    text = "\n( and(<= X_0\n\n-.5e-3) (>X [0, 2] Y_0 ) )"
+    (token,) = tokenize(io.StringIO(text))
+    assert token[:3] == ("conjunction", text[1:], 2)
+    parts = list(decompose(token))
+    assert [(t.kind, t.line) for t in parts] == [
+        ("open", 2),
+        ("operand", 2),
+        ("comparison", 2),
+        ("comparison", 4),
+        ("close", 4),
+    ]
+    assert parts[-2].parts == (">", "X [0, 2]", "Y_0")
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        "(== X_0 1)",
+        "(<= 1 X_0)",
+        "(<= X_0 1) ; comment\n",
+        "(<= X_0 1) X_0",
+        "(<= X_0 0x1)",
+        "(<= X_0 1e9999)",
+        f"(<= X_0 {'1' * 100})",
+        "(<= X_0 (+ 1))",
+        "(<= X_0 1) (or (<= X_0 1))",
+        "(<= X_0 1)" * 257,
+        "",
+    ],
+)
+def test_other_conjunctions_are_not(inside: str) -> None:
+    assert kinds(f"(and {inside})")[:2] == [("open", "(", 1), ("operand", "and", 1)]
 
 
 def test_operands_are_never_cut() -> None:

@@ -75,14 +75,14 @@ class Row(NamedTuple):
 class And:
     """True where all children are."""
 
-    children: tuple[Formula, ...]
+    children: Sequence[Formula]
 
 
 @dataclass(frozen=True, slots=True)
 class Or:
     """True where some child is."""
 
-    children: tuple[Formula, ...]
+    children: Sequence[Formula]
 
 
 Formula: TypeAlias = Row | And | Or

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+from secateur.network.wiring import Wire, Wiring
 from secateur.specification.domain import Domain
 from secateur.specification.vnnlib.formula import Formula, Kind, Polytope, Variable, holds
 from secateur.specification.vnnlib.input_part import input_box
@@ -71,6 +72,14 @@ class NetworkDeclaration:
     def size(self, kind: Kind) -> int:
         """Number of scalars of one kind."""
         return sum(tensor.size for tensor in self.tensors(kind))
+
+    @property
+    def wiring(self) -> Wiring | None:
+        """The tensors of the ONNX file; None where one input and one output without names say it all."""
+        inputs, hidden, outputs = (tuple(Wire(t.name, t.size, t.onnx_name) for t in self.tensors(kind)) for kind in Kind)
+        if len(inputs) == len(outputs) == 1 and not hidden and inputs[0].name is None:
+            return None
+        return Wiring(inputs, outputs, hidden)
 
 
 @dataclass(frozen=True)

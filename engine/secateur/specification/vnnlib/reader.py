@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import itertools
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -22,8 +23,9 @@ from secateur.specification.numerals import parse_decimal, shorten
 from secateur.specification.vnnlib.declarations import FlatScope, Form, NetworkScope, Scope, syntax_error
 from secateur.specification.vnnlib.formula import And, Coefficients, Formula, Or, Row, Variable, fold
 from secateur.specification.vnnlib.linear import Linear, NonlinearError, add, compare, multiply, subtract
+from secateur.specification.vnnlib.plain import Mould, MouldRow, PlainRows, cut
 from secateur.specification.vnnlib.query import Query
-from secateur.specification.vnnlib.tokens import Token, tokenize
+from secateur.specification.vnnlib.tokens import Token, decompose, tokenize
 
 __all__ = ["parse_query", "read_query"]
 
@@ -38,7 +40,8 @@ _CONDITION_COUNTS: dict[str, tuple[int, int | None, str]] = {
     "assert": (1, 1, "one condition"),
 }
 _CACHED_LITERALS = 100_000
-_ONE = Fraction(1)
+_CACHED_MOULDS = 1_000
+_ZERO, _ONE = Fraction(0), Fraction(1)
 
 
 def read_query(path: str | Path) -> Query:
@@ -82,6 +85,7 @@ class _Reader:
         self._assertions: list[Formula] = []
         self._literals: dict[str, Fraction] = {}
         self._units: dict[tuple[Variable, int], Coefficients] = {}
+        self._moulds: dict[tuple[str, ...], Mould] = {}
 
     def query(self) -> Query:
         """The whole file."""
@@ -103,7 +107,7 @@ class _Reader:
 
     def _commands(self) -> Iterator[tuple[Token, int]]:
         """The head of each top-level parenthesis, and the line where it opens."""
-        for token in self._tokens:
+        while (token := self._single()) is not None:
             if token.kind != "open":
                 raise self._unexpected(token, "a file is a list of (declare-...) and (assert ...)")
             head = self._next(token.line)
@@ -112,9 +116,17 @@ class _Reader:
             yield head, token.line
 
     def _next(self, opened: int) -> Token:
-        token = next(self._tokens, None)
+        token = self._single()
         if token is None:
-            raise self._error(opened, "the file ends inside the parenthesis opened here", "is it complete?")
+            raise self._unfinished(opened)
+        return token
+
+    def _single(self) -> Token | None:
+        """The next token where no conjunction is expected in one piece."""
+        token = next(self._tokens, None)
+        if token is not None and token.kind == "conjunction":
+            self._tokens = itertools.chain(decompose(token), self._tokens)
+            return next(self._tokens)
         return token
 
     def _form(self, head: Token, line: int) -> Form:
@@ -149,8 +161,12 @@ class _Reader:
         """The condition after `(assert`, up to the closing parenthesis."""
         frames = [_Frame("assert", line)]
         while True:
-            token = self._next(frames[-1].line)
-            if token.parts is not None:
+            token = next(self._tokens, None)
+            if token is None:
+                raise self._unfinished(frames[-1].line)
+            if token.kind == "conjunction":
+                frames[-1].operands.append(self._plain(token))
+            elif token.parts is not None:
                 frames[-1].operands.append(self._comparison(*token.parts, token.line))
             elif token.kind == "operand":
                 frames[-1].operands.append(_linear(self._atom(token.text, token.line)))
@@ -174,17 +190,46 @@ class _Reader:
             raise self._error(head.line, problem)
         return _Frame(head.text, head.line)
 
+    def _plain(self, token: Token) -> Formula:
+        """A plain conjunction; those of one shape are looked at once."""
+        shape, numerals = cut(token.text)
+        mould = self._moulds.get(shape)
+        if mould is None:
+            parts = ((part.parts, part.line) for part in decompose(token))
+            mould = tuple(self._mould_row(*operands, line) for operands, line in parts if operands is not None)
+            if len(self._moulds) < _CACHED_MOULDS:
+                self._moulds[shape] = mould
+        return And(PlainRows(mould, numerals))
+
+    def _mould_row(self, relation: str, left: str, right: str, line: int) -> MouldRow:
+        first, second = self._scope.resolve(left, line), self._atom(right, line)
+        row = self._ordered(relation, first, second)
+        return MouldRow(row.coefficients, _BOUNDS[relation][0] if isinstance(second, Fraction) else 0, row.strict)
+
     def _comparison(self, relation: str, left: str, right: str, line: int) -> Formula:
-        """A comparison of two plain operands; a bound of one variable is made directly."""
+        """A comparison of two plain operands."""
         if relation not in self._scope.relations:
             raise self._error(line, f"unknown operator {shorten(relation)} in version {self._version}")
         first, second = self._atom(left, line), self._atom(right, line)
-        if isinstance(first, Variable) and isinstance(second, Fraction) and relation in _BOUNDS:
-            sign, strict = _BOUNDS[relation]
-            # One coefficient object for all bounds of a variable: a large file consists of these.
-            unit = self._units.setdefault((first, sign), ((first, Fraction(sign)),))
-            return Row(unit, second if sign > 0 else -second, strict)
+        if isinstance(first, Variable) and relation in _BOUNDS:
+            return self._ordered(relation, first, second)
         return compare(relation, _linear(first), _linear(second))
+
+    def _ordered(self, relation: str, first: Variable, second: Variable | Fraction) -> Row:
+        """A comparison by <=, <, >= or > of a variable, made directly: a large file consists of these."""
+        sign, strict = _BOUNDS[relation]
+        if isinstance(second, Fraction):
+            return Row(self._unit(first, sign), second if sign > 0 else -second, strict)
+        if first == second:
+            return Row((), _ZERO, strict)
+        return Row(tuple(sorted(self._unit(first, sign) + self._unit(second, -sign))), _ZERO, strict)
+
+    def _unit(self, variable: Variable, sign: int) -> Coefficients:
+        """One coefficient object for all bounds of a variable."""
+        unit = self._units.get((variable, sign))
+        if unit is None:
+            unit = self._units[variable, sign] = ((variable, Fraction(sign)),)
+        return unit
 
     def _atom(self, text: str, line: int) -> Variable | Fraction:
         """A variable, or the exact value of a literal."""
@@ -249,6 +294,9 @@ class _Reader:
         if count < least or (most is not None and count > most):
             raise self._error(frame.line, f"{frame.operator} takes {wanted}, {count} are given")
 
+    def _unfinished(self, opened: int) -> InputError:
+        return self._error(opened, "the file ends inside the parenthesis opened here", "is it complete?")
+
     def _unexpected(self, token: Token, remedy: str = "") -> InputError:
         return self._error(token.line, f"unexpected {shorten(token.text)}", remedy)
 
@@ -259,7 +307,7 @@ class _Reader:
 def _linear(atom: Variable | Fraction) -> Linear:
     if isinstance(atom, Fraction):
         return Linear({}, atom)
-    return Linear({atom: _ONE}, Fraction(0))
+    return Linear({atom: _ONE}, _ZERO)
 
 
 def _negated(formula: Formula) -> Formula:

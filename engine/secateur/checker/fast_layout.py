@@ -1,0 +1,170 @@
+"""The compiled arithmetic's arrays, and why doubles are exact in it: what `fast_rows` and `fast_kernels` share.
+
+They compute the same rows, refresh, goals, contraction and splits as `python_arithmetic`, with integers in doubles.
+
+Why doubles are exact here. Every integer below 2^53 is a double, and sums and products of integers are exact while
+they stay below it:
+
+* |mu_j| <= |a_j| <= 2^24 and sum_i |Q_ij| <= 2^28 per column, so every partial sum of mu Q, in any order, is at most
+  2^52; w = sum |mu_j| <= 8192 * 2^24 = 2^37, and D has 16 significant bits, so w D has at most 53. The weights of a mixed
+  row are at most 2^20.
+* a p, mu l and (a - mu) u are products of 24-bit numbers; factors 2^x only move the exponent. Of difference neurons the
+  bounds have 24 bits too, and -l' / (u' - l') and u' / (u' - l') lie in [0, 1] after rounding, so |mu_j| <= |a_j| as before.
+* the terms of a row are tested against 2^46 before they are used (the void rule), and at most 31 layers add four of
+  them each: |const| < 2^53. Sums of terms of one sign that pass 2^53 stay above it after rounding, so the test is exact;
+  the sum of step 3 has both signs, and is given up (`OUT`) if the magnitudes add up to 2^53.
+* exponents are confined (`fast_arithmetic._fits`, and `MAX_EXPONENT` here), so nothing overflows or becomes subnormal.
+
+Where a tree leaves this range, the plain arithmetic takes over. No fastmath, ever.
+Matrices are flat arrays of rows; source h occupies `width[h]` places from `start[h]` in every per-source array, of
+which the first n_h are neurons, the next is the bias column, and the rest is zero.
+
+Numba compiles a kernel again for every type of argument, and an integer literal has a type of its own: `ZERO` and `ONE`,
+which have not, stand where one would be passed on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar, cast
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from secateur.checker.nodes import LIMIT, VOID
+
+__all__ = [
+    "DIFFERENCE",
+    "LIMIT_DOUBLE",
+    "LINEAR",
+    "MAX_EXPONENT",
+    "ONE",
+    "OUT",
+    "RELU",
+    "ROWS",
+    "VOID_DOUBLE",
+    "ZERO",
+    "Box",
+    "Floats",
+    "Integers",
+    "Pool",
+    "System",
+    "Work",
+    "entry",
+    "kernel",
+    "power",
+]
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+Box = tuple[Floats, Floats]  # low and high
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+OUT = 9  # the status of a node whose numbers leave the exact range
+MAX_EXPONENT = 400  # of a row; far below the exponents that keep a row from cutting or being mixed (section 8)
+ROWS = 64  # rows propagated together; even
+VOID_DOUBLE, LIMIT_DOUBLE = float(VOID), float(LIMIT)
+RELU, LINEAR, DIFFERENCE = 0, 1, 2  # kinds of neurons
+_REACH = 1000
+ZERO, ONE = cast(int, np.int64(0)), cast(int, np.int64(1))
+_POWERS = np.ldexp(1.0, np.arange(-_REACH, _REACH + 1))
+
+
+def entry(function: Function) -> Function:
+    """Compiles what Python calls."""
+    return cast(Function, njit(cache=True, nogil=True, error_model="numpy")(function))
+
+
+def kernel(function: Function) -> Function:
+    """Compiles what only other kernels call: without the wrapper for Python, which takes longest to compile."""
+    options: dict[str, Any] = {
+        "cache": True,
+        "nogil": True,
+        "error_model": "numpy",
+        "no_cpython_wrapper": True,
+        "no_cfunc_wrapper": True,
+    }
+    return cast(Function, njit(**options)(function))
+
+
+class System(NamedTuple):
+    """One network and the goals of one tree, as arrays."""
+
+    size: Integers  # [h] n_h
+    width: Integers  # [h] padded size of source h
+    start: Integers  # [h] first place of source h
+    grid: Integers  # [h] G_h, G_0 = 0
+    rows: Floats  # Q, row i of layer k at row_start[k] + i * width[k-1]; row n_k is zero
+    row_start: Integers
+    columns: Floats  # Q, column j of layer k at column_start[k] + j * width[k]; column n_{k-1} is the bias
+    column_start: Integers
+    scale: Floats  # per source: 2^-c of the columns of the layer above; 0 at the bias
+    bias_exponent: Integers  # [k] c of the bias column of layer k
+    delta: Floats  # per source: delta_j 2^(G+24) of the layer above
+    bias_delta: Floats  # [k] ceil(delta_bias 2^(G_k+24))
+    kind: NDArray[np.uint8]  # per source: RELU, LINEAR or DIFFERENCE
+    partner: Integers  # per source: where the source has a difference neuron, the position of its partner in it
+    shift: Floats  # [h] 2^s of the difference neurons of source h
+    first_difference: Integers  # [h] the difference neurons of source h are those from here
+    end_difference: Integers  # [h] to here
+    goal_layer: Integers
+    goal_first: Integers  # the targets of goal g are numbers goal_first[g] to goal_first[g + 1] - 1
+    threshold: Floats  # [target]
+    target_neuron: Integers
+    target_sign: Floats
+    steps: int
+
+
+class Pool(NamedTuple):
+    """The states of waiting nodes; a node is a row."""
+
+    low: Floats
+    high: Floats
+    lower: Floats  # [node, place - width[0]]
+    upper: Floats
+    open: NDArray[np.uint8]
+
+
+class Work(NamedTuple):
+    """Scratch of one thread, overwritten by every node."""
+
+    p: Floats  # [row, place] P of step 1
+    a: Floats  # [place] a of step 2, then scratch
+    term: Floats
+    mu: Floats  # [row, place]; at the input, the a of step 2
+    value: Floats  # [row] const
+    exponent: Integers
+    weight: Floats
+    void: NDArray[np.uint8]
+    neuron: Integers  # neurons of rows, or of a point
+    chosen: Integers  # the neurons of a layer that are refreshed
+    rise: Floats  # per source: the factor of mu where a >= 0, with default slopes
+    fall: Floats  # per source: the factor where a < 0
+    lower: Floats  # per source: l of unstable ReLU neurons, else 0
+    upper: Floats
+    rise_near: Floats  # per source: u' of difference neurons where d is bounded by a chord for a >= 0, else 0
+    rise_far: Floats  # l' of the same
+    fall_near: Floats  # per source: l' of difference neurons where d is bounded by a chord for a < 0, else 0
+    fall_far: Floats  # u' of the same
+    slopes: Floats  # per source: as `rise`, while a goal improves them
+    kept: Floats  # per source: the a of the last row that was computed alone
+    active: Integers  # per source: the neurons that may have mu != 0, filled up to a multiple of four with n_h
+    actives: Integers
+    total: Floats  # [h] S_h
+    error: Floats  # [k] D_k
+    point: Floats  # per source: values of the relaxed row's least point
+    best: Floats  # [coordinate] a of the best row
+    left_low: Floats  # [goal, coordinate] what the goal leaves of the box
+    left_high: Floats
+    tilt: Floats  # [target, coordinate] g of section 8
+    constant: Floats  # [target] c
+    unit: Floats  # [target] t
+    share: Floats  # [target]
+    mix: Floats  # [target] the best shares, then the weights lambda
+    upper_end: Floats  # [coordinate] p
+
+
+@kernel
+def power(x: int) -> float:
+    return _POWERS[x + _REACH]  # type: ignore[no-any-return]

@@ -1,0 +1,64 @@
+"""The files of a certificate about two networks and a domain: read, compared with their hashes, and named in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from secateur.checker.domain import Domain, read_domain
+from secateur.checker.files import referenced
+from secateur.checker.lowering import Network, lower
+from secateur.checker.records import Certificate, PairCertificate
+from secateur.checker.refusal import Refusal
+from secateur.checker.verdict import Counts
+
+__all__ = ["TwoNetworks", "read_two_networks", "replayed"]
+
+
+@dataclass(frozen=True)
+class TwoNetworks:
+    """N and N', the domain D, and words that say which files these are."""
+
+    original: Network
+    reduced: Network
+    domain: Domain
+    words: str
+
+
+def _network(data: bytes, side: str, domain: Domain) -> Network:
+    try:
+        network = lower(data)
+    except Refusal as refusal:
+        raise Refusal(refusal.rule, f"{side} {refusal.step}", refusal.reason) from None
+    if network.input_size != len(domain.lower):
+        raise Refusal("domain", side, f"{len(domain.lower)} bounds for {network.input_size} inputs")
+    return network
+
+
+def read_two_networks(
+    certificate: Certificate | PairCertificate, folder: Path, original: str | Path | None, reduced: str | Path | None
+) -> TwoNetworks:
+    """The files that the certificate names, or those given in their place."""
+    references = {"original": certificate.original, "reduced": certificate.reduced}
+    given = {"original": original, "reduced": reduced}
+    domain = read_domain(referenced("domain", "domain", certificate.domain, folder, None))
+    networks = {}
+    for side, reference in references.items():
+        networks[side] = _network(referenced(f"{side} network", side, reference, folder, given[side]), side, domain)
+    names = {side: PurePosixPath(given[side] or reference.file).name for side, reference in references.items()}
+    inputs = len(domain.lower)
+    words = (
+        f"N = {names['original']} (sha256 {certificate.original.sha256}), "
+        f"N' = {names['reduced']} (sha256 {certificate.reduced.sha256}), "
+        f"D = the box of {inputs} input{'s' * (inputs != 1)} in {PurePosixPath(certificate.domain.file).name} "
+        f"(sha256 {certificate.domain.sha256})"
+    )
+    return TwoNetworks(networks["original"], networks["reduced"], domain, words)
+
+
+def replayed(counts: Counts, arithmetic: str) -> str:
+    """What a verdict was made from, in words."""
+    return (
+        f"{counts.inactive} neurons proven inactive, {counts.active} active; "
+        f"{counts.nodes:,} tree nodes replayed in {arithmetic} integer arithmetic"
+    )

@@ -1,0 +1,149 @@
+"""Difference neurons: phases, ranges and relaxation against brute force over exact values of both neurons."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import Counter
+from collections.abc import Iterator
+from fractions import Fraction
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from secateur.checker.chain import ChainLayer
+from secateur.checker.differences import Difference, differences_of, value_ranges
+from secateur.checker.exact import down24
+from secateur.checker.relaxation import relax_difference
+
+seeds = st.integers(0, 1 << 30)
+
+
+def layer(shift: int) -> ChainLayer:
+    """Neuron 0, and a difference neuron 1 whose partner it is."""
+    return ChainLayer(2, 1, [], [], [], [], {1: 0}, shift)
+
+
+def difference(l: float, u: float, l_p: float, u_p: float, shift: int = 0) -> Difference:  # noqa: E741 - as in the format
+    return differences_of(layer(shift), [l_p, l], [u_p, u])[1]
+
+
+def phases(own: Difference) -> tuple[bool, bool, bool, bool]:
+    return own.from_below, own.from_above, own.to_below, own.to_above
+
+
+@pytest.mark.parametrize(
+    ("bounds", "expected", "values"),
+    [
+        # (l, u, l_p, u_p, s): (from below, from above, to below, to above), range
+        ((-1, 1, -2, 2, 0), (False, False, False, False), (-1, 1)),
+        ((-1, 1, -2, 0, 0), (True, False, False, False), (0, 1)),
+        ((-1, 1, 0, 2, 0), (False, True, False, False), (-1, 1)),
+        ((-3, -2, -2, 2, 0), (False, False, True, False), (-3, 0)),
+        ((2, 3, -2, 2, 0), (False, False, False, True), (0, 3)),
+        ((-1, 1, -3, -1, 0), (True, False, True, False), (0, 0)),  # both outputs are 0
+        ((-1, 1, 1, 3, 0), (False, True, False, True), (-1, 1)),  # d = delta
+        ((0.25, 1, 1, 3, 0), (False, True, False, True), (0.25, 1)),
+        ((-4, -3, 1, 3, 0), (False, True, True, False), (-4, 0)),
+        ((3, 4, -3, -1, 0), (True, False, False, True), (0, 4)),
+        ((-1, 1, -2, 0, 3), (True, False, False, False), (0, 1)),
+        ((-17, -16, -2, 2, 3), (False, False, True, False), (-17, 0)),  # u = -u_p 2^s
+        ((-17, -15.75, -2, 2, 3), (False, False, False, False), (-17, 0)),
+        ((16, 17, -2, 2, 3), (False, False, False, True), (0, 17)),  # l = -l_p 2^s
+        ((15.75, 17, -2, 2, 3), (False, False, False, False), (0, 17)),
+        ((0, 0, 0, 0, 0), (True, True, True, True), (0, 0)),
+        ((0, 0, -1, 1, 64), (False, False, False, False), (0, 0)),
+    ],
+)
+def test_phases_and_ranges(
+    bounds: tuple[float, float, float, float, int], expected: tuple[bool, bool, bool, bool], values: tuple[float, float]
+) -> None:
+    own = difference(*bounds)
+    assert phases(own) == expected
+    assert own.value_range == values
+    assert own.zero == (expected[0] and expected[2])
+
+
+def test_ranges_of_the_three_kinds() -> None:
+    own = ChainLayer(2, 1, [], [], [], [], {1: 0}, 0, frozenset({2}))
+    assert value_ranges(own, [-1.0, -2.0, -3.0, -4.0], [2.0, 1.0, 5.0, -1.0]) == ([0.0, -2.0, -3.0, 0.0], [2.0, 1.0, 5.0, 0.0])
+
+
+def bound(rng: random.Random) -> Fraction:
+    """Of any sign and size, often 0 and often with few bits."""
+    return Fraction(rng.choice([0, rng.randint(-4, 4), rng.randint(-(1 << 24), 1 << 24)])) / 2 ** rng.choice([0, 2, 22, 24])
+
+
+def states(rng: random.Random, count: int) -> Iterator[tuple[Fraction, Fraction]]:
+    """Values of z_p and z' that are often 0 or equal."""
+    for _ in range(count):
+        z = bound(rng)
+        yield z, rng.choice([Fraction(0), z, bound(rng), z + bound(rng) / 1024])
+
+
+def around(values: list[Fraction], rng: random.Random) -> tuple[float, float]:
+    """Bounds of 24 bits that contain the values; often as tight as that, now and then wide."""
+    low, high = min(values) - rng.choice([0, 0, 1]), max(values) + rng.choice([0, 0, 1])
+    return down24(*low.as_integer_ratio()), -down24(*(-high).as_integer_ratio())
+
+
+@given(seeds)
+@settings(deadline=None, max_examples=400)
+def test_ranges_and_relaxation_hold_for_all_values_within_the_bounds(seed: int) -> None:
+    rng = random.Random(seed)
+    shift = rng.choice([0, 0, 3, rng.randint(0, 64)])
+    chosen = list(states(rng, rng.choice([1, 2, 3, 6])))
+    l_p, u_p = around([z for z, _ in chosen], rng)
+    low, high = around([2**shift * (other - z) for z, other in chosen], rng)
+    own = difference(low, high, l_p, u_p, shift)
+    cases = [(2**shift * (b - a), 2**shift * (max(Fraction(0), b) - max(Fraction(0), a))) for a, b in chosen]
+    for delta, d in cases:
+        assert low <= delta <= high
+        assert own.value_range[0] <= d <= own.value_range[1]
+    for _ in range(4):
+        a, scale = rng.choice([0, 1, -1, rng.randint(-(1 << 24), 1 << 24)]), rng.choice([40, 0, -5])
+        mu, term = relax_difference(a, own, scale)
+        assert min(0, a) <= mu <= max(0, a)
+        assert term <= 0
+        for delta, d in cases:
+            assert a * d >= mu * delta + term * Fraction(2) ** -scale
+
+
+def test_the_relaxation_is_the_tightest_line() -> None:
+    """On [-1, 3] without phases: d >= min(0, delta) >= (delta - 3) / 4, and d <= max(0, delta) <= 3 (delta + 1) / 4."""
+    own = difference(-1, 3, -9, 9)
+    assert relax_difference(1 << 20, own, 0) == (1 << 18, -3 << 18)
+    assert relax_difference(-(1 << 20), own, 0) == (-3 << 18, -3 << 18)
+    assert relax_difference(1 << 20, difference(1, 3, -9, 9), 0) == (0, 0)  # d >= 0
+    assert relax_difference(-(1 << 20), difference(1, 3, -9, 9), 0) == (-1 << 20, 0)  # d <= delta
+    assert relax_difference(1 << 20, difference(-3, -1, -9, 9), 0) == (1 << 20, 0)  # d >= delta
+    assert relax_difference(-(1 << 20), difference(-3, -1, -9, 9), 0) == (0, 0)  # d <= 0
+
+
+def test_phases_decide_each_side_on_its_own() -> None:
+    a = 1 << 20
+    from_below, from_above = difference(-1, 3, -9, 0), difference(-1, 3, 0, 9)
+    assert relax_difference(a, from_below, 0) == (0, 0)
+    assert relax_difference(a, from_above, 0) == (a, 0)
+    assert relax_difference(-a, from_below, 0) == relax_difference(-a, from_above, 0) == (-3 << 18, -3 << 18)
+    to_below, to_above = difference(-12, -9, -9, 9), difference(9, 12, -9, 9)
+    assert (to_below.to_below, to_above.to_above) == (True, True)
+    assert relax_difference(-a, to_below, 0) == (0, 0)
+    assert relax_difference(-a, to_above, 0) == (-a, 0)
+
+
+def test_random_bounds_meet_every_rule() -> None:
+    """The random test above says something only if each branch of the rule occurs in it."""
+    met: Counter[tuple[bool, str]] = Counter()
+    for seed in range(400):
+        rng = random.Random(seed)
+        chosen = list(states(rng, rng.choice([1, 2, 3])))
+        l_p, u_p = around([z for z, _ in chosen], rng)
+        low, high = around([other - z for z, other in chosen], rng)
+        own = difference(low, high, l_p, u_p)
+        for rising, below, above in ((True, own.from_below, own.from_above), (False, own.to_below, own.to_above)):
+            flat = math.isclose(own.greatest - own.least, 0.0)
+            met[rising, "below" if below else "above" if above else "flat" if flat else "chord"] += 1
+    assert len(met) == 8
+    assert min(met.values()) >= 5, met
