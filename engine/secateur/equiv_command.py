@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from secateur.search import Distance, Verdict
 
 __all__ = ["add_parsers"]
+
+_LEAST_SECONDS = 0.05
 
 
 def add_parsers(commands: Any) -> None:
@@ -138,6 +141,7 @@ def _distance(options: argparse.Namespace) -> int:
 
     jobs = {} if options.jobs is None else {"jobs": options.jobs}
     VerifyOptions(options.timeout, seed=options.seed, **jobs)  # before anything is read
+    begun = time.monotonic()
     with OneAnswer("unknown", options.timeout) as answer:
         with ConsoleProgress() as progress:
             from secateur.oracle import distance
@@ -146,7 +150,7 @@ def _distance(options: argparse.Namespace) -> int:
                 options.original,
                 options.other,
                 options.domain,
-                timeout=options.timeout,
+                timeout=max(options.timeout - (time.monotonic() - begun), _LEAST_SECONDS),  # imports took their time
                 tolerance=options.tolerance,
                 jobs=options.jobs,
                 seed=options.seed,

@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from secateur.errors import InputError
 from secateur.models import LoadedModel
@@ -20,6 +21,9 @@ from secateur.search import Unknown, Verdict, better_pairing, decide
 from secateur.specification import Domain
 from secateur.specification.comparison import Agreement, Comparison, Decision, comparison_query
 from secateur.specification.numerals import exact_rational
+
+if TYPE_CHECKING:
+    from secateur.pair_certificate import PairCertificate
 
 __all__ = ["Number", "Pair", "claimed", "decide_pair"]
 
@@ -77,14 +81,25 @@ def decide_pair(
     solver: ResidualSolver,
     options: VerifyOptions,
     begun: float,
+    certificate: str | Path | None,
     progress: Progress,
 ) -> Verdict:
-    """The verdict on a claim, `options.timeout` seconds after `begun` (`time.monotonic`) at the latest."""
+    """The verdict on a claim, `options.timeout` seconds after `begun` (`time.monotonic`) at the latest; then its certificate."""
     types = [network.interface.element_type for network in pair.networks]
     query = comparison_query(claim, pair.domain, pair.networks[0].output_size, types)
+    target = None if certificate is None else _target(certificate, claim, pair)
     pairing = better_pairing(query, pair.networks, begun + options.timeout)
     left = options.timeout - (time.monotonic() - begun)
     if left <= 0:
         return Unknown(f"the time limit of {options.timeout:g} s is used up", timed_out=True)
-    options = replace(options, timeout=left)
-    return decide(query, pair.networks, pair.replays, solver, options, progress, pairing=pairing)
+    options = replace(options, timeout=left, certify=target is not None and pairing is not None)
+    verdict = decide(query, pair.networks, pair.replays, solver, options, progress, pairing=pairing)
+    if target is not None:
+        target.write(verdict, pairing, progress)
+    return verdict
+
+
+def _target(certificate: str | Path, claim: Comparison, pair: Pair) -> PairCertificate:
+    from secateur.pair_certificate import PairCertificate  # loads the checker: only where it is needed
+
+    return PairCertificate(certificate, claim, (pair.first, pair.second), pair.domain, pair.domain_file)

@@ -209,19 +209,20 @@ class Engine:
         reads. epsilon : the largest admitted difference of an output. decision : `argmax` or `argmin`; wherever the original has
         a single winner that leads by more than `margin`, the other network must have the same. Exactly one of the two is to be
         given. timeout : seconds of wall time, reading included. certificate : a file for the evidence of a decided verdict; it
-        is written after the checker has accepted it, which the time limit does not cover.
+        is written after the checker has accepted it, which the time limit does not cover; it names a JSON file of the domain,
+        and where `domain` is none, NAME.domain.json is written beside it.
 
         Returns
         -------
         `Holds`, `Violated` with a point where they do not agree, or `Unknown` with a reason. Raises InputError for bad input.
         """
         begun = time.monotonic()
-        options = replace(self._options, timeout=timeout, certify=certificate is not None)
+        options = replace(self._options, timeout=timeout)  # before anything is read
         claim = claimed(epsilon, decision, margin)
         progress = SilentProgress() if progress is None else progress
         progress.stage("read")
         pair = self._pair(original, other, domain)
-        return decide_pair(pair, claim, self._solver, options, begun, progress)
+        return decide_pair(pair, claim, self._solver, options, begun, certificate, progress)
 
     def distance(
         self,

@@ -5,12 +5,10 @@ Requires a query file about one network. A refutation is certified by its split 
 
 from __future__ import annotations
 
-import hashlib
-import tempfile
 from pathlib import Path
 
 from secateur.certificate import FileReference, refutation_bytes, satisfaction_bytes
-from secateur.checker import Accepted, check
+from secateur.certificate_file import require_accepted, require_place, sha256_of
 from secateur.errors import InputError
 from secateur.files import path_from, write_atomically
 from secateur.progress import Progress
@@ -29,15 +27,20 @@ class CertificateTarget:
     def __init__(self, path: str | Path, network: Path, query: Path) -> None:
         self.path, self._network, self._query = Path(path), network, query
         self._hashes = self._digests()
-        if not self.path.resolve().parent.is_dir():
-            raise InputError("its folder does not exist", where=f"--certificate {path}")
+        require_place(self.path)
 
     def write(self, verdict: Verdict, input_size: int, progress: Progress) -> None:
         """Write the certificate of a decided verdict; InputError where the checker does not accept it, or a file has changed."""
         if isinstance(verdict, Holds | Violated):
             if self._digests() != self._hashes:
                 raise InputError("the network or the query changed during the run", where=str(self._query), remedy="run it again")
-            self._require_accepted(verdict, input_size, progress)
+            require_accepted(
+                lambda folder: self._bytes(verdict, input_size, folder),
+                str(self._query),
+                progress,
+                original=self._network,
+                query=self._query,
+            )
             write_atomically(self.path, self._bytes(verdict, input_size, self.path.parent))
             progress.note(f"certificate: {self.path}")
 
@@ -49,25 +52,5 @@ class CertificateTarget:
             return refutation_bytes(producer=producer, network=network, query=query, input_size=input_size, proofs=verdict.proofs)
         return satisfaction_bytes(producer=producer, network=network, query=query, point=verdict.witness.exact_inputs)
 
-    def _require_accepted(self, verdict: Holds | Violated, input_size: int, progress: Progress) -> None:
-        progress.stage("check")
-        with tempfile.TemporaryDirectory() as name:
-            draft = Path(name) / "draft.secateur"
-            draft.write_bytes(self._bytes(verdict, input_size, draft.parent))
-            outcome = check(draft, original=self._network, query=self._query, progress=progress.update)
-        if not isinstance(outcome, Accepted):
-            raise InputError(
-                f"no certificate that the checker accepts can be written: {outcome.step}: {outcome.reason}",
-                where=str(self._query),
-                remedy="nothing was written",
-            )
-
     def _digests(self) -> tuple[str, str]:
-        return _sha256(self._network), _sha256(self._query)
-
-
-def _sha256(path: Path) -> str:
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror or error}", where=str(path)) from None
+        return sha256_of(self._network), sha256_of(self._query)

@@ -17,7 +17,7 @@ from secateur.checker.nodes import FULL
 from secateur.checker.python_arithmetic import PyNode, PythonArithmetic
 from secateur.checker.records import Plan
 from secateur.checker.replay import Proof
-from tests.checker.pair_cases import PairCase, claim_of, networks_of, problem, random_pair, with_claim
+from tests.checker.pair_cases import PairCase, claim_of, close_pair, networks_of, problem, random_pair, with_claim
 from tests.checker.support import dense_model, evaluate
 
 seeds = st.integers(0, 1 << 30)
@@ -188,3 +188,13 @@ def test_levels_without_neurons() -> None:
     reduced = lower(dense_model([layer, (np.eye(2), np.zeros(2)), last]))
     both = joined(original, reduced, Plan((2, 4), "position", (0, 0, 0, 0)))
     assert [len(own.rows) for own in both.network.layers] == [0, 2, 0, 2]
+
+
+def test_facts_about_n_sharpen_the_joined_network() -> None:
+    case = close_pair(4)
+    before = problem(case).bounds[0]
+    case.interval = [[1, 0, "inactive"], [1, 1, "active"]]
+    lower_ends, upper_ends = problem(case).bounds[0]
+    assert before[1][0] > 0 > before[0][1]
+    assert (upper_ends[0], lower_ends[1]) == (0.0, 0.0)
+    assert (upper_ends[1:], lower_ends[0]) == (before[1][1:], before[0][0])

@@ -1,5 +1,6 @@
 """Certificates: evidence for one claim about networks, in a format that anyone can check (FORMAT.md)."""
 
+from secateur.certificate.pairs import ComparedFiles, comparison_bytes, counterexample_bytes, pair_table
 from secateur.certificate.writer import (
     FileReference,
     certificate_bytes,
@@ -8,4 +9,14 @@ from secateur.certificate.writer import (
     satisfaction_bytes,
 )
 
-__all__ = ["FileReference", "certificate_bytes", "interval_evidence", "refutation_bytes", "satisfaction_bytes"]
+__all__ = [
+    "ComparedFiles",
+    "FileReference",
+    "certificate_bytes",
+    "comparison_bytes",
+    "counterexample_bytes",
+    "interval_evidence",
+    "pair_table",
+    "refutation_bytes",
+    "satisfaction_bytes",
+]

@@ -80,8 +80,8 @@ class Frontier:
     def finished(self) -> bool:
         return not self._parts or not any(self._known.is_open(g) for g in self._sides)
 
-    def step(self) -> None:
-        """Evaluate a batch, halve what is still open, and note what that shows."""
+    def step(self, deadline: float) -> None:
+        """Evaluate a batch, halve what is still open, and note what that shows; look at points until the deadline at most."""
         begun = time.monotonic()
         batch = self._pop()
         found = evaluate(self._quantised, batch.domains, self._goals, _STEPS, _WORKERS)
@@ -98,7 +98,7 @@ class Frontier:
         self.nodes += len(batch)
         self._note_floors()
         self._seconds += time.monotonic() - begun
-        self._look_at(found.points[found.hits.any(axis=1)])
+        self._look_at(found.points[found.hits.any(axis=1)], deadline)
 
     def _targets(self) -> Floats:
         """The bound of each row from which on its side is finished, in its own units."""
@@ -152,7 +152,7 @@ class Frontier:
         part = _Part(halves, bounds, missing).take(np.argsort(-missing, kind="stable"))
         self._parts += [part.take(slice(i, i + _BATCH)) for i in range(0, len(part), _BATCH)]
 
-    def _look_at(self, grid: Floats) -> None:
+    def _look_at(self, grid: Floats, deadline: float) -> None:
         """Points where floats put a row below 0: descend from those that would improve a side."""
         if not len(grid):
             return
@@ -162,7 +162,7 @@ class Frontier:
         seen = nearest_floats(self._known.seen)
         better = [g for g in self._sides if values[:, g].min() < seen[g]]
         for g in better[:_MOST_HITS]:
-            self._attack.descend(g, points[values[:, g].argmin()], time.monotonic() + _BATCH_SECONDS)
+            self._attack.descend(g, points[values[:, g].argmin()], min(deadline, time.monotonic() + _BATCH_SECONDS))
 
 
 def _just_above(value: Fraction, allowed: Fraction) -> Fraction:

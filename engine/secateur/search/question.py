@@ -23,12 +23,12 @@ from secateur.network.join import side_by_side
 from secateur.specification import Domain, Query
 from secateur.specification.vnnlib.formula import Kind, Polytope, Row, Variable
 
-__all__ = ["Question", "composed", "questions"]
+__all__ = ["MOST_GOALS", "Question", "composed", "questions"]
 
 _LARGEST = Fraction(sys.float_info.max)
 _SURELY_FLOAT = 1000
 """Bounds below two to this, and their differences, are within float64."""
-_MOST_GOALS = 256
+MOST_GOALS = 256
 """Disjuncts that share one question: its tables grow with their number."""
 _MOST_REMEMBERED = 64
 """Rows of a question up to which their composition is remembered, and how many are, for each network."""
@@ -75,7 +75,7 @@ def questions(query: Query, networks: Sequence[Network], pairing: Pairing | None
         raise ValueError("every network needs its declared outputs, followed by its hidden values")
     pending: list[Polytope] = []
     for polytope in query.disjuncts():
-        if pending and (len(pending) == _MOST_GOALS or not _same_box(pending[0], polytope)):
+        if pending and (len(pending) == MOST_GOALS or not _same_box(pending[0], polytope)):
             yield from _question(query, networks, pending, pairing)
             pending = []
         pending.append(polytope)

@@ -81,7 +81,7 @@ def output_bounds(ranged: Ranged, tolerance: float, seed: int, deadline: float, 
             now = time.monotonic()
             until = now + (deadline - now) / (len(pending) - number)
             while not frontier.finished and time.monotonic() < until:
-                frontier.step()
+                frontier.step(until)
                 done = 1.0 - len(sides.open_sides()) / len(sides.seen)
                 progress.update(f"{sum(f.nodes for f in frontiers):,} sub-domains", done)
         pending = [f for f in pending if not f.finished]

@@ -1,0 +1,59 @@
+"""The file of a certificate: where it may go, and that nothing is written which the checker does not accept."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from secateur.checker import Accepted, check
+from secateur.errors import InputError
+from secateur.progress import Progress
+
+__all__ = ["require_accepted", "require_place", "sha256_of"]
+
+
+def require_place(path: Path) -> None:
+    """InputError unless a file can be made in the certificate's folder: asked before the long work, by doing it."""
+    where, folder = f"--certificate {path}", path.resolve().parent
+    if not folder.is_dir():
+        raise InputError("its folder does not exist", where=where)
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InputError(f"its folder cannot be written: {error.strerror or error}", where=where) from None
+
+
+def require_accepted(
+    draft: Callable[[Path], bytes],
+    where: str,
+    progress: Progress,
+    *,
+    original: Path,
+    reduced: Path | None = None,
+    query: Path | None = None,
+) -> None:
+    """InputError unless the checker accepts a certificate about these files; `draft` gives its bytes as they would lie in a
+    folder.
+    """
+    progress.stage("check")
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name) / "draft.secateur"
+        path.write_bytes(draft(path.parent))
+        outcome = check(path, original=original, reduced=reduced, query=query, progress=progress.update)
+    if not isinstance(outcome, Accepted):
+        raise InputError(
+            f"no certificate that the checker accepts can be written: {outcome.step}: {outcome.reason}",
+            where=where,
+            remedy="nothing was written",
+        )
+
+
+def sha256_of(path: Path) -> str:
+    """Of a file's bytes; InputError where it cannot be read."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror or error}", where=str(path)) from None
