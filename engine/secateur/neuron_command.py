@@ -55,6 +55,7 @@ def add_parsers(commands: Any) -> None:
     parser.add_argument("--decision", metavar="RULE", help="result: argmax (default) or argmin")
     parser.add_argument("--margin", metavar="M", help="result: only where the winner leads by more than M (default 0)")
     parser.add_argument("--timeout", metavar="S", type=float, default=300.0, help="seconds, reading included (default 300)")
+    parser.add_argument("--certificate", metavar="FILE", help="write evidence that secateur check accepts")
     parser.add_argument("--jobs", metavar="N", type=int, help="threads (default: all cores)")
     parser.add_argument("--solver", choices=SOLVERS, default="z3", help="who gets what the engine leaves (default z3)")
     parser.add_argument("--seed", metavar="N", type=int, default=0, help="of the attack (default 0)")
@@ -74,7 +75,8 @@ def _neuron(options: argparse.Namespace) -> int:
 
     jobs = {} if options.jobs is None else {"jobs": options.jobs}
     VerifyOptions(options.timeout, solver=options.solver, seed=options.seed, **jobs)  # before anything is read
-    with OneAnswer("unknown", options.timeout) as answer:
+    # A certificate is checked and written after the verdict, outside the time limit.
+    with OneAnswer("unknown", options.timeout if options.certificate is None else None) as answer:
         with ConsoleProgress() as progress:
             from secateur.neurons import redundancy
 
@@ -90,6 +92,7 @@ def _neuron(options: argparse.Namespace) -> int:
                 decision=options.decision,
                 margin=options.margin,
                 timeout=options.timeout,
+                certificate=options.certificate,
                 jobs=options.jobs,
                 solver=options.solver,
                 seed=options.seed,

@@ -36,6 +36,7 @@ def redundancy(
     decision: str | None = None,
     margin: Number | None = None,
     timeout: float = 300.0,
+    certificate: str | Path | None = None,
     jobs: int | None = None,
     solver: str = "z3",
     seed: int = 0,
@@ -47,7 +48,7 @@ def redundancy(
     ----------
     model : an ONNX file (or `.gz`). layer : from 1. indices : of the neurons, from 0. domain : a box, such as `Box` makes, or a
     file that `read_domain` reads. kind, lookahead, replace, tolerance, decision, margin : as in `RedundancyClaim`; floats count
-    as the rationals they are, strings are read exactly. timeout : seconds of wall time, reading included. jobs, solver, seed : as
+    as the rationals they are, strings are read exactly. timeout, certificate : as in `Engine.redundancy`. jobs, solver, seed : as
     of `Engine`.
 
     Returns
@@ -66,4 +67,4 @@ def redundancy(
         None if margin is None else exact_rational(margin, "--margin"),
     )
     with Engine(jobs=jobs, solver=solver, seed=seed) as engine:
-        return engine.redundancy(model, claim, domain, timeout=timeout, progress=progress)
+        return engine.redundancy(model, claim, domain, timeout=timeout, certificate=certificate, progress=progress)

@@ -69,9 +69,13 @@ class Linearised:
     network: Network
     pairing: Pairing
 
+    def own_layer(self, layer: int) -> int:
+        """The number that the original's layer has here."""
+        return self.pairing.levels.index(layer) + 1
+
     def up_to(self, layer: int) -> Linearised:
         """Both cut after the original's layer `layer`, with that layer's outputs r as outputs."""
-        own = self.pairing.levels.index(layer) + 1
+        own = self.own_layer(layer)
         cut = Pairing(self.pairing.levels[:own], self.pairing.partners[:own])
         return Linearised(layer_outputs(self.network, own), cut)
 
@@ -97,11 +101,11 @@ def linearised(network: Network, layer: int, lines: Mapping[int, Line]) -> Linea
     return Linearised(reduced, Pairing(tuple(levels), tuple(partners)))
 
 
-def layer_outputs(network: Network, layer: int) -> Network:
-    """The network cut after a layer (from 1), whose outputs r = max(0, z) are the outputs."""
+def layer_outputs(network: Network, layer: int, *, cut: bool = True) -> Network:
+    """The network whose outputs are the outputs r = max(0, z) of a layer (from 1); cut there, or with the later layers unread."""
     size = network.layers[layer - 1].size
     same = Affine((Term(layer, Dense(np.eye(size))),), np.zeros(size))
-    return _cut(network, layer, same)
+    return _cut(network, layer if cut else len(network.layers), same)
 
 
 def pre_activations_of(network: Network, layer: int, neurons: Sequence[int]) -> Network:

@@ -21,7 +21,7 @@ from typing import NoReturn
 import numpy as np
 
 from secateur.errors import InputError
-from secateur.network import Network
+from secateur.network import Network, parse_onnx, to_model_bytes
 from secateur.network.difference import Pairing
 from secateur.network.maps import UnsupportedError
 from secateur.options import VerifyOptions
@@ -69,6 +69,7 @@ class Redundancy:
     words : the claim in words. verdict : `Holds`, `Violated` or `Unknown`, to be told apart by type. counterexample : what shows
     that it is false; None unless it is. phases : of the neurons whose phase was proven on the way. lines : what took the place of
     each neuron's output; empty for phases. linearised : N'' and which of its neurons are which of N's; None for phases.
+    data : N'' as an ONNX file, where a certificate is wanted.
     """
 
     claim: RedundancyClaim
@@ -78,6 +79,7 @@ class Redundancy:
     phases: Mapping[int, Phase] = field(default_factory=dict)
     lines: Mapping[int, Line] = field(default_factory=dict)
     linearised: Linearised | None = None
+    data: bytes | None = None
 
     def __bool__(self) -> NoReturn:
         raise TypeError("a redundancy is no truth value: match its verdict against Holds, Violated and Unknown")
@@ -94,8 +96,9 @@ def decide_redundancy(
 ) -> Redundancy:
     """Decide the claim, which fits the network (`RedundancyClaim.require_fit`) as the domain does, until the deadline.
 
-    deadline : by `time.monotonic`; `options.timeout` is what messages name. InputError where a convolution is too large to be
-    taken apart, or ranges are asked of a network beyond what the kernels hold.
+    deadline : by `time.monotonic`; `options.timeout` is what messages name. With `options.certify` a comparison rests on nothing
+    that a certificate cannot hold. InputError where a convolution is too large to be taken apart, ranges are asked of a network
+    beyond what the kernels hold, or a certificate is wanted and N'' cannot be stored.
     """
     run = _Run(network, domain, claim, solver, options, deadline, progress)
     try:
@@ -119,6 +122,7 @@ class _Run:
     ) -> None:
         self._network, self._domain, self._claim = network, domain, claim
         self._solver, self._options, self._progress = solver, options, progress
+        self._certify = options.certify
         self._started, self._deadline = time.monotonic(), deadline
         self._words = claim.words(network)
         self._trusted: set[str] = set()
@@ -133,22 +137,30 @@ class _Run:
         """Whether the network and the linearised one are as alike as is claimed."""
         lines, phases = self._replacements()
         whole = linearised(self._network, self._claim.layer, lines)
-        if all(_is_exact(line, phases.get(i)) for i, line in lines.items()):
+        data = _stored(whole) if self._certify else None
+        if data is None and all(_is_exact(line, phases.get(i)) for i, line in lines.items()):
             return Redundancy(self._claim, self._words, self._closed(Holds()), None, phases, lines, whole)
-        watched = self._claim.watched_layer(self._network)
-        first, second = self._network, whole
-        if watched is not None:
-            first, second = layer_outputs(self._network, watched), whole.up_to(watched)
+        first, second = self._compared(whole)
         types = [self._network.interface.element_type] * 2
         query = comparison_query(self._claim.comparison(), self._domain, first.output_size, types)
         signs = {Phase.ACTIVE: 1, Phase.INACTIVE: -1}
-        facts = {(self._claim.layer, i): signs[phase] for i, phase in phases.items()}
+        facts = {} if self._certify else {(self._claim.layer, i): signs[phase] for i, phase in phases.items()}
         verdict = self._asked(query, [first, second.network], self._deadline, second.pairing, facts)
         changed = None
         if isinstance(verdict, Violated):
             point = verdict.witness.exact_inputs[: self._network.input_size]
             changed = Changed(point, *verdict.witness.exact_outputs)
-        return Redundancy(self._claim, self._words, self._closed(verdict), changed, phases, lines, whole)
+        return Redundancy(self._claim, self._words, self._closed(verdict), changed, phases, lines, whole, data)
+
+    def _compared(self, whole: Linearised) -> tuple[Network, Linearised]:
+        """Both networks with what may not change as outputs; whole where a certificate shall speak about them."""
+        watched = self._claim.watched_layer(self._network)
+        if watched is None:
+            return self._network, whole
+        if self._certify:
+            second = layer_outputs(whole.network, whole.own_layer(watched), cut=False)
+            return layer_outputs(self._network, watched, cut=False), replace(whole, network=second)
+        return layer_outputs(self._network, watched), whole.up_to(watched)
 
     def _replacements(self) -> tuple[dict[int, Line], dict[int, Phase]]:
         """The line of each neuron, and the phases that were proven on the way."""
@@ -211,7 +223,7 @@ class _Run:
         left = deadline - time.monotonic()
         if left <= 0:
             return Unknown(f"the time limit of {self._options.timeout:g} s is used up", timed_out=True)
-        options = replace(self._options, timeout=left)
+        options = replace(self._options, timeout=left, certify=self._certify and pairing is not None)
         verdict = decide(query, networks, None, self._solver, options, self._progress, pairing=pairing, facts=facts)
         self._nodes += verdict.statistics.nodes
         self._residuals += verdict.statistics.residuals
@@ -232,6 +244,20 @@ def _note(seen: Sequence[dict[int, tuple[Point, Fraction]]], point: Point, value
     for known, value in zip(seen, values, strict=True):
         if value:
             known.setdefault(1 if value > 0 else -1, (point, value))
+
+
+def _stored(whole: Linearised) -> bytes:
+    """N'' as a file, which says the same when it is read. InputError where there is none."""
+    kind, where = whole.network.interface.element_type, "--certificate"
+    try:
+        data = to_model_bytes(whole.network)
+    except ValueError:
+        problem = f"the linearised network is not storable in {kind}, so there can be no certificate"
+        raise InputError(problem, where=where, remedy="ask without one, or with another --replace") from None
+    if parse_onnx(data, "the linearised network").sizes != whole.network.sizes:
+        problem = "a layer of the linearised network is read by nobody, so there can be no certificate"
+        raise InputError(problem, where=where, remedy="ask without one, or with another --replace")
+    return data
 
 
 def _is_exact(line: Line, phase: Phase | None) -> bool:
