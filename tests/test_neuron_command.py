@@ -134,3 +134,56 @@ def test_from_python(folder: Path) -> None:
     assert isinstance(again.verdict, secateur.Holds)
     with pytest.raises(secateur.InputError, match="tolerance: nan is not a finite number"):
         secateur.redundancy(folder / "net.onnx", 2, [1], folder / "domain.json", "relaxed", tolerance=float("nan"))
+
+
+# --- certificates
+
+
+@pytest.mark.parametrize(
+    ("words", "answer", "statement"),
+    [
+        (("--layer", "2", "--index", "1", "--kind", "relaxed", "--tolerance", "1.1"), "holds", "max |N(x) - N'(x)| <= 11/10"),
+        (("--layer", "2", "--index", "1", "--kind", "relaxed", "--tolerance", "0.5"), "violated", "1/2"),
+        (("--layer", "2", "--index", "1", "--kind", "result", "--margin", "2.5"), "holds", "greater than all others by more than 5/2"),
+        (("--layer", "2", "--index", "1", "--kind", "result"), "violated", "it is false that"),
+        (("--layer", "1", "--index", "0", "--kind", "relaxed", "--lookahead", "1", "--tolerance", "1.1"), "holds", "layer 2"),
+        (("--layer", "1", "--index", "0", "--kind", "relaxed", "--lookahead", "1", "--tolerance", "1/2"), "violated", "neuron 1"),
+        (("--layer", "1", "--index", "0,1", "--kind", "relaxed", "--lookahead", "1", "--tolerance", "1.1"), "holds", "layer 2"),
+    ],
+)
+def test_certificates_are_accepted(run: Run, folder: Path, words: tuple[str, ...], answer: str, statement: str) -> None:
+    path = folder / "claim.cert"
+    code, out, err = run(*words, "--replace", "zero", "--certificate", str(path))
+    assert (code, out.splitlines()[0]) == (0, answer)
+    assert f"the linearised network: {folder / 'claim.linearised.onnx'}" in err
+    accepted = secateur.check(path)
+    assert isinstance(accepted, secateur.Accepted)
+    assert statement in accepted.statement
+    (folder / "claim.linearised.onnx").write_bytes((folder / "net.onnx").read_bytes())
+    assert isinstance(secateur.check(path), secateur.Refused)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--kind", "phase"), "phases have no certificate of their own; secateur prune certifies them"),
+        (
+            ("--kind", "relaxed", "--tolerance", "1", "--replace", "line"),
+            "the linearised network is not storable in float32, so there can be no certificate",
+        ),
+    ],
+)
+def test_what_has_no_certificate_is_said_in_one_line(run: Run, folder: Path, words: tuple[str, ...], message: str) -> None:
+    (folder / "odd.json").write_text('{"lower": ["-1"], "upper": ["0.7"]}')
+    before = sorted(folder.iterdir())
+    code, out, err = run("--layer", "1", "--index", "0", *words, "--certificate", str(folder / "x.cert"), domain="odd.json")
+    assert (code, out) == (2, "")
+    assert message in err.splitlines()[-1]
+    assert sorted(folder.iterdir()) == before
+
+
+def test_an_undecided_claim_leaves_no_file(run: Run, folder: Path) -> None:
+    before = sorted(folder.iterdir())
+    words = ("--layer", "2", "--index", "1", "--kind", "result", "--timeout", "0.000001", "--certificate", str(folder / "x.cert"))
+    assert run(*words)[1].splitlines()[0] == "unknown"
+    assert sorted(folder.iterdir()) == before
