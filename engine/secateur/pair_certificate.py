@@ -19,7 +19,7 @@ from secateur.files import path_from, write_atomically
 from secateur.models import LoadedModel
 from secateur.network.difference import Pairing
 from secateur.progress import Progress
-from secateur.search import Holds, Verdict, Violated
+from secateur.search import Holds, PhaseEvidence, Verdict, Violated
 from secateur.search.question import MOST_GOALS
 from secateur.specification import Domain
 from secateur.specification.comparison import Comparison
@@ -103,7 +103,7 @@ class PairCertificate:
             claim=self._claim,
             files=files,
             input_size=first.input_size,
-            grids=quantise(first, self._domain.lower, self._domain.upper).grids,
+            evidence=PhaseEvidence(quantise(first, self._domain.lower, self._domain.upper).grids),
             levels=pairing.levels,
             pairs=pair_table(pairing, first, second),
             proof=verdict.proofs[0],

@@ -74,6 +74,21 @@ def test_nearly_known_layers_have_the_columns_of_exact_ones(network: Network, da
             assert getattr(found, name).tobytes() == getattr(slow, name).tobytes(), name
 
 
+def test_what_floats_take_for_ties_and_integers_is_decided_exactly() -> None:
+    """125 n 2**-k times 0.002 is n 2**-(k + 2) in floats, and a little more exactly: 0.001 as a float is more than 1/1000."""
+    odd, even = [1, 3, 5, 7], [2, 4, 6, 8]
+    weight = 125 * np.array([[2.0**20, 2.0**20], *([a * 2.0**-7, b * 2.0**-7] for a, b in zip(odd, even, strict=True))])
+    output = Affine((Term(1, Dense(np.ones((1, 5)))),), np.zeros(1))
+    network = Network(2, (Affine((Term(0, Dense(weight)),), np.zeros(5)),), output)
+    layer = chain_form(network, (Fraction(-0.001),) * 2, (Fraction(0.001),) * 2)[0]
+    columns = layer.columns
+    assert columns.exponents[:2].tolist() == [8, 8]
+    assert columns.integers.reshape(5, columns.stride)[:, :2].T.tolist() == [[2.0**26, 1, 2, 3, 4], [2.0**26, 1, 2, 3, 4]]
+    assert columns.deltas[:2].tolist() == [2.0**-9, 2.0**-9]
+    slow = columns_of(Near.of(layer.matrix), layer.matrix.entry)
+    assert [c.tobytes() for c in columns if isinstance(c, np.ndarray)] == [c.tobytes() for c in slow if isinstance(c, np.ndarray)]
+
+
 def test_only_what_is_in_doubt_is_looked_up() -> None:
     """A float32 times 0.002 can look like a tie in floats, hardly anything else needs an exact entry."""
     rng = np.random.default_rng(0)

@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from secateur.bounds import ChainLayer, chain_form, root_bounds
 from secateur.bounds.root import integer_ends
 from secateur.bounds.rounding import ceil_to_bits, floor_to_bits
+from secateur.errors import InputError
 from secateur.network import Affine, Dense, Network, Term
 from tests.bounds.support import boxes, chain_values, float_boxes, random_network
 from tests.strategies import networks, skip_networks
@@ -106,6 +108,30 @@ def test_extreme_weights_get_exact_bounds_too(seed: int, scale: float) -> None:
     ]
     layers = chain_form(Network(3, tuple(scaled[:-1]), scaled[-1]), (Fraction(-1, 3),) * 3, (Fraction(1, 7),) * 3)
     assert [(e.lower.tolist(), e.upper.tolist()) for e in root_bounds(layers, {}).ends] == by_integers(layers)
+
+
+def test_bounds_that_shrink_from_layer_to_layer_are_refused_once_doubles_cannot_hold_them() -> None:
+    """No weight is extreme, but products of the last layers' bounds underflow: floats alone would make them 0."""
+    network = random_network([3, 8, 8, 8, 8, 8, 8, 1], 0)
+    shrunk = [
+        Affine((Term(k, Dense(np.abs(a.terms[0].map.dense().weight) * 2.0**-190)),), np.zeros(8))
+        for k, a in enumerate(network.layers)
+    ]
+    layers = chain_form(Network(3, tuple(shrunk), network.output), (Fraction(1, 3),) * 3, (Fraction(1, 2),) * 3)
+    assert all(layer.is_moderate for layer in layers)
+    assert [(e.lower.tolist(), e.upper.tolist()) for e in root_bounds(layers[:5], {}).ends] == by_integers(layers[:5])
+    with pytest.raises(InputError, match="bounds outside the range of doubles"):
+        root_bounds(layers, {})
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_an_end_that_no_double_holds_is_refused_and_not_rounded_to_zero(sign: int) -> None:
+    """z = sign (x - 1/2) on [1/2 + 10**-400, 1]: floats cannot tell its end from 0."""
+    layer = Affine((Term(0, Dense(np.array([[float(sign)]]))),), np.array([-sign / 2]))
+    network = Network(1, (layer,), Affine((Term(1, Dense(np.array([[1.0]]))),), np.zeros(1)))
+    layers = chain_form(network, (Fraction(1, 2) + Fraction(1, 10**400),), (Fraction(1),))
+    with pytest.raises(InputError, match="bounds outside the range of doubles"):
+        root_bounds(layers, {})
 
 
 def test_ends_next_to_and_on_numbers_of_24_bits() -> None:

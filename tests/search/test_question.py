@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 from secateur.errors import InputError
 from secateur.network import Affine, Dense, Network, Term
-from secateur.search.question import Question, questions
+from secateur.search.question import Question, _known, questions
 from secateur.specification import Query, parse_query
 from secateur.specification.vnnlib.formula import Kind, Polytope, Row, Variable
 from tests.search.queries import flat_query, layered, only_question
@@ -263,3 +264,25 @@ def test_weights_far_apart_stay_exact() -> None:
     question = only_question(flat_query([("0", "1")], 2, "(<= (+ (* 3.0 Y_0) Y_1) 0.1)"), tiny)
     (value,) = question.network.exact([F(1)]).output
     assert value / (3 * F(2) ** -70 + F(2) ** 70 - F(1, 10)) in {F(1), F(1, 2), F(1, 4)}
+
+
+def test_what_is_remembered_of_a_network_is_what_was_asked() -> None:
+    """Boxes share composed rows; other rows, bounds and strictness have their own, and so has everything fresh."""
+    network = layered((np.eye(2).tolist(), [8.0, 8.0]), (np.eye(2).tolist(), [-8.0, -8.0]))
+    sides = [[("-1", "1"), ("0", "2")], [("-3", "1"), ("0", "0.1")]]
+    conditions = ["(<= Y_0 Y_1)", "(>= Y_0 Y_1)", "(< Y_0 Y_1)", "(<= Y_0 (+ Y_1 1))", "(<= Y_0 X_1)", "(<= Y_0 X_0)"]
+    found = {(b, c): only_question(flat_query(sides[b], 2, c), network) for c in conditions for b in (0, 1, 0)}
+    point = (F(1, 4), F(1, 16))
+    for (b, condition), question in found.items():
+        fresh = only_question(flat_query(sides[b], 2, condition), replace(network, output=replace(network.output)))
+        assert question.network.output is found[0, condition].network.output
+        assert question.strict == fresh.strict
+        assert question.network.exact(point).output == fresh.network.exact(point).output
+    assert len({id(q.network.output) for q in found.values()}) == len(conditions)
+
+
+def test_few_rows_are_remembered() -> None:
+    network = layered(([[1.0]], [0.0]), ([[1.0]], [0.0]))
+    outputs = [only_question(flat_query([("0", "1")], 1, f"(<= Y_0 {n})"), network).network.output for n in range(200)]
+    assert len(_known[network.output]) <= 64
+    assert [o.rational_bias()[0] for o in outputs] == [F(-n) for n in range(200)]

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secateur.bounds.columns import Columns, columns_of
-from secateur.bounds.near import Near, NearBox, first_layer, is_moderate
+from secateur.bounds.near import Near, NearBox, first_layer, has_moderate_floats, is_moderate
 from secateur.network import Dense, Network
 from secateur.network.exact import ExactArray
 from secateur.network.model import Affine, Term
@@ -128,9 +128,13 @@ class _Made:
 
 
 class _Kept(NamedTuple):
-    """What depends on an affine function alone, not on a box: the terms it reads, and the layers it became by place."""
+    """What depends on an affine function alone, not on a box.
+
+    read : the terms it reads. moderate : whether its numbers are moderate floats. layers : what it became, by place.
+    """
 
     read: tuple[Term, ...]
+    moderate: bool
     layers: dict[_Place, ChainLayer]
 
 
@@ -212,12 +216,10 @@ class _ReadingInput:
 
     def near(self) -> Near | None:
         """The matrix of a layer that reads nothing else, nearly; None where it must be made exactly."""
-        read = _kept_of(self.affine).read
-        if len(read) != 1:
+        kept = _kept_of(self.affine)
+        if not (kept.moderate and len(kept.read) == 1 and self.box.is_moderate):
             return None
-        parts = first_layer(read[0].map.dense().array(), _bias(self.affine), self.box)
-        if parts is None:
-            return None
+        parts = first_layer(kept.read[0].map.dense().weight, self.affine.bias[:, None], self.box)
         shape = _shape(self.affine, self.place)
         whole = np.zeros(shape), np.zeros(shape)
         for at, part in zip((self._inputs, slice(-1, None)), parts, strict=True):
@@ -279,7 +281,9 @@ def _last_readers(network: Network) -> list[int]:
 def _kept_of(affine: Affine) -> _Kept:
     kept = _kept.get(affine)
     if kept is None:
-        kept = _kept[affine] = _Kept(tuple(t for t in affine.terms if _has_coefficients(t.map.dense())), {})
+        read = tuple(t for t in affine.terms if _has_coefficients(t.map.dense()))
+        moderate = all(has_moderate_floats(t.map.dense().array(), _bias(affine)) for t in read)
+        kept = _kept[affine] = _Kept(read, moderate, {})
     return kept
 
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from secateur.network.exact import ExactArray
 
-__all__ = ["Near", "NearBox", "first_layer", "is_moderate"]
+__all__ = ["Near", "NearBox", "first_layer", "has_moderate_floats", "is_moderate"]
 
 Floats = NDArray[np.float64]
 _Bounded = tuple[Floats, Floats]
@@ -69,9 +69,10 @@ class NearBox:
     @cached_property
     def short(self) -> NDArray[np.bool_]:
         """Which widths are doubles with few bits."""
-        width = self.floats[1]
-        exact = [v == f for v, f in zip(self.widths, width.tolist(), strict=True)]
-        return np.asarray(_has_bits(width, _FEW_BITS) & exact)
+        found = _has_bits(self.floats[1], _FEW_BITS)
+        for i in np.flatnonzero(found).tolist():
+            found[i] = Fraction(self.floats[1][i]) == self.widths[i]
+        return found
 
 
 def is_moderate(values: Floats) -> bool:
@@ -80,23 +81,24 @@ def is_moderate(values: Floats) -> bool:
     return bool(((magnitudes == 0.0) | ((magnitudes >= 1 / _RANGE) & (magnitudes <= _RANGE))).all())
 
 
-def first_layer(weights: ExactArray, bias: ExactArray, box: NearBox) -> tuple[_Bounded, _Bounded] | None:
+def has_moderate_floats(weights: ExactArray, bias: ExactArray) -> bool:
+    """Whether `first_layer` can do with the floats of these."""
+    return weights.rationals is None and bias.rationals is None and is_moderate(weights.floats) and is_moderate(bias.floats)
+
+
+def first_layer(weights: Floats, bias: Floats, box: NearBox) -> tuple[_Bounded, _Bounded]:
     """weights * widths, and bias + weights @ lower as a column, each with errors.
 
-    None where the network has rationals, or numbers are so large or small that floats may lose them.
+    Requires moderate floats and a moderate box: larger and smaller ones may lose what they stand for.
     """
-    if weights.rationals is not None or bias.rationals is not None:
-        return None
-    if not (box.is_moderate and is_moderate(weights.floats) and is_moderate(bias.floats)):
-        return None
     lower, widths = box.floats
-    scaled = weights.floats * widths
+    scaled = weights * widths
     errors = np.abs(scaled) * 2.0**-51  # width and product are each off by 2**-53 of themselves at most
     if box.short.any():
-        errors[:, box.short & _has_bits(weights.floats, 24).all(axis=0)] = 0.0
-    spread = np.abs(weights.floats) @ np.abs(lower)[:, None]
-    shifted = weights.floats @ lower[:, None] + bias.floats
-    rounded = (len(lower) + 8) * 2.0**-52 * (spread + np.abs(bias.floats))
+        errors[:, box.short & _has_bits(weights, 24).all(axis=0)] = 0.0
+    spread = np.abs(weights) @ np.abs(lower)[:, None]
+    shifted = weights @ lower[:, None] + bias
+    rounded = (len(lower) + 8) * 2.0**-52 * (spread + np.abs(bias))
     return (scaled, errors), (shifted, np.where(spread > 0.0, rounded, 0.0))
 
 

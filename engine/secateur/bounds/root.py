@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secateur.bounds.chain import LINEAR, ChainLayer
-from secateur.bounds.rounding import BITS, floor_ratio, floor_to_bits
+from secateur.bounds.rounding import BITS, floor_ratio
 from secateur.errors import InputError
 from secateur.network.exact import two_product
 
@@ -149,25 +149,26 @@ def _narrowed(lower: Floats, upper: Floats, signs: Mapping[int, int]) -> _Ends:
 
 def _float_ends(layer: ChainLayer, low: Floats, high: Floats) -> tuple[Floats, Floats]:
     """A layer's ends from those of its inputs, low <= high; all numbers must be moderate."""
-    near, size = layer.near, layer.size
-    bias = near.floats[:, -1]
-    reach = np.maximum(high, -low)
+    near, bias = layer.near, layer.near.floats[:, -1]
+    sides = np.empty((len(low), 2))
+    np.multiply(high - low, 0.5, out=sides[:, 0])
+    np.maximum(high, -low, out=sides[:, 1])
     # The range is W m -+ |W| r around the bias, with middles m and radii r: two products instead of four.
     middle = near.floats[:, :-1] @ ((low + high) * 0.5) + bias
-    spread, terms = (layer.magnitudes @ np.stack([(high - low) * 0.5, reach], axis=1)).T
-    # Twice what rounding can do to sums of so many terms, each rounded twice before.
-    errors = (terms + np.abs(bias)) * ((len(low) + 8) * 2.0**-52)
+    spread, terms = (layer.magnitudes @ sides).T
+    # Twice what rounding can do to sums of so many terms, each rounded twice before; without terms, the bias is exact.
+    errors = (terms + np.abs(bias)) * ((len(low) + 8) * 2.0**-52) * (terms > 0.0)
     if near.errors is not None:
-        errors += 2.0 * (near.errors[:, :-1] @ reach + near.errors[:, -1])
+        errors += 2.0 * (near.errors[:, :-1] @ sides[:, 1] + near.errors[:, -1])
     # Upper ends are negated: then all are rounded down.
-    values, errors = np.concatenate([middle - spread, -middle - spread]), np.concatenate([errors, errors])
+    values = np.array([middle, -middle]) - spread
     rounded, units = _down(values)
     above = values - rounded  # exact, and so is the way to the next number of 24 bits
     doubtful = np.flatnonzero(((above <= errors) | (units - above <= errors)) & (errors > 0.0))
     if len(doubtful):
         summed = _summed if near.errors is None else _added
-        rounded[doubtful] = _down(summed(layer, doubtful, low, high))[0]
-    return rounded[:size] + 0.0, 0.0 - rounded[size:]  # never -0.0
+        rounded.ravel()[doubtful] = _down(summed(layer, doubtful, low, high))[0]
+    return rounded[0] + 0.0, 0.0 - rounded[1]  # never -0.0
 
 
 def _down(values: Floats) -> tuple[Floats, Floats]:
@@ -204,7 +205,8 @@ def _added(layer: ChainLayer, which: NDArray[np.intp], low: Floats, high: Floats
         row, sign = i % layer.size, 1 if i < layer.size else -1
         weights = [sign * layer.exact.entry(row, j) for j in range(layer.in_size + 1)]
         terms = (w * Fraction(a if w > 0 else b) for w, a, b in zip(weights, *sides, strict=False))
-        ends.append(float(floor_to_bits(sum(terms, weights[-1]))))
+        end = sum(terms, weights[-1])
+        ends.append(_exact_float(*floor_ratio(end.numerator, end.denominator)))
     return np.array(ends)
 
 

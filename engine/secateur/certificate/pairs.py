@@ -35,15 +35,18 @@ def comparison_bytes(
     claim: Comparison,
     files: ComparedFiles,
     input_size: int,
-    grids: Sequence[int],
+    evidence: PhaseEvidence,
     levels: Sequence[int],
     pairs: str | list[list[int]],
     proof: PartProof,
 ) -> bytes:
-    """The certificate that a claim about two networks holds. grids : those of the first network; pairs : `pair_table`."""
-    symbols = stream(proof.symbols, input_size + 1)
+    """The certificate that a claim about two networks holds.
+
+    evidence : proven phases of the first network's neurons that the proof builds on. pairs : `pair_table`.
+    """
+    streams = [*(stream(tree.symbols, input_size) for tree in evidence.trees), stream(proof.symbols, input_size + 1)]
     header = _header(producer, _claim(claim, files), files) | {
-        "facts": {"original": facts_header(PhaseEvidence(tuple(grids)), [])},
+        "facts": {"original": facts_header(evidence, streams[:-1])},
         "levels": list(levels),
         "pairs": pairs,
         "shifts": list(proof.shifts),
@@ -52,10 +55,10 @@ def comparison_bytes(
             "steps": proof.steps,
             "nodes": len(proof.symbols),
             "trusted": proof.trusted,
-            "bytes": len(symbols),
+            "bytes": len(streams[-1]),
         },
     }
-    return container(header, [symbols])
+    return container(header, streams)
 
 
 def counterexample_bytes(*, producer: str, claim: Comparison, files: ComparedFiles, point: Sequence[Fraction]) -> bytes:

@@ -25,7 +25,11 @@ Floats = NDArray[np.float64]
 Linearised = Mapping[tuple[int, int], Phase]
 """(layer from 1, neuron) to the phase that it is given."""
 
-_SAMPLES, _CORNERS, _CHUNK = 16_384, 2_048, 1_024
+_SAMPLES, _FEWEST, _PRODUCTS = 16_384, 512, 5e8
+"""Samples, fewer where an evaluation takes many multiplications."""
+_CORNERS = 8
+"""Every so manyth of them is a corner."""
+_CHUNK = 1_024
 _SINGLES = 40
 """Neurons tried one by one beyond the largest prefix of the order that the samples admit."""
 
@@ -40,8 +44,10 @@ class Simulation:
         self._network, self._claim, self._given = network, claim, given
         low, high = (np.array([float(v) for v in side]) for side in (domain.lower, domain.upper))
         rng = np.random.default_rng(seed)
-        places = rng.random((_SAMPLES + _CORNERS, len(low)))
-        places[_SAMPLES:] = np.rint(places[_SAMPLES:])
+        weights = sum(t.map.in_size * layer.size for layer in (*network.layers, network.output) for t in layer.terms)
+        count = int(np.clip(_PRODUCTS / max(weights, 1), _FEWEST, _SAMPLES))
+        places = rng.random((count, len(low)))
+        places[::_CORNERS] = np.rint(places[::_CORNERS])
         self._points = low + (high - low) * places
 
     def add_point(self, point: Sequence[Fraction]) -> None:

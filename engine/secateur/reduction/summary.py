@@ -8,10 +8,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from secateur.certificate import FileReference, certificate_bytes
+from secateur.certificate import ComparedFiles, FileReference, certificate_bytes, comparison_bytes, pair_table
 from secateur.files import path_from
 from secateur.network import Network
 from secateur.reduction.measure import Agreement, Latencies
@@ -85,14 +86,28 @@ def certificate_for(reduction: Reduction, folder: Path | None) -> bytes:
 
     Without a folder it names the file alone; the checker is then told where both networks are.
     """
-    analysis = reduction.analysis
-    original = analysis.model.path.name if folder is None else path_from(folder, analysis.model.path)
+    analysis, difference = reduction.analysis, reduction.difference
+    path = analysis.model.path.name if folder is None else path_from(folder, analysis.model.path)
+    original = FileReference(path, analysis.model.sha256)
+    reduced = FileReference(REDUCED, reduction.sha256)
+    domain = FileReference(DOMAIN, _sha256(domain_file(analysis)))
+    if difference is not None:
+        return comparison_bytes(
+            producer=f"secateur {version()}",
+            claim=difference.claim,
+            files=ComparedFiles(original, reduced, domain),
+            input_size=analysis.domain.dimension,
+            evidence=difference.facts,
+            levels=difference.pairing.levels,
+            pairs=pair_table(difference.pairing, analysis.model.network, reduction.network),
+            proof=difference.proof,
+        )
     return certificate_bytes(
         producer=f"secateur {version()}",
-        tolerance=reduction.tolerance,
-        original=FileReference(original, analysis.model.sha256),
-        reduced=FileReference(REDUCED, reduction.sha256),
-        domain=FileReference(DOMAIN, _sha256(domain_file(analysis))),
+        tolerance=reduction.tolerance or Fraction(0),
+        original=original,
+        reduced=reduced,
+        domain=domain,
         input_size=analysis.domain.dimension,
         evidence=analysis.phases.evidence,
         reduced_evidence=reduction.evidence,

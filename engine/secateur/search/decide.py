@@ -96,8 +96,9 @@ class _Pursuit:
     def _attack_is_due(self) -> bool:
         if self.hopeless or self.reason:
             return not self.hopeless
-        if not self.worked:  # bounds of the whole domain come first where they take no longer than an attack, else after one
-            return not kernels_ready(-math.inf) or (not self.attacked and sum(self.question.network.sizes) > _SMALL_NETWORK)
+        if not self.worked:  # bounds of the whole domain come first where they take no longer than an attack, or say much
+            large = self.question.difference is None and sum(self.question.network.sizes) > _SMALL_NETWORK
+            return large or not kernels_ready(-math.inf)
         return self.attacked <= _ATTACK_SHARE * self.worked
 
     def _attack(self, deadline: float) -> Witness | None:

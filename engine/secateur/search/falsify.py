@@ -6,6 +6,7 @@ decides. All points lie on the grid x = lower + (upper - lower) q / 2**24, so th
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -23,7 +24,9 @@ Floats = NDArray[np.float64]
 
 _UNIT = 1 << GRID_BITS
 _SAMPLES = 100_000
-_CHUNK = 10_000
+_CHUNK, _LEAST_CHUNK = 10_000, 100
+_CHUNK_PRODUCTS = 5e8
+"""Multiplications of one batch of points: some tenths of a second."""
 _CORNERS = 2_000
 _STARTS = 48
 _ROUNDS = 60
@@ -95,40 +98,50 @@ class Falsifier:
             self.points.append(point)
         return trace
 
-    def attack(self) -> None:
-        """Sample, then ascend again and again as long as that refutes claims."""
-        if not self.network.neuron_count:
-            return
-        self.sample()
-        claims = self.open_claims()
+    def attack(self, claims: Iterable[Claim], deadline: float) -> None:
+        """Ascend again and again as long as that refutes claims, at most until the deadline (`time.monotonic`)."""
+        left = list(claims)
         for _ in range(_MOST_ATTACKS):
-            self.ascend(claims)
-            before, claims = len(claims), self.open_claims()
-            if len(claims) == before:
+            self.ascend(left, deadline)
+            before, left = len(left), [c for c in left if not self.is_refuted(c)]
+            if len(left) == before:
                 break
 
-    def sample(self) -> None:
-        """Random points and corners: the bulk of the witnesses, few points that show many signs first."""
-        n = self.network.input_size
-        corners = self._rng.integers(0, 2, (_CORNERS, n)) * _UNIT
-        self._cover(np.concatenate([corners, self._rng.integers(0, _UNIT + 1, (_CHUNK, n))]))
-        for _ in range(_SAMPLES // _CHUNK):
-            self._cover(self._rng.integers(0, _UNIT + 1, (_CHUNK, n)))
+    def sample(self, deadline: float) -> None:
+        """Random points and corners: the bulk of the witnesses, few points that show many signs first.
 
-    def ascend(self, claims: Iterable[Claim]) -> None:
+        Stops at the deadline (`time.monotonic`); networks of many weights get fewer points.
+        """
+        if not self.network.neuron_count:
+            return
+        n = self.network.input_size
+        chunk = max(_LEAST_CHUNK, min(_CHUNK, int(_CHUNK_PRODUCTS / self._products())))
+        corners = self._rng.integers(0, 2, (min(_CORNERS, chunk), n)) * _UNIT
+        self._cover(np.concatenate([corners, self._rng.integers(0, _UNIT + 1, (chunk, n))]), deadline)
+        for _ in range(_SAMPLES // _CHUNK):
+            if time.monotonic() < deadline:
+                self._cover(self._rng.integers(0, _UNIT + 1, (chunk, n)), deadline)
+
+    def ascend(self, claims: Iterable[Claim], deadline: float) -> None:
         """Gradient ascent towards a violation of each claim that is not refuted yet, from many starts."""
+        most = max(1, int(_CHUNK_PRODUCTS / self._products()) // _STARTS)
         by_layer: dict[int, list[Claim]] = {}
         for claim in claims:
             by_layer.setdefault(claim[0], []).append(claim)
         for layer, group in sorted(by_layer.items()):
             open_group = [c for c in group if not self.is_refuted(c)]
-            if open_group:
-                self._ascend_layer(layer, open_group)
+            for first in range(0, len(open_group), most):
+                if time.monotonic() < deadline:
+                    self._ascend_layer(layer, open_group[first : first + most], deadline)
+
+    def _products(self) -> int:
+        """Multiplications of one evaluation, about."""
+        return 1 + sum(term.map.in_size * layer.size for layer in self.network.layers for term in layer.terms)
 
     def _float_points(self, grid: NDArray[np.int64] | Floats) -> Floats:
         return self._low + self._width * (grid / _UNIT)
 
-    def _cover(self, grid: NDArray[np.int64]) -> None:
+    def _cover(self, grid: NDArray[np.int64], deadline: float) -> None:
         """Replay points that show unknown signs, greedily those that show most."""
         values = np.concatenate(self.network.pre_activations(self._float_points(grid)), axis=1)
         names = [(k, i) for k, size in enumerate(self.network.sizes, start=1) for i in range(size)]
@@ -136,16 +149,17 @@ class Falsifier:
         shows = np.concatenate([values > scale, values < -scale], axis=1)
         wanted = np.array([v not in self.positive for v in names] + [v not in self.negative for v in names], dtype=bool)
         shows &= wanted
-        while shows.any():
+        while shows.any() and time.monotonic() < deadline:
             best = int(shows.sum(axis=1).argmax())
             gained = shows[best].copy()
             self.replay(grid[best])
             shows &= ~gained
 
-    def _ascend_layer(self, layer: int, claims: Sequence[Claim]) -> None:
+    def _ascend_layer(self, layer: int, claims: Sequence[Claim], deadline: float) -> None:
         neurons = np.array([c[1] for c in claims])
         signs = np.array([-float(c[2]) for c in claims])  # ascend on sign * z
-        pool = self._rng.integers(0, _UNIT + 1, (_CHUNK, self.network.input_size))
+        chunk = max(_LEAST_CHUNK, min(_CHUNK, int(_CHUNK_PRODUCTS / self._products())))
+        pool = self._rng.integers(0, _UNIT + 1, (chunk, self.network.input_size))
         values = self.network.pre_activations(self._float_points(pool))[layer - 1][:, neurons] * signs
         starts = np.argsort(-values, axis=0)[:_STARTS]
         best = pool[starts.T.ravel()] / _UNIT  # normalised points, _STARTS per claim
@@ -153,6 +167,8 @@ class Falsifier:
         target = np.repeat(np.arange(len(claims)), starts.shape[0])
         current = best.copy()
         for turn in range(_ROUNDS):
+            if time.monotonic() >= deadline:
+                return
             traces = self.network.pre_activations(self._low + self._width * current)
             value = traces[layer - 1][np.arange(len(target)), neurons[target]] * signs[target]
             better = value > reached

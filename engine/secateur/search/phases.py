@@ -46,6 +46,8 @@ _SOLVER_SECONDS = 10.0
 """Limit of one residual query; those that are small enough to be asked need less."""
 _FALSE_ALARMS = 50
 """Exact replays that a claim may cost without being refuted before its float hits are ignored."""
+_ATTACK_SHARE = 0.3
+"""Share of the time in which points may be looked for before anything is split."""
 _FIRST_SHARE = 0.7
 """Share of the remaining time that the shared tree of a layer gets at first."""
 _WORTH_KEEPING = 0.4
@@ -112,10 +114,13 @@ def decide_phases(network: Network, domain: Domain, options: PruneOptions, progr
 def _decide(run: _Run, started: float) -> PhaseResult:
     attacked = time.monotonic()
     try:
-        run.falsifier.attack()
+        until = started + _ATTACK_SHARE * (run.deadline - started)
+        run.falsifier.sample(until)
+        _prove_by_intervals(run)
+        _prove_on_whole_domain(run)
+        run.falsifier.attack(run.open_claims(), until)
         attacked = time.monotonic()
         run.progress.stage("prove phases")
-        _prove_by_intervals(run)
         _prove_by_trees(run)
     except KeyboardInterrupt:
         run.interrupted = True
@@ -133,6 +138,19 @@ def _prove_by_intervals(run: _Run) -> None:
         if claim[0] == 1:
             row = run.quantised.layers[0].rows[claim[1]]
             run.falsifier.replay([(1 << 24) if w * claim[2] < 0 else 0 for w in row[:-1]])
+
+
+def _prove_on_whole_domain(run: _Run) -> None:
+    """What the domain itself shows, without a split: costs less than looking for points that refute it."""
+    for layer in range(2, len(run.network.sizes) + 1):
+        claims = [c for c in run.open_claims() if c[0] == layer]
+        if claims and time.monotonic() < run.deadline:
+            first = _new_tree(run, claims)
+            first.advance(run.deadline, 1)
+            shown = [c for c, share in zip(claims, first.proven_share, strict=True) if share == 1.0]
+            run.nodes += first.nodes
+            if shown:
+                _advance(run, _new_tree(run, shown), run.deadline)
 
 
 def _prove_by_trees(run: _Run) -> None:

@@ -8,9 +8,10 @@ resolved by making them one coordinate. Exact: rows are composed with the output
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import takewhile
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -84,17 +85,30 @@ def questions(query: Query, networks: Sequence[Network], pairing: Pairing | None
 
 
 def _same_box(one: Polytope, other: Polytope) -> bool:
-    return one.lower == other.lower and one.upper == other.upper and _equalities(one) == _equalities(other)
+    if one.lower != other.lower or one.upper != other.upper:
+        return False
+    # Disjuncts begin with the conditions that they share, which may be thousands: only what follows can differ.
+    shared = sum(1 for _ in takewhile(lambda pair: pair[0] is pair[1], zip(one.rows, other.rows, strict=False)))
+    if not any(_compares_inputs(row) for rows in (one.rows, other.rows) for row in rows[shared:]):
+        return True
+    return _equalities(one) == _equalities(other)
+
+
+def _compares_inputs(row: Row) -> bool:
+    """Whether the row says that an input is at most another one."""
+    if len(row.coefficients) != 2 or row.strict or row.bound != 0:
+        return False
+    (a, c), (b, d) = row.coefficients
+    return a.kind is Kind.INPUT and b.kind is Kind.INPUT and c == -d
 
 
 def _equalities(polytope: Polytope) -> frozenset[tuple[int, int]]:
     """Pairs of inputs (i < j) that two rows of the polytope make equal."""
     differences = set()
     for row in polytope.rows:
-        if len(row.coefficients) == 2 and row.bound == 0 and not row.strict:
-            (a, c), (b, d) = row.coefficients
-            if a.kind is Kind.INPUT and b.kind is Kind.INPUT and c == -d:
-                differences.add((a.position, b.position, c > 0))
+        if _compares_inputs(row):
+            (a, c), (b, _) = row.coefficients
+            differences.add((a.position, b.position, c > 0))
     return frozenset((i, j) for i, j, positive in differences if positive and (i, j, False) in differences)
 
 
@@ -112,8 +126,9 @@ def _question(
     joined = side_by_side(networks, inputs, domain.dimension)
     rows: list[Row] = []
     goals = []
+    settled = {id(r) for r in first.rows if _is_settled(r, coordinates)}  # rows that disjuncts share are the same objects
     for polytope in polytopes:
-        kept = [r for r in polytope.rows if not _is_settled(r, coordinates)]
+        kept = [r for r in polytope.rows if id(r) not in settled and not _is_settled(r, coordinates)]
         goals.append(tuple(range(len(rows), len(rows) + len(kept))))
         rows += kept
     try:
@@ -183,11 +198,10 @@ def _beyond_floats(what: str, query: Query) -> InputError:
 
 def _is_settled(row: Row, coordinates: Sequence[int]) -> bool:
     """Whether the row only says that a coordinate equals itself."""
-    if len(row.coefficients) != 2 or row.strict or row.bound != 0:
+    if not _compares_inputs(row):
         return False
-    (a, c), (b, d) = row.coefficients
-    inputs = a.kind is Kind.INPUT and b.kind is Kind.INPUT
-    return inputs and c == -d and coordinates[a.position] == coordinates[b.position]
+    (a, _), (b, _) = row.coefficients
+    return coordinates[a.position] == coordinates[b.position]
 
 
 def _remembered(query: Query, network: Network, rows: tuple[Row, ...], coordinates: tuple[int, ...]) -> Affine:
@@ -207,17 +221,18 @@ def _remembered(query: Query, network: Network, rows: tuple[Row, ...], coordinat
 
 def _row_values(query: Query, network: Network, rows: Sequence[Row], coordinates: Sequence[int]) -> Affine:
     """The rows as an affine function of the network's sources."""
-    over_inputs = [[Fraction(0)] * network.input_size for _ in rows]
-    over_outputs = [[Fraction(0)] * network.output_size for _ in rows]
+    over_inputs: list[dict[int, Fraction]] = [{} for _ in rows]
+    over_outputs: list[dict[int, Fraction]] = [{} for _ in rows]
     places = _places(query)
     bounds = []
     for r, row in enumerate(rows):
         scale = _scale(row)
         for variable, coefficient in row.coefficients:
             if variable.kind is Kind.INPUT:
-                over_inputs[r][coordinates[variable.position]] += coefficient * scale
+                target, place = over_inputs[r], coordinates[variable.position]
             else:
-                over_outputs[r][places[variable.kind][variable.position]] += coefficient * scale
+                target, place = over_outputs[r], places[variable.kind][variable.position]
+            target[place] = target.get(place, Fraction(0)) + coefficient * scale
         bounds.append(row.bound * scale)
     outer = _matrix(over_outputs, network.output_size)
     return composed(outer, _matrix(over_inputs, network.input_size), bounds, network.output)
@@ -242,8 +257,12 @@ def _scale(row: Row) -> Fraction:
     return Fraction(2) ** -exponent
 
 
-def _matrix(rows: Sequence[Sequence[Fraction]], width: int) -> ExactArray:
-    return ExactArray.of_fractions([v for row in rows for v in row], (len(rows), width))
+def _matrix(rows: Sequence[Mapping[int, Fraction]], width: int) -> ExactArray:
+    """The matrix with these entries by column, zeros elsewhere."""
+    places = [(r, c) for r, row in enumerate(rows) for c in row]
+    entries = ExactArray.of_fractions([v for row in rows for v in row.values()], (len(places),))
+    index = np.array(places, dtype=np.intp).reshape(-1, 2)
+    return entries.placed((len(rows), width), (index[:, 0], index[:, 1]))
 
 
 def composed(outer: ExactArray, direct: ExactArray, bounds: Sequence[Fraction], inner: Affine) -> Affine:

@@ -100,7 +100,7 @@ def _check_bounds(index: int, low: Fraction, high: Fraction, where: str) -> None
         raise InputError(problem, where=where)
     # Longer numbers could not be printed, so the domain could not be named by its text.
     parts = (low.numerator, low.denominator, high.numerator, high.denominator)
-    if max(part.bit_length() for part in parts) > MAX_BITS:
+    if max(map(int.bit_length, parts)) > MAX_BITS:
         raise InputError(f"coordinate {index}: a bound has too many digits", where=where)
 
 
