@@ -19,9 +19,13 @@ if TYPE_CHECKING:
     from secateur.checker import Accepted, Refused, check
     from secateur.errors import InputError
     from secateur.network import Network, read_onnx
+    from secateur.neurons import redundancy
     from secateur.oracle import Engine, bounds, distance, equivalent, verify
+    from secateur.reduction.redundancy import Redundancy
+    from secateur.reduction.redundancy_claim import RedundancyClaim
     from secateur.search import Basis, Distance, Holds, NeuronStatus, OutputBounds, PhaseResult, Status, Unknown, Violated
     from secateur.specification import Box, Domain, Specification, outputs, read_domain, robust
+    from secateur.specification.comparison import Decision
 
     __version__: str
 
@@ -29,6 +33,7 @@ __all__ = [
     "Accepted",
     "Basis",
     "Box",
+    "Decision",
     "Distance",
     "Domain",
     "Engine",
@@ -39,6 +44,8 @@ __all__ = [
     "OutputBounds",
     "PhaseResult",
     "PruneResult",
+    "Redundancy",
+    "RedundancyClaim",
     "Refused",
     "Specification",
     "Status",
@@ -53,6 +60,7 @@ __all__ = [
     "prune",
     "read_domain",
     "read_onnx",
+    "redundancy",
     "robust",
     "verify",
     "warmup",
@@ -62,6 +70,7 @@ _HOMES = {
     "Accepted": "checker",
     "Basis": "search",
     "Box": "specification",
+    "Decision": "specification.comparison",
     "Distance": "search",
     "Domain": "specification",
     "Engine": "oracle",
@@ -72,6 +81,8 @@ _HOMES = {
     "OutputBounds": "search",
     "PhaseResult": "search",
     "PruneResult": "api",
+    "Redundancy": "reduction.redundancy",
+    "RedundancyClaim": "reduction.redundancy_claim",
     "Refused": "checker",
     "Specification": "specification",
     "Status": "search",
@@ -85,6 +96,7 @@ _HOMES = {
     "prune": "api",
     "read_domain": "specification",
     "read_onnx": "network",
+    "redundancy": "neurons",
     "robust": "specification",
     "verify": "oracle",
     "warmup": "api",

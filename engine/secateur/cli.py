@@ -1,4 +1,4 @@
-"""The command `secateur`: prune, verify, supports, equiv, distance, vnncomp, check, warmup.
+"""The command `secateur`: prune, verify, supports, equiv, distance, neuron, vnncomp, check, warmup.
 
 Exit codes: 0 done (or accepted), 1 a certificate was refused, 2 bad input (one line on standard error), 130 stopped by
 Ctrl-C, after saving what was decided. Results go to standard output, progress to standard error. Heavy modules are
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from secateur.equiv_command import add_parsers as add_equiv_parsers
 from secateur.errors import InputError
+from secateur.neuron_command import add_parsers as add_neuron_parsers
 from secateur.options import SOLVERS
 from secateur.verify_command import add_parsers as add_verify_parsers
 from secateur.verify_command import open_verifier
@@ -91,6 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_prune(commands)
     add_verify_parsers(commands)
     add_equiv_parsers(commands)
+    add_neuron_parsers(commands)
     add_vnncomp_parsers(commands, open_verifier)
     commands.add_parser("check", add_help=False, help="check a certificate, independently of the program that wrote it")
     warmup = commands.add_parser("warmup", allow_abbrev=False, help="compile the numeric kernels now, once")

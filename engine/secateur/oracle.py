@@ -43,6 +43,9 @@ from secateur.specification.vnnlib.query import NetworkDeclaration
 
 if TYPE_CHECKING:
     from secateur.query_certificate import CertificateTarget
+    from secateur.reduction.redundancy import Redundancy
+    from secateur.reduction.redundancy_claim import RedundancyClaim
+    from secateur.redundancy_certificate import RedundancyCertificate
 
 __all__ = ["Asked", "Engine", "Models", "bounds", "distance", "equivalent", "verify"]
 
@@ -152,6 +155,47 @@ class Engine:
         set_threads(options.jobs)
         progress.stage("search (the first time, kernels are compiled)")
         return output_bounds(Ranged(loaded.network, domain), tolerance, options.seed, begun + timeout, progress)
+
+    def redundancy(
+        self,
+        model: str | Path,
+        claim: RedundancyClaim,
+        domain: Domain | str | Path,
+        *,
+        timeout: float = 300.0,
+        certificate: str | Path | None = None,
+        progress: Progress | None = None,
+    ) -> Redundancy:
+        """Is a neuron, or a set of them, redundant on a domain, in the way that is claimed?
+
+        Parameters
+        ----------
+        model : an ONNX file (or `.gz`). claim : which neurons, and what kind of redundancy. domain : the box, or a file that
+        `read_domain` reads. timeout : seconds of wall time, reading included. certificate : a file for the evidence of a decided
+        comparison; it is written after the checker has accepted it, which the time limit does not cover, with the linearised
+        network as NAME.linearised.onnx beside it.
+
+        Returns
+        -------
+        A record with the verdict and what shows it; it has no truth value. Raises InputError for bad input.
+        """
+        from secateur.reduction.redundancy import decide_redundancy
+
+        begun = time.monotonic()
+        options = replace(self._options, timeout=timeout)  # before anything is read
+        progress = SilentProgress() if progress is None else progress
+        progress.stage("read")
+        loaded = self._models.load(Path(model))
+        claim.require_fit(loaded.network, str(loaded.path))
+        box = domain if isinstance(domain, Domain) else read_domain(domain)
+        box.require_dimension(loaded.network.input_size, str(loaded.path))
+        target = None if certificate is None else _redundancy_target(certificate, claim, loaded, box, domain)
+        set_threads(options.jobs)
+        options = replace(options, certify=target is not None)
+        found = decide_redundancy(loaded.network, box, claim, self._solver, options, begun + timeout, progress)
+        if target is not None:
+            target.write(found, progress)
+        return found
 
     def equivalent(
         self,
@@ -304,6 +348,15 @@ def distance(
 def _require_share(tolerance: float) -> None:
     if not 0 <= tolerance < float("inf"):
         raise InputError(f"tolerance {tolerance} is no share of a width", remedy="give a number from 0, such as 0.01")
+
+
+def _redundancy_target(
+    certificate: str | Path, claim: RedundancyClaim, model: LoadedModel, box: Domain, domain: Domain | str | Path
+) -> RedundancyCertificate:
+    from secateur.redundancy_certificate import RedundancyCertificate  # loads the checker: only where it is needed
+
+    file = None if isinstance(domain, Domain) else Path(domain)
+    return RedundancyCertificate(certificate, claim, model, box, file)
 
 
 def _target(certificate: str | Path, query: Asked, asked: Query, models: Sequence[LoadedModel]) -> CertificateTarget:

@@ -33,7 +33,8 @@ _GZIP = b"\x1f\x8b"
 class PairCertificate:
     """Where a certificate about a claim shall go, and the files that it will speak about, as they are now.
 
-    domain_file : where the domain was read from, if it was. InputError for what cannot be certified, said before the long work.
+    domain_file : where the domain was read from, if it was. layers : as in `ComparedFiles`. InputError for what cannot be
+    certified, said before the long work.
     """
 
     def __init__(
@@ -43,7 +44,9 @@ class PairCertificate:
         models: tuple[LoadedModel, LoadedModel],
         domain: Domain,
         domain_file: Path | None,
+        layers: tuple[int, int] | None = None,
     ) -> None:
+        self._layers = layers
         self.path, self._claim, self._models, self._domain = Path(path), claim, models, domain
         self._own_domain = domain_file if domain_file is not None and _is_certified_form(domain_file, domain) else None
         self._domain_path = self.path.with_suffix(".domain.json") if self._own_domain is None else self._own_domain
@@ -87,7 +90,8 @@ class PairCertificate:
     def _bytes(self, verdict: Holds | Violated, pairing: Pairing | None, folder: Path, domain: Path) -> bytes:
         first, second = (model.network for model in self._models)
         paths = (*(model.path for model in self._models), domain)
-        files = ComparedFiles(*(FileReference(path_from(folder, p), h) for p, h in zip(paths, self._hashes, strict=True)))
+        original, reduced, box = (FileReference(path_from(folder, p), h) for p, h in zip(paths, self._hashes, strict=True))
+        files = ComparedFiles(original, reduced, box, self._layers)
         producer = f"secateur {version()}"
         if isinstance(verdict, Violated):
             point = verdict.witness.exact_inputs[: first.input_size]
@@ -106,7 +110,8 @@ class PairCertificate:
         )
 
     def _require_one_tree(self) -> None:
-        disjuncts = len(self._claim.negation(self._models[0].network.output_size))
+        first = self._models[0].network
+        disjuncts = len(self._claim.negation(first.output_size if self._layers is None else first.sizes[self._layers[0] - 1]))
         if disjuncts > MOST_GOALS:
             problem = f"the claim has {disjuncts} cases, a certificate about two networks holds at most {MOST_GOALS}"
             raise InputError(problem, where=self._where, remedy="ask without a certificate")

@@ -92,9 +92,7 @@ def test_networks_of_different_shape_have_no_pairs() -> None:
     query = comparison_query(Agreement(F(1, 100)), box(*[("-1", "1")] * 3), 2, ["float32"] * 2)
     for networks in ((first, second), (second, first)):
         found = better_pairing(query, networks, time.monotonic() + 10)
-        assert found == Pairing(
-            tuple(range(1, len(networks[1].sizes) + 1)), tuple((None,) * size for size in networks[1].sizes)
-        )
+        assert found == Pairing(tuple(range(1, len(networks[1].sizes) + 1)), tuple((None,) * size for size in networks[1].sizes))
 
 
 def test_there_is_nothing_to_pair_where_inputs_are_not_shared() -> None:

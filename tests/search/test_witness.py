@@ -233,3 +233,38 @@ def test_text_of_version_2_reads_back_and_shared_inputs_are_the_same_numbers(fir
     for block, kind, array in zip(blocks, types, arrays, strict=True):
         assert [kind(value) for value in block] == array.tolist()
     assert F(1, 10) <= F(blocks[0][0]) <= F(1, 5)
+
+
+# --- networks without a file
+
+
+def exactly(query: Query, point: list[float] | list[Fraction], *parts: Network) -> Witness | Rejection:
+    return WitnessChecker(query, parts, None, nearest=True).confirm(only_question(query, *parts), point)
+
+
+def test_without_a_file_exact_evaluation_decides() -> None:
+    """What float32 does not show is a witness all the same, and nothing was replayed."""
+    network = layered(([[1.0]], [2.0**25]), ([[1.0]], [-(2.0**25)]))
+    result = exactly(flat_query([("0.25", "0.5")], 1, "(>= Y_0 0.2)"), [0.3], network)
+    assert isinstance(result, Witness)
+    assert result.exact_inputs == (F(float(np.float32(0.3))),)
+    assert result.exact_outputs == (result.exact_inputs,)
+    assert (result.inputs, result.outputs) == ((), ())
+    with pytest.raises(ValueError, match="no network file"):
+        result.text()
+    missed = exactly(flat_query([("0.25", "0.5")], 1, "(<= Y_0 0.125)"), [0.25], network)
+    assert missed == Rejection("evaluated exactly, the point misses the query by 0.125")
+
+
+def test_without_a_file_a_point_need_not_be_a_number_of_the_type() -> None:
+    """There is no float32 number between the two decimals, so that 1/3 is taken as it is."""
+    thin = flat_query([("0", "1")], 1, "(>= Y_0 0.3333333333)", "(<= Y_0 0.3333333334)")
+    result = exactly(thin, [F(1, 3)], IDENTITY)
+    assert isinstance(result, Witness)
+    assert result.exact_inputs == (F(1, 3),)
+
+
+def test_without_a_file_points_outside_are_moved_into_the_box() -> None:
+    result = exactly(flat_query([("0.1", "0.2")], 1, "(<= Y_0 0.1)"), [0.05], IDENTITY)
+    assert isinstance(result, Witness)
+    assert result.exact_inputs == (F(1, 10),)

@@ -18,11 +18,15 @@ __all__ = ["ComparedFiles", "comparison_bytes", "counterexample_bytes", "pair_ta
 
 @dataclass(frozen=True)
 class ComparedFiles:
-    """What a certificate about two networks names."""
+    """What a certificate about two networks names.
+
+    layers : of each network the layer whose outputs are compared; None for the networks' outputs.
+    """
 
     original: FileReference
     reduced: FileReference
     domain: FileReference
+    layers: tuple[int, int] | None = None
 
 
 def comparison_bytes(
@@ -41,7 +45,7 @@ def comparison_bytes(
     evidence : proven phases of the first network's neurons that the proof builds on. pairs : `pair_table`.
     """
     streams = [*(stream(tree.symbols, input_size) for tree in evidence.trees), stream(proof.symbols, input_size + 1)]
-    header = _header(producer, _claim(claim), files) | {
+    header = _header(producer, _claim(claim, files), files) | {
         "facts": {"original": facts_header(evidence, streams[:-1])},
         "levels": list(levels),
         "pairs": pairs,
@@ -59,7 +63,7 @@ def comparison_bytes(
 
 def counterexample_bytes(*, producer: str, claim: Comparison, files: ComparedFiles, point: Sequence[Fraction]) -> bytes:
     """The certificate that a claim about two networks is false at a point of the domain."""
-    refuted = {"kind": "refuted", "claim": _claim(claim), "point": [str(x) for x in point]}
+    refuted = {"kind": "refuted", "claim": _claim(claim, files), "point": [str(x) for x in point]}
     return container(_header(producer, refuted, files), [])
 
 
@@ -75,9 +79,10 @@ def pair_table(pairing: Pairing, first: Network, second: Network) -> str | list[
     ]
 
 
-def _claim(claim: Comparison) -> dict[str, str]:
+def _claim(claim: Comparison, files: ComparedFiles) -> dict[str, Any]:
     if isinstance(claim, Agreement):
-        return {"kind": "agree", "tolerance": str(claim.tolerance)}
+        layers = {} if files.layers is None else {"layer": list(files.layers)}
+        return {"kind": "agree", "tolerance": str(claim.tolerance)} | layers
     return {"kind": "decision", "rule": claim.rule, "margin": str(claim.margin)}
 
 

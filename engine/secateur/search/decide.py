@@ -196,7 +196,7 @@ class _Run:
 def decide(
     query: Query,
     networks: Sequence[Network],
-    replays: Callable[[], Sequence[Replay]],
+    replays: Callable[[], Sequence[Replay]] | None,
     solver: ResidualSolver,
     options: VerifyOptions,
     progress: Progress,
@@ -207,6 +207,7 @@ def decide(
     """Is there a point that satisfies the query? Keeps `options.timeout` seconds from the call on.
 
     `networks` in the order of the query's declarations; `replays` opens their original files in onnxruntime when that is needed.
+    It is None where the networks exist in memory alone: no witness is then replayed, exact evaluation decides.
     pairing : of the neurons of two networks that get the same inputs. facts : proven phases of the (first) network's neurons
     wherever the query's conditions on the inputs hold, (layer, neuron) to sign.
     Raises InputError for queries that cannot be asked (an unbounded input) and, after Ctrl-C, KeyboardInterrupt.

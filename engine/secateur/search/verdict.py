@@ -45,7 +45,7 @@ class Holds(_Answer):
 
 @dataclass(frozen=True)
 class Violated(_Answer):
-    """The witness satisfies the query (`sat`), exactly and as onnxruntime evaluates it."""
+    """The witness satisfies the query (`sat`), exactly and, where there are files to replay, as onnxruntime evaluates it."""
 
     witness: Witness
 

@@ -2,6 +2,7 @@
 
 A candidate is rounded to numbers of the network's own element type within the exact box, evaluated exactly, and replayed by
 onnxruntime on the original file; it is a witness only where both sets of outputs satisfy the query, decided in rationals.
+Networks that exist in memory alone have no file to replay: there exact evaluation decides, at any rational point of the box.
 Whatever fails on the way is a `Rejection`, never an answer. Begin at `WitnessChecker.first_confirmed`.
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 from itertools import accumulate, pairwise
@@ -48,9 +49,10 @@ class Rejection:
 
 @dataclass(frozen=True, eq=False)
 class Witness:
-    """A point that satisfies a query, both exactly and as onnxruntime evaluates it.
+    """A point that satisfies a query, both exactly and, where there are files, as onnxruntime evaluates it.
 
-    inputs, outputs, hidden : one flat array per network of the query, in its element type, as onnxruntime read and returned them.
+    inputs, outputs, hidden : one flat array per network of the query, in its element type, as onnxruntime read and returned them;
+    all empty where there was no file to replay, and exact evaluation alone decided.
     exact_inputs, exact_outputs, exact_hidden : the point, by input of the query, and what the networks mean there. The exact
     inputs are those of `inputs`, except where `WitnessChecker(nearest=True)` found a range without any number of the type.
     lower, upper : exact bounds of each input of the query, which the exact inputs respect.
@@ -70,7 +72,10 @@ class Witness:
         """The assignment in the form of the query's own version of VNN-LIB, ended by a newline; it follows the line `sat`.
 
         Decimals without exponent that read back as the same numbers; those of inputs lie, as rationals, within their bounds.
+        ValueError where nothing was replayed.
         """
+        if not self.outputs:
+            raise ValueError("a witness that no network file returned has no such text")
         values = {kind: [_decimal(v) for a in arrays for v in a] for kind, arrays in self._computed()}
         values[Kind.INPUT] = self._input_decimals()
         tensors = [t for network in self.query.networks for kind in Kind for t in network.tensors(kind)]
@@ -124,15 +129,20 @@ class WitnessChecker:
     Parameters
     ----------
     query, networks : what is asked, and the networks in the order of the query's declarations, the hidden values of each
-    following its outputs. replays : gives onnxruntime's
-    sessions on their original files, in the same order; called once, when the first point passes the exact test. nearest : a
-    fixed input such as 0.1 is no number of any float type, so strictly no point of such a query can be replayed. Where this is
-    true, its exact value is used over the reals and in the text, and onnxruntime gets the nearest number, as it would from a
-    reader of that text; otherwise all points are rejected.
+    following its outputs. replays : gives onnxruntime's sessions on their original files, in the same order; called once, when
+    the first point passes the exact test. None where the networks exist in memory alone: exact evaluation then decides, and a
+    point need not consist of numbers of an element type. nearest : a fixed input such as 0.1 is no number of any float type, so
+    strictly no point of such a query can be replayed. Where this is true, its exact value is used over the reals and in the text,
+    and onnxruntime gets the nearest number, as it would from a reader of that text; otherwise all points are rejected.
     """
 
     def __init__(
-        self, query: Query, networks: Sequence[Network], replays: Callable[[], Sequence[Replay]], *, nearest: bool = False
+        self,
+        query: Query,
+        networks: Sequence[Network],
+        replays: Callable[[], Sequence[Replay]] | None,
+        *,
+        nearest: bool = False,
     ) -> None:
         self._query, self._networks, self._make_replays, self._nearest = query, tuple(networks), replays, nearest
         self._types = tuple(np.dtype(n.interface.element_type) for n in networks)
@@ -143,17 +153,19 @@ class WitnessChecker:
 
     @cached_property
     def _replays(self) -> tuple[Replay, ...]:
-        return tuple(self._make_replays())
+        return () if self._make_replays is None else tuple(self._make_replays())
 
     def confirm(self, question: Question, point: Sequence[float] | Sequence[Fraction] | Floats) -> Witness | Rejection:
         """The witness that a point of the question's domain is, after rounding, or why it is none."""
         grid = self._grid(question)
-        impossible = self._impossible(question, grid)
+        impossible = None if self._make_replays is None else self._impossible(question, grid)
         if impossible is not None:
             return impossible
         floats = nearest_floats(point)
         if not np.isfinite(floats).all():
             return Rejection("the point is not finite")
+        if self._make_replays is None:
+            return self._exactly(question, grid, point)
         return self._checked(question, grid, grid.nearest(floats))
 
     def first_confirmed(self, question: Question, candidates: Sequence[Candidate], deadline: float) -> Witness | Rejection:
@@ -200,11 +212,10 @@ class WitnessChecker:
 
     def _checked(self, question: Question, grid: _Grid, rounded: Floats) -> Witness | Rejection:
         """Exact evaluation first, then onnxruntime; `rounded` consists of numbers that the networks can read."""
-        inputs = question.query_point([grid.exact(c, v) for c, v in enumerate(rounded.tolist())])
-        exact = tuple(n.exact(inputs[part]).output for n, part in zip(self._networks, self._parts, strict=True))
-        missed = self._missed(inputs, exact)
-        if missed is not None:
-            return Rejection(f"evaluated exactly, the point misses the query by {missed}")
+        found = self._evaluated(question, [grid.exact(c, v) for c, v in enumerate(rounded.tolist())])
+        if isinstance(found, Rejection):
+            return found
+        inputs = found.exact_inputs
         read = rounded[list(question.coordinates)]
         points = [read[part] for part in self._parts]
         outputs = [replay.evaluate(point)[0] for replay, point in zip(self._replays, points, strict=True)]
@@ -214,17 +225,35 @@ class WitnessChecker:
         if missed is not None:
             return Rejection(f"evaluated by onnxruntime, the point misses the query by {missed}")
         typed = [o.astype(t) for o, t in zip(outputs, self._types, strict=True)]
-        return Witness(
-            self._query,
-            tuple(p.astype(t) for p, t in zip(points, self._types, strict=True)),
-            tuple(v[:n] for v, n in zip(typed, self._output_counts, strict=True)),
-            tuple(v[n:] for v, n in zip(typed, self._output_counts, strict=True)),
-            inputs,
-            tuple(v[:n] for v, n in zip(exact, self._output_counts, strict=True)),
-            tuple(v[n:] for v, n in zip(exact, self._output_counts, strict=True)),
-            question.query_point(question.domain.lower),
-            question.query_point(question.domain.upper),
+        return replace(
+            found,
+            inputs=tuple(p.astype(t) for p, t in zip(points, self._types, strict=True)),
+            outputs=tuple(v[:n] for v, n in zip(typed, self._output_counts, strict=True)),
+            hidden=tuple(v[n:] for v, n in zip(typed, self._output_counts, strict=True)),
         )
+
+    def _exactly(
+        self, question: Question, grid: _Grid, point: Sequence[float] | Sequence[Fraction] | Floats
+    ) -> Witness | Rejection:
+        """Without a file to replay: at numbers of the element type if those will do, else at the point itself, within the box."""
+        rounded = [grid.exact(c, v) for c, v in enumerate(grid.nearest(nearest_floats(point)).tolist())]
+        found = self._evaluated(question, rounded)
+        if isinstance(found, Witness):
+            return found
+        box = zip(question.domain.lower, point, question.domain.upper, strict=True)
+        return self._evaluated(question, [min(max(low, Fraction(x)), high) for low, x, high in box])
+
+    def _evaluated(self, question: Question, point: Sequence[Fraction]) -> Witness | Rejection:
+        """The witness that a point is by exact evaluation, with nothing replayed yet."""
+        inputs = question.query_point(point)
+        exact = tuple(n.exact(inputs[part]).output for n, part in zip(self._networks, self._parts, strict=True))
+        missed = self._missed(inputs, exact)
+        if missed is not None:
+            return Rejection(f"evaluated exactly, the point misses the query by {missed}")
+        outputs = tuple(v[:n] for v, n in zip(exact, self._output_counts, strict=True))
+        hidden = tuple(v[n:] for v, n in zip(exact, self._output_counts, strict=True))
+        low, high = question.query_point(question.domain.lower), question.query_point(question.domain.upper)
+        return Witness(self._query, (), (), (), inputs, outputs, hidden, low, high)
 
     def _missed(self, inputs: Sequence[Fraction], computed: Sequence[Sequence[Fraction]]) -> str | None:
         """None where the query is satisfied, else for a message by how much it is not; `computed` by network."""

@@ -1,0 +1,57 @@
+"""The certificate of a redundancy claim: one about two files, the network and the linearised one, which is written beside it.
+
+Phases have none here: a certificate about two networks does not speak of them, and `secateur prune` certifies them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from secateur.certificate_file import require_place
+from secateur.errors import InputError
+from secateur.files import write_atomically
+from secateur.models import LoadedModel, ModelStore
+from secateur.pair_certificate import PairCertificate
+from secateur.progress import Progress
+from secateur.reduction.linearise import Linearised
+from secateur.reduction.redundancy import Redundancy
+from secateur.reduction.redundancy_claim import RedundancyClaim
+from secateur.search import Unknown
+from secateur.specification import Domain
+
+__all__ = ["RedundancyCertificate"]
+
+
+class RedundancyCertificate:
+    """Where the certificate of a claim shall go. InputError where there can be none, said before the long work."""
+
+    def __init__(
+        self, path: str | Path, claim: RedundancyClaim, model: LoadedModel, domain: Domain, domain_file: Path | None
+    ) -> None:
+        self.path, self._model, self._domain, self._domain_file = Path(path), model, domain, domain_file
+        self.network_path = self.path.with_suffix(".linearised.onnx")
+        where = f"--certificate {path}"
+        if claim.kind == "phase":
+            raise InputError("phases have no certificate of their own", where=where, remedy="secateur prune certifies them")
+        if self.network_path.exists():
+            raise InputError(f"would overwrite {self.network_path}", where=where, remedy="choose another name")
+        require_place(self.path)
+
+    def write(self, found: Redundancy, progress: Progress) -> None:
+        """Write both files if the claim is decided; neither where the checker does not accept the certificate (InputError)."""
+        if isinstance(found.verdict, Unknown) or found.linearised is None or found.data is None:
+            return
+        write_atomically(self.network_path, found.data)
+        try:
+            models = self._model, ModelStore().load(self.network_path)
+            layers = self._layers(found.claim, found.linearised)
+            target = PairCertificate(self.path, found.claim.comparison(), models, self._domain, self._domain_file, layers)
+            target.write(found.verdict, found.linearised.pairing, progress)
+        except BaseException:
+            self.network_path.unlink(missing_ok=True)
+            raise
+        progress.note(f"the linearised network: {self.network_path}")
+
+    def _layers(self, claim: RedundancyClaim, linearised: Linearised) -> tuple[int, int] | None:
+        watched = claim.watched_layer(self._model.network)
+        return None if watched is None else (watched, linearised.own_layer(watched))
