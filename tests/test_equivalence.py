@@ -264,3 +264,11 @@ def test_the_perturbed_network_of_vnn_comp_2026_as_its_query_is_written(engine: 
     }
     verdict = engine.verify(models, PERTURBED / "vnnlib" / "instance_0.vnnlib", timeout=100)
     assert isinstance(verdict, Holds)
+
+
+@pytest.mark.skipif(not (ACAS.is_dir() and PERTURBED.is_dir()), reason="ACAS Xu networks or perturbed ones are absent")
+def test_the_perturbed_network_of_vnn_comp_2026_as_its_comment_means_it(engine: secateur.Engine) -> None:
+    """No output differs by more than 0.05."""
+    first, second = ACAS / "onnx" / "ACASXU_run2a_1_1_batch_2000.onnx", next((PERTURBED / "onnx" / "perturbed").glob("*.onnx"))
+    verdict = engine.equivalent(first, second, PERTURBED / "vnnlib" / "instance_0.vnnlib", epsilon="0.05", timeout=100)
+    assert isinstance(verdict, Holds)

@@ -79,7 +79,7 @@ def test_several_inputs_and_outputs() -> None:
     first = random_network([3, 8, 8, 3], 7)
     second = shifted(first, 2.0**-10)
     domain = box(*[("-1", "1")] * 3)
-    coarse, fine = (distance((first, second), domain, tolerance=t) for t in (0.5, 0.1))
+    coarse, fine = (distance((first, second), domain, tolerance=t) for t in (0.5, 0.02))
     for found in (coarse, fine):
         require_consistent((first, second), domain, found)
         assert found.finished
