@@ -21,7 +21,16 @@ from secateur.network import Network
 from secateur.search import PartProof, PhaseEvidence
 from secateur.specification import Domain
 
-__all__ = ["FileReference", "certificate_bytes", "interval_evidence", "refutation_bytes", "satisfaction_bytes"]
+__all__ = [
+    "FileReference",
+    "certificate_bytes",
+    "container",
+    "facts_entry",
+    "interval_evidence",
+    "refutation_bytes",
+    "satisfaction_bytes",
+    "stream_of",
+]
 
 _MAGIC = b"SECATEUR1\n"
 _LAST_BYTE = 254
@@ -49,7 +58,7 @@ def certificate_bytes(
     match: Sequence[tuple[int, int, int, int]] = (),
 ) -> bytes:
     """The certificate that max |N - N'| <= tolerance on the domain; `match` as in FORMAT.md, section 7."""
-    streams = [_stream(t.symbols, input_size) for e in (evidence, reduced_evidence) for t in e.trees]
+    streams = [stream_of(t.symbols, input_size) for e in (evidence, reduced_evidence) for t in e.trees]
     header: dict[str, Any] = {
         "format": "secateur-certificate",
         "version": 1,
@@ -59,20 +68,20 @@ def certificate_bytes(
         "reduced": {"file": reduced.file, "sha256": reduced.sha256},
         "domain": {"file": domain.file, "sha256": domain.sha256},
         "facts": {
-            "original": _facts(evidence, streams[: len(evidence.trees)]),
-            "reduced": _facts(reduced_evidence, streams[len(evidence.trees) :]),
+            "original": facts_entry(evidence, streams[: len(evidence.trees)]),
+            "reduced": facts_entry(reduced_evidence, streams[len(evidence.trees) :]),
         },
     }
     if match:
         header["match"] = [list(m) for m in match]
-    return _container(header, streams)
+    return container(header, streams)
 
 
 def refutation_bytes(
     *, producer: str, network: FileReference, query: FileReference, input_size: int, proofs: Sequence[PartProof]
 ) -> bytes:
     """The certificate that no point satisfies a query (FORMAT.md, section 8)."""
-    streams = [_stream(p.symbols, input_size + 1) for p in proofs]
+    streams = [stream_of(p.symbols, input_size + 1) for p in proofs]
     parts = [
         {
             "disjuncts": p.disjuncts,
@@ -84,13 +93,13 @@ def refutation_bytes(
         }
         for p, s in zip(proofs, streams, strict=True)
     ]
-    return _container(_query_header(producer, {"kind": "unsat"}, network, query) | {"parts": parts}, streams)
+    return container(_query_header(producer, {"kind": "unsat"}, network, query) | {"parts": parts}, streams)
 
 
 def satisfaction_bytes(*, producer: str, network: FileReference, query: FileReference, point: Sequence[Fraction]) -> bytes:
     """The certificate that a point satisfies a query (FORMAT.md, section 8)."""
     claim = {"kind": "sat", "point": [str(x) for x in point]}
-    return _container(_query_header(producer, claim, network, query), [])
+    return container(_query_header(producer, claim, network, query), [])
 
 
 def _query_header(producer: str, claim: dict[str, Any], network: FileReference, query: FileReference) -> dict[str, Any]:
@@ -104,7 +113,8 @@ def _query_header(producer: str, claim: dict[str, Any], network: FileReference, 
     }
 
 
-def _container(header: dict[str, Any], streams: Sequence[bytes]) -> bytes:
+def container(header: dict[str, Any], streams: Sequence[bytes]) -> bytes:
+    """The bytes of a certificate file."""
     text = json.dumps(header, separators=(",", ":")).encode()
     return b"".join([_MAGIC, struct.pack("<Q", len(text)), text, *streams])
 
@@ -125,7 +135,8 @@ def _claim(claim: Claim) -> list[int | str]:
     return [layer, neuron, "inactive" if sign < 0 else "active"]
 
 
-def _facts(evidence: PhaseEvidence, streams: Sequence[bytes]) -> dict[str, Any]:
+def facts_entry(evidence: PhaseEvidence, streams: Sequence[bytes]) -> dict[str, Any]:
+    """The structure F of FORMAT.md, section 1."""
     return {
         "grid": list(evidence.grids),
         "interval": [_claim(c) for c in evidence.interval],
@@ -137,6 +148,6 @@ def _facts(evidence: PhaseEvidence, streams: Sequence[bytes]) -> dict[str, Any]:
     }
 
 
-def _stream(symbols: NDArray[np.uint16], last: int) -> bytes:
+def stream_of(symbols: NDArray[np.uint16], last: int) -> bytes:
     """Symbols up to `last`, compressed."""
     return zlib.compress(symbols.astype(np.uint8 if last <= _LAST_BYTE else np.dtype("<u2")).tobytes(), level=9)

@@ -16,11 +16,13 @@ from secateur.search.result import (
     Status,
     Tightest,
 )
+from secateur.search.slice_phases import Candidates, SlicePhases, decide_slice, prove_at_once, sample
 from secateur.search.verdict import Holds, SearchStatistics, Unknown, Verdict, Violated
 from secateur.search.witness import Witness
 
 __all__ = [
     "Basis",
+    "Candidates",
     "DecidingRow",
     "Holds",
     "NeuronStatus",
@@ -31,6 +33,7 @@ __all__ = [
     "PhaseStatistics",
     "ProvenTree",
     "SearchStatistics",
+    "SlicePhases",
     "SolverClaim",
     "Status",
     "Tightest",
@@ -40,6 +43,9 @@ __all__ = [
     "Witness",
     "decide",
     "decide_phases",
+    "decide_slice",
     "deciding_rows",
     "output_bounds",
+    "prove_at_once",
+    "sample",
 ]
