@@ -18,9 +18,11 @@ if TYPE_CHECKING:
     from secateur.api import PruneResult, prune, warmup
     from secateur.checker import Accepted, Refused, check
     from secateur.errors import InputError
+    from secateur.family import Family
     from secateur.network import Network, read_onnx
     from secateur.oracle import Engine, bounds, verify
     from secateur.search import Basis, Holds, NeuronStatus, OutputBounds, PhaseResult, Status, Unknown, Violated
+    from secateur.slicing import FamilyResult, slice_network
     from secateur.specification import Box, Domain, Specification, outputs, read_domain, robust
 
     __version__: str
@@ -31,6 +33,8 @@ __all__ = [
     "Box",
     "Domain",
     "Engine",
+    "Family",
+    "FamilyResult",
     "Holds",
     "InputError",
     "Network",
@@ -51,6 +55,7 @@ __all__ = [
     "read_domain",
     "read_onnx",
     "robust",
+    "slice_network",
     "verify",
     "warmup",
 ]
@@ -61,6 +66,8 @@ _HOMES = {
     "Box": "specification",
     "Domain": "specification",
     "Engine": "oracle",
+    "Family": "family",
+    "FamilyResult": "slicing",
     "Holds": "search",
     "InputError": "errors",
     "Network": "network",
@@ -80,6 +87,7 @@ _HOMES = {
     "read_domain": "specification",
     "read_onnx": "network",
     "robust": "specification",
+    "slice_network": "slicing",
     "verify": "oracle",
     "warmup": "api",
 }

@@ -1,4 +1,4 @@
-"""The command `secateur`: prune, verify, supports, vnncomp, check, warmup.
+"""The command `secateur`: prune, slice, verify, supports, vnncomp, check, warmup.
 
 Exit codes: 0 done (or accepted), 1 a certificate was refused, 2 bad input (one line on standard error), 130 stopped by
 Ctrl-C, after saving what was decided. Results go to standard output, progress to standard error. Heavy modules are
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from secateur.errors import InputError
 from secateur.options import SOLVERS
+from secateur.slice_command import add_parser as add_slice_parser
 from secateur.verify_command import add_parsers as add_verify_parsers
 from secateur.verify_command import open_verifier
 from secateur.vnncomp.command import add_parsers as add_vnncomp_parsers
@@ -85,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--name", action=_Name, nargs=0, help="show the name and exit")
     commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
     _add_prune(commands)
+    add_slice_parser(commands)
     add_verify_parsers(commands)
     add_vnncomp_parsers(commands, open_verifier)
     commands.add_parser("check", add_help=False, help="check a certificate, independently of the program that wrote it")

@@ -7,17 +7,13 @@ with both, and reductions are compared with both.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from secateur.errors import InputError
 from secateur.network.exact import Floats
+from secateur.session import Session
 
 __all__ = ["Replay"]
-
-_CHUNK = 1024  # points per call: bounds the memory of wide layers
-_ELEMENT_TYPES = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(float16)": np.float16}
 
 
 class Replay:
@@ -29,53 +25,16 @@ class Replay:
     """
 
     def __init__(self, model: str | Path | bytes) -> None:
-        import onnxruntime
-
-        where = "the network" if isinstance(model, bytes) else str(model)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 4  # silent: what matters is raised
-        try:
-            data = model if isinstance(model, bytes) else str(model)
-            self._session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime's exceptions have no closer base class
-            raise InputError(f"onnxruntime cannot load it: {_first_line(error)}", where=where) from None
-        port = self._session.get_inputs()[0]
-        if len(self._session.get_inputs()) != 1:
-            raise InputError(f"onnxruntime sees {len(self._session.get_inputs())} inputs, not one", where=where)
-        if port.type not in _ELEMENT_TYPES:
-            raise InputError(f"onnxruntime sees input {port.name!r} of type {port.type}", where=where)
-        self._name, self._type = port.name, _ELEMENT_TYPES[port.type]
-        self._shape = tuple(n if isinstance(n, int) and n > 0 else 1 for n in port.shape)
-        self._batched = bool(port.shape) and not isinstance(port.shape[0], int) and self._takes_batches()
+        if isinstance(model, bytes):
+            self._session = Session(model, "the network")
+        else:
+            self._session = Session(str(model), str(model))
 
     @property
     def input_size(self) -> int:
-        return int(np.prod(self._shape))
+        return self._session.input_size
 
     def evaluate(self, points: Floats) -> Floats:
         """Shape (n, input_size), row-major, to (n, output_size); points are rounded to the element type."""
-        rows = np.asarray(points, dtype=np.float64).reshape(-1, self.input_size)
-        if not len(rows):
-            return np.zeros((0, self._run(np.zeros(self.input_size), 1).size))
-        step = _CHUNK if self._batched else 1
-        parts = [self._run(rows[i : i + step], len(rows[i : i + step])) for i in range(0, len(rows), step)]
-        return np.concatenate(parts)
-
-    def _run(self, rows: Floats, count: int) -> Floats:
-        shape = (count, *self._shape[1:]) if count > 1 else self._shape
-        result: Any = self._session.run(None, {self._name: rows.astype(self._type).reshape(shape)})[0]
-        return np.asarray(result, dtype=np.float64).reshape(count, -1)
-
-    def _takes_batches(self) -> bool:
-        """Whether two points at once give two results: a reshape inside may have fixed the batch at one."""
-        two = np.zeros((2, *self._shape[1:]), dtype=self._type)
-        try:
-            (result,) = self._session.run(None, {self._name: two})
-        except Exception:  # onnxruntime's exceptions have no closer base class; here: shapes that do not fit
-            return False
-        return bool(result.shape[:1] == (2,))
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        rows = np.asarray(points, dtype=np.float64)
+        return self._session.evaluate(rows).astype(np.float64)

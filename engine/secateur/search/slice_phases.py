@@ -185,7 +185,7 @@ def _advance(run: _Run, tree: SplitTree, until: float) -> SplitTree | None:
         before = tree.nodes
         hits = tree.advance(until, _NODES)
         run.nodes += tree.nodes - before
-        # A claim that a float evaluation violates is refuted, or a tie; where a tree is stuck, it is a tie. Neither is worth more.
+        # A claim that a float evaluation violates is refuted or a tie; where a tree is stuck, it is a tie. Neither is worth more.
         gone = {tree.claims[hit.goal] for hit in (*hits, *tree.stuck)}
         if gone:
             run.dropped |= gone

@@ -1,8 +1,8 @@
 """What a run has done so far, in a folder beside the results: a run that is killed goes on where it was.
 
-Everything is filed under the digest of what it is about (network, box, known facts, seed, version), so that nothing can be mistaken
-for the result of another question. A slice is a file of its own, that appears complete or not at all; first looks at regions are
-lines of one file, of which the last may be torn.
+Everything is filed under the digest of what it is about (network, box, known facts, seed, version), so that nothing can be
+mistaken for the result of another question. A slice is a file of its own, that appears complete or not at all; first looks at
+regions are lines of one file, of which the last may be torn.
 """
 
 from __future__ import annotations
@@ -30,7 +30,11 @@ _ANALYSES, _STOP, _MODEL, _SUFFIX = "regions.jsonl", "stop", "model.onnx", ".sli
 
 @dataclass(frozen=True)
 class SliceStatistics:
-    """What came out for one slice. undecided : neurons that neither a proof nor a point settled. turn : how often it was tried."""
+    """What came out for one slice.
+
+    undecided : neurons that neither a proof nor a point settled. seconds : in all. searched : of them for phases. turn : how often
+    it was tried.
+    """
 
     parameters: int
     neurons: int

@@ -116,7 +116,10 @@ def slice_domain(
         with run.interruptible():
             _cut(run)
         _make_all(run)
-    except BrokenExecutor:
+    except BaseException as error:
+        ledger.stop()  # nobody waits for the slices in work
+        if not isinstance(error, BrokenExecutor):
+            raise
         raise InputError(
             "a worker ended unexpectedly (is there enough memory?)",
             remedy="run the same command again, it goes on from here; perhaps with fewer --jobs",

@@ -1,12 +1,17 @@
 """One slice, from its box to its network: the work that processes share.
 
-A worker gets a `SliceTask`, reads the network from the run's folder (once), and files what it made in the ledger before it reports:
-a run that is killed at any moment loses no more than the slices in work.
+A worker gets a `SliceTask`, reads the network from the run's folder (once), and files what it made in the ledger before it
+reports: a run that is killed at any moment loses no more than the slices in work.
 """
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import signal
+import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -25,7 +30,7 @@ from secateur.search import SlicePhases, decide_slice
 from secateur.specification import Domain
 from secateur.version import version
 
-__all__ = ["SliceTask", "make_slice"]
+__all__ = ["SliceTask", "make_slice", "prepare_worker"]
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,19 @@ class SliceTask:
     seed: int
     seconds: float
     turn: int
+
+
+def prepare_worker() -> None:
+    """For a process that works on slices: Ctrl-C is the run's to hear, and nobody stays when the run is killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent.join,), daemon=True).start()
+
+
+def _end_with(ended: Callable[[], None]) -> None:
+    ended()
+    os._exit(1)
 
 
 def make_slice(task: SliceTask) -> SliceStatistics:
@@ -88,7 +106,7 @@ def _reduced(network: Network, task: SliceTask, facts: WrittenFacts) -> bytes:
 
 
 def _in_batches(network: Network) -> Interface:
-    """The ports of the network, with a free first axis where the file says that it is 1: rows of one slice are evaluated together."""
+    """The ports of the network, the first axis free where the file says that it is 1: rows are evaluated together."""
     ports = network.interface
     if ports.input_shape[:1] != (1,) or ports.output_shape[:1] != (1,):
         return ports
