@@ -13,7 +13,8 @@ The summary (`summary.json`) is a JSON object:
 - `nodes`: the partition in preorder, the coordinate of a cut, or null for a slice. `leaves`: for each slice in that order
   `[parameters, neurons, undecided neurons, depth, file]`.
 - `certificate`: as in `secateur.report`. `agreement`: `points`, `max_difference`, `float32_noise` (of the original alone); or
-  null. `latency`: `original` and `family`, each from batch size to median and 95th percentile in microseconds, and `find`; or null.
+  null. `latency`: `original` and `family`, each from batch size to median and 95th percentile in microseconds, and `find`,
+  microseconds a row; or null.
 """
 
 from __future__ import annotations

@@ -37,10 +37,12 @@ _CLEAR = 1e-9
 """Relative distance from 0 up to which the sign of a float evaluation is not believed."""
 _SHARE = 0.5
 """Share of the remaining time that a layer's tree gets at first, if later layers have open claims."""
-_NEARLY = 0.98
-"""Claims that a tree without hope of ending has settled on this share of the box are worth a tree of their own."""
-_RESCUE = 0.6
-"""Share of a tree's last turn after which they get that, if it cannot end."""
+_PROBE = 0.2
+"""Share of a tree's last turn after which it is judged."""
+_HARDER = 3.0
+"""How much longer what is left of a tree takes than its first part, by experience."""
+_TOGETHER = 6
+"""Claims that share a tree where one tree for all would not end: per claim it costs about the same, and some get done."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,16 +204,20 @@ def _advance(run: _Run, tree: SplitTree, until: float) -> SplitTree | None:
 def _take_turns(run: _Run, trees: Sequence[SplitTree]) -> None:
     """Spend what time is left on the unfinished trees, those first that will end first.
 
-    A tree that still does not end leaves the last part of its turn to those of its claims that are nearly settled.
+    A tree that would not end within its turn makes way for smaller ones: its claims, those first that it has settled most of.
     """
     pending = sorted(trees, key=lambda tree: tree.expected_seconds)
     while pending and time.monotonic() < run.deadline and not run.stopped():
         tree = pending.pop(0)
         now = time.monotonic()
-        turn = (run.deadline - now) / (len(pending) + 1)
-        unfinished = _advance(run, tree, now + _RESCUE * turn)
+        end = now + (run.deadline - now) / (len(pending) + 1)
+        unfinished = _advance(run, tree, now + _PROBE * (end - now))
         if unfinished is None:
             continue
-        nearly = [c for c, share in zip(unfinished.claims, unfinished.proven_share, strict=True) if share >= _NEARLY]
-        hopeless = unfinished.expected_seconds > now + turn - time.monotonic()
-        _advance(run, _new_tree(run, nearly) if nearly and hopeless else unfinished, now + turn)
+        hopeless = _HARDER * unfinished.expected_seconds > end - time.monotonic()
+        if not hopeless or len(unfinished.claims) <= _TOGETHER:
+            _advance(run, unfinished, end)
+            continue
+        order = [unfinished.claims[c] for c in np.argsort(-unfinished.proven_share, kind="stable")]
+        for first in range(0, len(order), _TOGETHER):
+            _advance(run, _new_tree(run, order[first : first + _TOGETHER]), end)

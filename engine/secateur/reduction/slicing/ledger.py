@@ -32,8 +32,8 @@ _ANALYSES, _STOP, _MODEL, _SUFFIX = "regions.jsonl", "stop", "model.onnx", ".sli
 class SliceStatistics:
     """What came out for one slice.
 
-    undecided : neurons that neither a proof nor a point settled. seconds : in all. searched : of them for phases. turn : how often
-    it was tried.
+    undecided : neurons that neither a proof nor a point settled. seconds : in all. searched : of them for phases. turn : how
+    often it was tried.
     """
 
     parameters: int
@@ -100,7 +100,7 @@ class Ledger:
         """Keep a first look."""
         content = {"facts": _facts_to(analysis.facts), "unstable": analysis.unstable, "coordinate": analysis.coordinate}
         with (self.folder / _ANALYSES).open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"name": name, **content}) + "\n")
+            file.write("\n" + json.dumps({"name": name, **content}))  # the line before may be torn
 
     def slice(self, name: str) -> SliceRecord | None:
         """A finished slice; None where it is missing or damaged (then it is to be made again)."""

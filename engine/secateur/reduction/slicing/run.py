@@ -67,7 +67,7 @@ class _Open(NamedTuple):
     depth: int
     number: int
     region: Region
-    coordinate: int | None
+    coordinate: int
 
 
 @dataclass(eq=False)
@@ -193,10 +193,11 @@ def _adaptive(run: _Run, wanted: int) -> Iterator[tuple[Region, int]]:
         for region in fresh:
             analysis = _look(run, region)
             region.facts = analysis.facts
-            heapq.heappush(heap, _Open(-analysis.unstable, region.depth, next(numbers), region, analysis.coordinate))
-        top = next((o for o in iter(lambda: heapq.heappop(heap) if heap else None, None) if o.coordinate is not None), None)
-        if top is None or (limit is not None and -top.unstable <= limit):
+            if analysis.coordinate is not None:  # otherwise it is a single point
+                heapq.heappush(heap, _Open(-analysis.unstable, region.depth, next(numbers), region, analysis.coordinate))
+        if not heap or (limit is not None and -heap[0].unstable <= limit):
             return
+        top = heapq.heappop(heap)
         yield top.region, top.coordinate
         fresh = top.region.children
 
