@@ -87,7 +87,7 @@ class Family:
 
     def _rows(self, given: NDArray[Any]) -> NDArray[Any]:
         size = self.input_size
-        if given.size % size or (given.ndim == 1 and given.size != size) or given.ndim == 0:
+        if given.ndim == 0 or given.size != (given.shape[0] if given.ndim > 1 else 1) * size:
             raise InputError(f"inputs of shape {given.shape} are not rows of {size} numbers", where=self._where)
         with np.errstate(over="ignore"):
             rows = given.reshape(-1, size).astype(self._type)

@@ -100,7 +100,7 @@ class Ledger:
         """Keep a first look."""
         content = {"facts": _facts_to(analysis.facts), "unstable": analysis.unstable, "coordinate": analysis.coordinate}
         with (self.folder / _ANALYSES).open("a", encoding="utf-8") as file:
-            file.write("\n" + json.dumps({"name": name, **content}))  # the line before may be torn
+            file.write("\n" + json.dumps({"name": name, **content}) + "\n")  # the line before may be torn
 
     def slice(self, name: str) -> SliceRecord | None:
         """A finished slice; None where it is missing or damaged (then it is to be made again)."""

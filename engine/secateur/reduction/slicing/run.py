@@ -203,9 +203,17 @@ def _adaptive(run: _Run, wanted: int) -> Iterator[tuple[Region, int]]:
 
 
 def _cut_large(run: _Run, limit: int) -> list[Region]:
-    """Cut the slices whose networks have more than `limit` neurons; returns the new ones."""
+    """Cut the slices whose networks have more than `limit` neurons; returns the new ones.
+
+    Where every neuron has one phase, the network is linear, and no cut would make it smaller.
+    """
     partition, fresh = run.sliced.partition, list[Region]()
-    large = [r for r, made in run.made.items() if made.neurons > limit]
+    over = [r for r, made in run.made.items() if made.neurons > limit]
+    large = [r for r in over if run.made[r].proven < run.model.network.neuron_count]
+    if over and not large:
+        run.sliced.late = (
+            f"{len(over):,} slices have more than {limit:,} neurons, all with one phase: exact weights cannot merge them"
+        )
     if large and (time.monotonic() >= run.deadline or partition.count + len(large) > MOST_SLICES):
         reason = "time was up" if time.monotonic() >= run.deadline else f"there are {partition.count:,} slices"
         run.sliced.late = f"{reason} with {len(large):,} slices of more than {limit:,} neurons"
