@@ -174,11 +174,12 @@ def _require_room(source: ModelFile, box: Domain, options: SliceOptions, folder:
 
 
 def _free_memory() -> int:
-    """Bytes that are free; as good as no limit where the system does not say."""
+    """Bytes that programs can have (caches of files count as free); as good as no limit where the system does not say."""
     try:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
         return 1 << 62
+    return next((int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:")), 1 << 62)
 
 
 def _require_checkable(source: ModelFile, box: Domain) -> None:

@@ -35,11 +35,15 @@ _FEWEST, _MOST = 256, 8_192
 """Sampled points."""
 _CLEAR = 1e-9
 """Relative distance from 0 up to which the sign of a float evaluation is not believed."""
+_SCALES = (0.3, 0.2, 0.1, 0.1, 0.05, 0.05, 0.02, 0.02, 0.01, 0.005)
+"""How far points are moved, round by round, in widths of the box."""
+_CLOSEST, _MOVES = 6, 8
+"""Points that are moved for each claim, and how often each."""
 _SHARE = 0.5
 """Share of the remaining time that a layer's tree gets at first, if later layers have open claims."""
 _PROBE = 0.2
 """Share of a tree's last turn after which it is judged."""
-_HARDER = 3.0
+_HARDER = 5.0
 """How much longer what is left of a tree takes than its first part, by experience."""
 _TOGETHER = 6
 """Claims that share a tree where one tree for all would not end: per claim it costs about the same, and some get done."""
@@ -72,14 +76,45 @@ def sample(network: Network, domain: Domain, seed: Sequence[int], most: int = _M
     count = int(np.clip(_VALUES // max(network.neuron_count, 1), _FEWEST, most))
     points = random.random((count, network.input_size))
     points[: count // 16] = np.rint(points[: count // 16])
-    low, width = np.array([float(v) for v in domain.lower]), np.array([float(v) for v in domain.widths()])
-    layers = network.pre_activations(low + width * points)
-    values = np.concatenate(layers, axis=1) if layers else np.zeros((count, 0))
+    values = _values(network, domain, points)
     slack = _CLEAR * np.abs(values).max(axis=0, initial=0.0)
     inactive, active = (values <= slack).all(axis=0), (values >= -slack).all(axis=0)
     names = [(k, i) for k, size in enumerate(network.sizes, start=1) for i in range(size)]
     claims = [(k, i, -1 if inactive[v] else 1) for v, (k, i) in enumerate(names) if inactive[v] or active[v]]
     return Candidates(points, values, tuple(claims))
+
+
+def _values(network: Network, domain: Domain, points: Floats) -> Floats:
+    """All pre-activations at normalised points, in floats; shape (points, neurons)."""
+    low, width = np.array([float(v) for v in domain.lower]), np.array([float(v) for v in domain.widths()])
+    layers = network.pre_activations(low + width * points)
+    return np.concatenate(layers, axis=1) if layers else np.zeros((len(points), 0))
+
+
+def _refined(
+    network: Network, domain: Domain, candidates: Candidates, claims: Sequence[Claim], seed: Sequence[int]
+) -> list[Claim]:
+    """Those of the claims that stand when points are moved about where they are closest to failing.
+
+    A false claim that reaches a tree costs all that the tree did before it met a counterexample.
+    """
+    random = np.random.default_rng([*seed, 1])
+    starts = np.cumsum([0, *network.sizes])
+    slack = _CLEAR * np.abs(candidates.values).max(axis=0, initial=0.0)
+    points, values, standing = candidates.points, candidates.values, list(claims)
+    for scale in _SCALES:
+        if not standing:
+            break
+        columns = np.array([starts[k - 1] + i for k, i, _ in standing])
+        margins = values[:, columns] * np.array([sign for _, _, sign in standing])
+        closest = np.unique(np.argpartition(margins, min(_CLOSEST, len(margins) - 1), axis=0)[:_CLOSEST])
+        moved = np.repeat(points[closest], _MOVES, axis=0)
+        moved = np.clip(moved + scale * random.standard_normal(moved.shape), 0.0, 1.0)
+        points = np.concatenate([points[closest], moved])
+        values = _values(network, domain, points)
+        worst = (values[:, columns] * np.array([sign for _, _, sign in standing])).min(axis=0)
+        standing = [c for c, margin, v in zip(standing, worst, columns, strict=True) if margin >= -slack[v]]
+    return standing
 
 
 def prove_at_once(network: Network, domain: Domain, known: Sequence[Claim], claims: Sequence[Claim]) -> PhaseEvidence:
@@ -106,8 +141,9 @@ def decide_slice(
     """
     deadline = time.monotonic() + seconds
     run = _Run(quantise(network, domain.lower, domain.upper), tuple(known), deadline, stopped)
-    claims = sample(network, domain, seed).claims
-    _prove_first(run, claims)
+    candidates = sample(network, domain, seed)
+    _prove_first(run, candidates.claims)
+    claims = _refined(network, domain, candidates, run.open(candidates.claims), seed)
     waiting: list[SplitTree] = []
     for layer in range(1, len(network.sizes) + 1):
         open_claims = [c for c in run.open(claims) if c[0] == layer]

@@ -16,7 +16,8 @@ import pytest
 import secateur
 from secateur.certificate import FileReference, certificate_bytes
 from secateur.checker import Accepted, check
-from secateur.network import Network, parse_onnx, to_model_bytes
+from secateur.network import Affine, Dense, Network, Term, parse_onnx, to_model_bytes
+from secateur.network.model import Interface
 from secateur.reduction.model_file import ModelFile, read_model
 from secateur.reduction.slicing import work
 from secateur.slicing import FamilyResult, slice_network
@@ -78,6 +79,20 @@ def test_random_networks_with_inherited_facts(seed: int) -> None:
     assert walked.inherited > 0
     assert result.summary["parameters"]["mean"] < result.summary["parameters"]["original"]
     assert result.summary["agreement"]["max_difference"] < 1e-3
+
+
+@pytest.mark.parametrize("kind", ["float16", "float64"])
+def test_new_neurons_of_a_slice_are_proven_active_or_not_made(kind: str) -> None:
+    """In float64 products of weights are exact, so active neurons are combined: the checker has to follow that."""
+    network = random_network(0)
+    affines = []
+    for affine in network.layers:
+        terms = tuple(Term(t.source, Dense(t.map.dense().weight.astype(np.float16).astype(np.float64))) for t in affine.terms)
+        affines.append(Affine(terms, affine.bias.astype(np.float16).astype(np.float64)))
+    model = model_of(Network(3, tuple(affines), network.output, Interface(element_type=kind)))
+    result = sliced(model, box(3), slices=4)
+    assert len(walk_family(result.files, model.data).leaves) == 4
+    assert result.family().predict(result.family().lower).dtype == kind
 
 
 def test_a_slice_without_inherited_facts_is_a_certificate_of_two_networks(tmp_path: Path) -> None:

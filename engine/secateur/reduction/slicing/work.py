@@ -17,18 +17,13 @@ from functools import lru_cache
 from pathlib import Path
 
 from secateur.bounds import Claim, set_threads, warmup
-from secateur.certificate import interval_evidence
-from secateur.certificate.family import WrittenFacts, written_facts
-from secateur.errors import InputError
-from secateur.network import Network, parse_onnx, to_model_bytes
-from secateur.network.model import Interface
-from secateur.reduction.facts import Facts, Phase
-from secateur.reduction.rewrite import rewrite
+from secateur.certificate import written_facts
+from secateur.network import parse_onnx
 from secateur.reduction.size import network_size
 from secateur.reduction.slicing.ledger import Ledger, SliceRecord, SliceStatistics
-from secateur.search import SlicePhases, decide_slice
+from secateur.reduction.slicing.shrink import Original, shrink
+from secateur.search import decide_slice
 from secateur.specification import Domain
-from secateur.version import version
 
 __all__ = ["SliceTask", "make_slice", "prepare_worker"]
 
@@ -48,11 +43,16 @@ class SliceTask:
 
 
 def prepare_worker() -> None:
-    """For a process that works on slices: Ctrl-C is the run's to hear, and nobody stays when the run is killed."""
+    """For a process that works on slices: Ctrl-C is the run's to hear, and nobody stays when the run is killed.
+
+    Kernels are loaded before the first slice's time begins, and use one thread: every core has its own slice.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent.join,), daemon=True).start()
+    warmup()
+    set_threads(1)
 
 
 def _end_with(ended: Callable[[], None]) -> None:
@@ -64,61 +64,34 @@ def make_slice(task: SliceTask) -> SliceStatistics:
     """Decide phases, rewrite, file the result. InputError where the network cannot be rewritten exactly."""
     begun = time.monotonic()
     ledger = Ledger(task.folder)
-    network = _network(ledger.model)
+    original = _original(ledger.model, task.sha256)
     seed = (task.seed, int(task.name[:12], 16))
-    phases = decide_slice(network, task.box, task.known, seed, task.seconds, lambda: ledger.stopped)
+    phases = decide_slice(original.network, task.box, task.known, seed, task.seconds, lambda: ledger.stopped)
     searched = time.monotonic() - begun
-    facts = written_facts(phases.evidence, network.input_size)
-    data = _reduced(network, task, facts)
-    small = parse_onnx(data, "slice")
-    reduced = written_facts(interval_evidence(small, task.box), network.input_size)
-    statistics = _statistics(small, phases, facts, task, (time.monotonic() - begun, searched))
+    facts = written_facts(phases.evidence, original.network.input_size)
+    claims = (*task.known, *facts.claims)
+    shrunk = shrink(original, task.box, claims)
+    size = network_size(shrunk.network)
+    statistics = SliceStatistics(
+        size.parameters,
+        size.neurons,
+        len(phases.undecided),
+        len({c[:2] for c in claims}),
+        phases.nodes,
+        time.monotonic() - begun,
+        searched,
+        task.turn,
+    )
     earlier = ledger.slice(task.name)
-    if earlier is not None and earlier.statistics.parameters <= statistics.parameters:  # a second turn need not be luckier
+    if earlier is not None and earlier.statistics.parameters <= size.parameters:  # a second turn need not be luckier
         statistics = replace(earlier.statistics, turn=task.turn)
         ledger.keep(task.name, replace(earlier, statistics=statistics))
     else:
-        ledger.keep(task.name, SliceRecord(facts, reduced, len(small.layers), data, statistics))
+        ledger.keep(task.name, SliceRecord(facts, shrunk.reduced, len(shrunk.network.layers), shrunk.data, statistics))
     return statistics
 
 
 @lru_cache(maxsize=1)
-def _network(path: Path) -> Network:
-    """The network of the run, read once in a process; kernels are compiled, and use one thread: every core has its own slice."""
-    network = parse_onnx(path.read_bytes(), str(path))
-    warmup()
-    set_threads(1)
-    return network
-
-
-def _reduced(network: Network, task: SliceTask, facts: WrittenFacts) -> bytes:
-    signs = {(k, i): sign for k, i, sign in (*task.known, *facts.claims)}
-    words = {-1: Phase.INACTIVE, 1: Phase.ACTIVE, 0: Phase.UNSTABLE}
-    phases = [[words[signs.get((k, i), 0)] for i in range(size)] for k, size in enumerate(network.sizes, start=1)]
-    small = rewrite(network, Facts(task.box.lower, task.box.upper, phases)).network
-    # Nothing that depends on the box: slices that are the same network are the same file.
-    provenance = {"secateur.version": version(), "secateur.source_sha256": task.sha256}
-    try:
-        return to_model_bytes(replace(small, interface=_in_batches(small)), provenance=provenance)
-    except ValueError as error:
-        kind = network.interface.element_type
-        raise InputError(f"the network cannot be written exactly in {kind} ({error})", remedy="it cannot be sliced") from None
-
-
-def _in_batches(network: Network) -> Interface:
-    """The ports of the network, the first axis free where the file says that it is 1: rows are evaluated together."""
-    ports = network.interface
-    if ports.input_shape[:1] != (1,) or ports.output_shape[:1] != (1,):
-        return ports
-    return replace(ports, input_shape=(None, *ports.input_shape[1:]), output_shape=(None, *ports.output_shape[1:]))
-
-
-def _statistics(
-    small: Network, phases: SlicePhases, facts: WrittenFacts, task: SliceTask, times: tuple[float, float]
-) -> SliceStatistics:
-    size = network_size(small)
-    proven = len({c[:2] for c in (*task.known, *facts.claims)})
-    seconds, searched = times
-    return SliceStatistics(
-        size.parameters, size.neurons, len(phases.undecided), proven, phases.nodes, seconds, searched, task.turn
-    )
+def _original(path: Path, sha256: str) -> Original:
+    """The network of the run, read once in a process."""
+    return Original(path, sha256, parse_onnx(path.read_bytes(), str(path)))
