@@ -41,12 +41,12 @@ _CLOSEST, _MOVES = 6, 8
 """Points that are moved for each claim, and how often each."""
 _SHARE = 0.5
 """Share of the remaining time that a layer's tree gets at first, if later layers have open claims."""
-_PROBE = 0.2
-"""Share of a tree's last turn after which it is judged."""
-_HARDER = 5.0
-"""How much longer what is left of a tree takes than its first part, by experience."""
-_TOGETHER = 6
-"""Claims that share a tree where one tree for all would not end: per claim it costs about the same, and some get done."""
+_PROBES = (0.1, 0.25)
+"""Shares of a tree's last turn after which its progress is measured: once the first are, sub-domains are settled steadily."""
+_DOUBT = 2.0
+"""A tree goes on as long as it would not need more than this many times what is left: paces differ."""
+_ROOM = 0.6
+"""Share of the time left that the claims of a smaller tree should take."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -240,20 +240,37 @@ def _advance(run: _Run, tree: SplitTree, until: float) -> SplitTree | None:
 def _take_turns(run: _Run, trees: Sequence[SplitTree]) -> None:
     """Spend what time is left on the unfinished trees, those first that will end first.
 
-    A tree that would not end within its turn makes way for smaller ones: its claims, those first that it has settled most of.
+    A tree that would not end within its turn makes way for smaller ones (for each claim they cost about the same, and some get
+    done): its claims, those first that it has settled most of.
     """
     pending = sorted(trees, key=lambda tree: tree.expected_seconds)
     while pending and time.monotonic() < run.deadline and not run.stopped():
-        tree = pending.pop(0)
-        now = time.monotonic()
+        chosen, now = pending.pop(0), time.monotonic()
         end = now + (run.deadline - now) / (len(pending) + 1)
-        unfinished = _advance(run, tree, now + _PROBE * (end - now))
+        tree, needed = _probed(run, chosen, now, end)
+        left = end - time.monotonic()
+        if tree is None or left <= 0:
+            continue
+        if needed <= _DOUBT * left:
+            _advance(run, tree, end)
+            continue
+        together = max(1, int(len(tree.claims) * _ROOM * left / needed))
+        order = [tree.claims[c] for c in np.argsort(-tree.proven_share, kind="stable")]
+        for first in range(0, len(order), together):
+            _advance(run, _new_tree(run, order[first : first + together]), end)
+
+
+def _probed(run: _Run, tree: SplitTree, now: float, end: float) -> tuple[SplitTree | None, float]:
+    """Drive a tree for a part of its turn; returns it while unfinished, and how many seconds it will need at its last pace."""
+    shares: list[tuple[float, float]] = []
+    unfinished: SplitTree | None = tree
+    for probe in _PROBES:
+        unfinished = _advance(run, tree, now + probe * (end - now))
         if unfinished is None:
-            continue
-        hopeless = _HARDER * unfinished.expected_seconds > end - time.monotonic()
-        if not hopeless or len(unfinished.claims) <= _TOGETHER:
-            _advance(run, unfinished, end)
-            continue
-        order = [unfinished.claims[c] for c in np.argsort(-unfinished.proven_share, kind="stable")]
-        for first in range(0, len(order), _TOGETHER):
-            _advance(run, _new_tree(run, order[first : first + _TOGETHER]), end)
+            return None, 0.0
+        if unfinished is not tree:
+            shares.clear()  # it began anew
+        tree = unfinished
+        shares.append((time.monotonic(), float(tree.proven_share.mean())))
+    (first, before), (last, after) = shares[0], shares[-1]
+    return unfinished, (1.0 - after) * (last - first) / (after - before) if after > before else float("inf")
