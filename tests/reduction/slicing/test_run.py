@@ -126,6 +126,23 @@ def test_a_slice_without_inherited_facts_is_a_certificate_of_two_networks(tmp_pa
     assert parsed.network.sizes == (11, 13)
 
 
+def test_cuts_do_not_run_into_a_point_where_neurons_meet() -> None:
+    # Without biases every neuron switches at the origin, however small the box around it.
+    network = random_network(6, (2, 6))
+    network = dataclasses.replace(network, layers=(dataclasses.replace(network.layers[0], bias=np.zeros(6)),))
+    result = sliced(model_of(network), box(2), slices=300)
+    walked = walk_family(result.files, to_model_bytes(network))
+    assert len(walked.leaves) == result.summary["slices"] == 300
+    assert max(leaf[3] for leaf in result.summary["leaves"]) < 60
+
+
+def test_slices_that_cannot_be_cut_are_reported() -> None:
+    domain = Domain((Fraction(1),) * 3, (Fraction(1),) * 3)
+    result = sliced(model_of(random_network(0)), domain, slices=4)
+    assert result.summary["slices"] == 1
+    assert result.summary["late"] == "no more than 1 slices: finer cuts would stabilise nothing"
+
+
 def test_rounds_cut_every_coordinate_with_a_width() -> None:
     model = model_of(random_network(0))
     domain = Domain((Fraction(0), Fraction(1, 3), Fraction(-1)), (Fraction(1), Fraction(1, 3), Fraction(1)))

@@ -25,6 +25,9 @@ __all__ = ["Analysis", "Partition", "Region", "analyse_region", "halves"]
 
 _POINTS = 4_096
 """Sampled points of a region that is about to be cut."""
+_DEEPEST, _FINEST = 200, Fraction(1, 1 << 20)
+"""Cuts on a path, and share of the domain's width that a coordinate must have to be cut: where many neurons switch at one point
+(in a network without biases, say), cuts towards it would never end."""
 _COORDINATES = 16
 """Coordinates that are tried as a cut; of more, those that change the pre-activations most."""
 
@@ -34,7 +37,7 @@ class Analysis:
     """A first look at a region: facts that cost milliseconds, and where to cut it.
 
     unstable : neurons that sampling saw with both signs. coordinate : the cut that leaves fewest of them in both halves
-    together; None where every coordinate has width 0.
+    together; None where it is not to be cut.
     """
 
     facts: WrittenFacts
@@ -109,7 +112,8 @@ def analyse_region(network: Network, region: Region, whole: Domain, seed: int) -
     known = {c[:2] for c in region.known}
     fresh = [c for c in candidates.claims if c[:2] not in known]
     evidence = prove_at_once(network, region.box, region.known, fresh) if fresh else PhaseEvidence(())
-    return Analysis(written_facts(evidence, network.input_size), unstable, _best_cut(candidates, region.box, whole))
+    coordinate = _best_cut(candidates, region.box, whole) if region.depth < _DEEPEST else None
+    return Analysis(written_facts(evidence, network.input_size), unstable, coordinate)
 
 
 def _seed(box: Domain, seed: int) -> tuple[int, int]:
@@ -119,11 +123,12 @@ def _seed(box: Domain, seed: int) -> tuple[int, int]:
 
 def _best_cut(candidates: Candidates, box: Domain, whole: Domain) -> int | None:
     """The coordinate whose halves have fewest unstable neurons together; of equals, the one that was cut least."""
-    wide = [i for i, width in enumerate(box.widths()) if width > 0]
+    sides = zip(box.widths(), whole.widths(), strict=True)
+    shares = {i: own / full for i, (own, full) in enumerate(sides) if own > 0 and own > _FINEST * full}
+    wide = list(shares)
     if not wide:
         return None
     upper = candidates.points > 0.5
-    shares = {i: box.widths()[i] / whole.widths()[i] for i in wide}
     tried = _most_influential(candidates, wide, upper)
     return min(tried, key=lambda i: (_unstable_in_halves(candidates.values, upper[:, i]), -shares[i], i))
 
