@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     from secateur.api import PruneResult, prune, warmup
     from secateur.checker import Accepted, Refused, check
     from secateur.errors import InputError
+    from secateur.family import Family
     from secateur.network import Network, read_onnx
     from secateur.neurons import redundancy
     from secateur.oracle import Engine, bounds, distance, equivalent, verify
     from secateur.reduction.redundancy import Redundancy
     from secateur.reduction.redundancy_claim import RedundancyClaim
     from secateur.search import Basis, Distance, Holds, NeuronStatus, OutputBounds, PhaseResult, Status, Unknown, Violated
+    from secateur.slicing import FamilyResult, slice_network
     from secateur.specification import Box, Domain, Specification, outputs, read_domain, robust
     from secateur.specification.comparison import Decision
 
@@ -37,6 +39,8 @@ __all__ = [
     "Distance",
     "Domain",
     "Engine",
+    "Family",
+    "FamilyResult",
     "Holds",
     "InputError",
     "Network",
@@ -62,6 +66,7 @@ __all__ = [
     "read_onnx",
     "redundancy",
     "robust",
+    "slice_network",
     "verify",
     "warmup",
 ]
@@ -74,6 +79,8 @@ _HOMES = {
     "Distance": "search",
     "Domain": "specification",
     "Engine": "oracle",
+    "Family": "family",
+    "FamilyResult": "slicing",
     "Holds": "search",
     "InputError": "errors",
     "Network": "network",
@@ -98,6 +105,7 @@ _HOMES = {
     "read_onnx": "network",
     "redundancy": "neurons",
     "robust": "specification",
+    "slice_network": "slicing",
     "verify": "oracle",
     "warmup": "api",
 }

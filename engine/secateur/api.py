@@ -56,7 +56,7 @@ from secateur.specification import Domain, read_domain, read_query
 from secateur.specification.comparison import Decision
 from secateur.specification.numerals import exact_rational
 
-__all__ = ["ModelFile", "PruneResult", "check", "prune", "read_model", "warmup"]
+__all__ = ["Bounds", "ModelFile", "PruneResult", "check", "domain_of", "prune", "read_model", "warmup"]
 
 Number = Fraction | int | float | str
 Bounds = Sequence[Number] | NDArray[Any]
@@ -186,7 +186,7 @@ def prune(
     watch = Stopwatch(progress)
     with watch.stage("read"):
         source = model if isinstance(model, ModelFile) else read_model(model)
-        box = _domain(domain)
+        box = domain_of(domain)
         if out is not None:
             _require_foreign(source, out)
             require_writable(out)
@@ -318,7 +318,8 @@ def _options(
     return options if jobs is None else replace(options, jobs=jobs)
 
 
-def _domain(domain: Domain | str | Path | tuple[Bounds, Bounds]) -> Domain:
+def domain_of(domain: Domain | str | Path | tuple[Bounds, Bounds]) -> Domain:
+    """The domain that a caller means."""
     if isinstance(domain, Domain):
         return domain
     if isinstance(domain, str | Path):

@@ -1,4 +1,4 @@
-"""The command `secateur`: prune, verify, supports, equiv, distance, neuron, vnncomp, check, warmup.
+"""The command `secateur`: prune, slice, verify, supports, equiv, distance, neuron, vnncomp, check, warmup.
 
 Exit codes: 0 done (or accepted), 1 a certificate was refused, 2 bad input (one line on standard error), 130 stopped by
 Ctrl-C, after saving what was decided. Results go to standard output, progress to standard error. Heavy modules are
@@ -18,6 +18,7 @@ from secateur.equiv_command import add_parsers as add_equiv_parsers
 from secateur.errors import InputError
 from secateur.neuron_command import add_parsers as add_neuron_parsers
 from secateur.options import SOLVERS
+from secateur.slice_command import add_parser as add_slice_parser
 from secateur.verify_command import add_parsers as add_verify_parsers
 from secateur.verify_command import open_verifier
 from secateur.vnncomp.command import add_parsers as add_vnncomp_parsers
@@ -90,6 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--name", action=_Name, nargs=0, help="show the name and exit")
     commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
     _add_prune(commands)
+    add_slice_parser(commands)
     add_verify_parsers(commands)
     add_equiv_parsers(commands)
     add_neuron_parsers(commands)

@@ -12,7 +12,7 @@ from secateur.errors import InputError
 if TYPE_CHECKING:  # numpy comes with it, and help should not wait for that
     from secateur.specification.comparison import Comparison, Decision
 
-__all__ = ["SOLVERS", "PruneOptions", "VerifyOptions"]
+__all__ = ["SOLVERS", "PruneOptions", "SliceOptions", "VerifyOptions"]
 
 SOLVERS = ("z3", "cvc5", "both", "none")
 
@@ -72,6 +72,35 @@ class VerifyOptions:
 
     def __post_init__(self) -> None:
         _check_resources(self.timeout, self.jobs, self.solver, self.seed)
+
+
+@dataclass(frozen=True)
+class SliceOptions:
+    """How to slice: exactly one of the first three.
+
+    slices : how many, by adaptive cuts. max_neurons : cut until no slice's network has more. rounds : cut every coordinate of
+    every slice in half, so often.
+    timeout : seconds for cutting and all slices. jobs : slices in work at a time, one thread each. seed : of sampled points.
+    Raises InputError for values that make no sense.
+    """
+
+    slices: int | None = None
+    max_neurons: int | None = None
+    rounds: int | None = None
+    timeout: float = 3600.0
+    jobs: int = field(default_factory=_cores)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if sum(given is not None for given in (self.slices, self.max_neurons, self.rounds)) != 1:
+            raise InputError("how to cut is not said", remedy="give one of --slices, --max-neurons and --rounds")
+        if self.slices is not None and self.slices < 1:
+            raise InputError(f"{self.slices} slices cannot cover the domain", where="--slices", remedy="give at least 1")
+        if self.max_neurons is not None and self.max_neurons < 0:
+            raise InputError(f"a network cannot have {self.max_neurons} neurons", where="--max-neurons")
+        if self.rounds is not None and self.rounds < 1:
+            raise InputError(f"{self.rounds} rounds cut nothing", where="--rounds", remedy="give at least 1")
+        _check_resources(self.timeout, self.jobs, "none", self.seed)
 
 
 def _check_resources(timeout: float, jobs: int, solver: str, seed: int) -> None:

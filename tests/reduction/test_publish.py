@@ -43,9 +43,16 @@ def test_files_of_other_names_stay(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
 
 
+def test_names_may_have_folders(tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    publish(folder, {"a.txt": b"one"})
+    publish(folder, {"deep/er/b.bin": b"two"})
+    assert (folder / "a.txt").read_bytes() + (folder / "deep" / "er" / "b.bin").read_bytes() == b"onetwo"
+
+
 def test_failure_in_the_middle_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="cannot be written: No such file or directory"):
-        publish(tmp_path / "out", {"a.txt": b"one", "no/such/folder": b"two"})
+    with pytest.raises(InputError, match="cannot be written: File exists"):
+        publish(tmp_path / "out", {"a.txt": b"one", "a.txt/below": b"two"})
     assert list(tmp_path.iterdir()) == []
 
 
@@ -53,7 +60,7 @@ def test_failure_in_the_middle_keeps_old_files(tmp_path: Path) -> None:
     folder = tmp_path / "out"
     publish(folder, FILES)
     with pytest.raises(InputError):
-        publish(folder, {"a.txt": b"new", "no/such/folder": b"two"})
+        publish(folder, {"a.txt": b"new", "a.txt/below": b"two"})
     assert contents(folder) == FILES
 
 

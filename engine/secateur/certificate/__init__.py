@@ -1,5 +1,6 @@
 """Certificates: evidence for one claim about networks, in a format that anyone can check (FORMAT.md)."""
 
+from secateur.certificate.family import Leaf, WrittenFacts, family_bytes, manifest_bytes, simulation_leaf, written_facts
 from secateur.certificate.pairs import ComparedFiles, comparison_bytes, counterexample_bytes, pair_table
 from secateur.certificate.writer import (
     FileReference,
@@ -12,11 +13,17 @@ from secateur.certificate.writer import (
 __all__ = [
     "ComparedFiles",
     "FileReference",
+    "Leaf",
+    "WrittenFacts",
     "certificate_bytes",
     "comparison_bytes",
     "counterexample_bytes",
+    "family_bytes",
     "interval_evidence",
+    "manifest_bytes",
     "pair_table",
     "refutation_bytes",
     "satisfaction_bytes",
+    "simulation_leaf",
+    "written_facts",
 ]

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from secateur.network import Network, Replay
 from secateur.specification import Domain
 
-__all__ = ["Agreement", "Latencies", "measure_agreement", "measure_latency"]
+__all__ = ["Agreement", "Latencies", "measure_agreement", "measure_latency", "random_points", "take_turns"]
 
 Floats = NDArray[np.float64]
 
@@ -55,7 +55,7 @@ def measure_agreement(
     random = np.random.default_rng(seed)
     done, difference, noise, end = 0, 0.0, 0.0, time.monotonic() + _LONGEST
     while done < points and (not done or time.monotonic() < end):
-        batch = _random_points(random, low, high, min(_CHUNK, points - done))
+        batch = random_points(random, low, high, min(_CHUNK, points - done))
         got = [replay.evaluate(batch) for _, replay in sides]
         exact = [network.forward(batch) for network, _ in sides]
         drift = sum(np.abs(g - e) for g, e in zip(got, exact, strict=True)) + _REFERENCE * np.abs(exact).max()
@@ -80,7 +80,8 @@ def _inward(near: float, exact: Any, element_type: str, *, up: bool) -> float:
     return float(value)
 
 
-def _random_points(random: np.random.Generator, low: Floats, high: Floats, count: int) -> Floats:
+def random_points(random: np.random.Generator, low: Floats, high: Floats, count: int) -> Floats:
+    """Points of a box, a third of the coordinates on its faces."""
     share = random.random((count, len(low)))
     faces = random.random(share.shape) < 1 / 3
     return np.clip(low + (high - low) * np.where(faces, np.round(share), share), low, high)
@@ -93,7 +94,7 @@ def measure_latency(original: bytes, reduced: bytes, domain: Domain) -> tuple[La
     for batch in BATCHES:
         calls = [_call(data, domain, batch) for data in (original, reduced)]
         if calls[0] is not None and calls[1] is not None:
-            before[str(batch)], after[str(batch)] = _take_turns(calls[0], calls[1])
+            before[str(batch)], after[str(batch)] = take_turns(calls[0], calls[1])
     return before, after
 
 
@@ -124,7 +125,8 @@ def _call(data: bytes, domain: Domain, batch: int) -> Callable[[], object] | Non
     return call
 
 
-def _take_turns(first: Callable[[], object], second: Callable[[], object]) -> list[tuple[float, float]]:
+def take_turns(first: Callable[[], object], second: Callable[[], object]) -> list[tuple[float, float]]:
+    """Median and 95th percentile of the microseconds that each call takes."""
     times: tuple[list[float], list[float]] = ([], [])
     end = time.perf_counter() + _LATENCY_SECONDS
     for turn in range(_ROUNDS):

@@ -30,7 +30,7 @@ def require_writable(folder: str | Path) -> None:
 
 
 def publish(folder: str | Path, files: Mapping[str, bytes]) -> None:
-    """Write the files into `folder`, made where it is missing; files of other names stay.
+    """Write the files into `folder`, made where it is missing; files of other names stay. Names may have folders.
 
     A reader sees each file old or new, never in part, and a new folder only when it is complete. InputError
     where that is not possible.
@@ -44,6 +44,7 @@ def publish(folder: str | Path, files: Mapping[str, bytes]) -> None:
     with _draft_folder(parent, folder) as draft:
         try:
             for name, data in files.items():
+                (draft / name).parent.mkdir(parents=True, exist_ok=True)
                 (draft / name).write_bytes(data)
             _move(draft, folder, files)
         except OSError as error:
@@ -56,6 +57,7 @@ def _move(draft: Path, folder: Path, files: Mapping[str, bytes]) -> None:
         draft.replace(folder)
         return
     for name in files:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (draft / name).replace(folder / name)
 
 

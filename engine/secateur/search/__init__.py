@@ -19,11 +19,13 @@ from secateur.search.result import (
     Tightest,
 )
 from secateur.search.sides import Ranged
+from secateur.search.slice_phases import Candidates, SlicePhases, decide_slice, prove_at_once, sample
 from secateur.search.verdict import Holds, SearchStatistics, Unknown, Verdict, Violated
 from secateur.search.witness import Witness
 
 __all__ = [
     "Basis",
+    "Candidates",
     "DecidingRow",
     "Distance",
     "Holds",
@@ -36,6 +38,7 @@ __all__ = [
     "ProvenTree",
     "Ranged",
     "SearchStatistics",
+    "SlicePhases",
     "SolverClaim",
     "Status",
     "Tightest",
@@ -46,7 +49,10 @@ __all__ = [
     "better_pairing",
     "decide",
     "decide_phases",
+    "decide_slice",
     "deciding_rows",
     "largest_difference",
     "output_bounds",
+    "prove_at_once",
+    "sample",
 ]

@@ -1,0 +1,117 @@
+"""Writing the certificate and the manifest of a family of slices (FORMAT.md, section 10).
+
+Facts are written where they are proven, one region of the partition at a time; what is put together at the end is text and
+compressed streams.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from secateur.bounds import Claim
+from secateur.certificate.writer import FileReference, container, facts_header, stream
+from secateur.search import PhaseEvidence
+from secateur.specification import Domain
+
+__all__ = ["NO_FACTS", "Leaf", "WrittenFacts", "family_bytes", "manifest_bytes", "simulation_leaf", "written_facts"]
+
+
+@dataclass(frozen=True)
+class WrittenFacts:
+    """Facts of one network on one box as the certificate holds them: the structure F (None: no facts), and its streams."""
+
+    entry: dict[str, Any] | None
+    streams: tuple[bytes, ...] = ()
+
+    @property
+    def claims(self) -> tuple[Claim, ...]:
+        """Every claim, in the order of the format."""
+        if self.entry is None:
+            return ()
+        words = [*self.entry["interval"], *(c for tree in self.entry["trees"] for c in tree["claims"])]
+        words += [solved["claim"] for solved in self.entry["solver"]]
+        return tuple((layer, neuron, -1 if phase == "inactive" else 1) for layer, neuron, phase in words)
+
+    @property
+    def nodes(self) -> int:
+        """Sub-domains in all trees."""
+        return 0 if self.entry is None else sum(tree["nodes"] for tree in self.entry["trees"])
+
+
+NO_FACTS = WrittenFacts(None)
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """What the certificate says of a slice: the entry of its region, and its streams."""
+
+    entry: dict[str, Any]
+    streams: tuple[bytes, ...]
+
+
+def written_facts(evidence: PhaseEvidence, input_size: int) -> WrittenFacts:
+    """The facts as they are written; NO_FACTS where there are none."""
+    if not evidence.claims:
+        return NO_FACTS
+    streams = tuple(stream(t.symbols, input_size) for t in evidence.trees)
+    return WrittenFacts(facts_header(evidence, streams), streams)
+
+
+def simulation_leaf(facts: WrittenFacts, reduced: WrittenFacts, layers: int, tolerance: Fraction) -> Leaf:
+    """A slice whose claim is shown by simulation; `layers` : ReLU layers of its network."""
+    nothing = {"grid": [0] * layers, "interval": [], "trees": [], "solver": []}
+    entry = {
+        "facts": facts.entry,
+        "claim": {"kind": "agree", "tolerance": str(tolerance)},
+        "evidence": {"kind": "simulation", "reduced": nothing if reduced.entry is None else reduced.entry},
+    }
+    return Leaf(entry, (*facts.streams, *reduced.streams))
+
+
+def manifest_bytes(
+    *, producer: str, domain: Domain, files: Sequence[FileReference], nodes: Sequence[tuple[int, Fraction] | int]
+) -> bytes:
+    """`manifest.json`: the partition (inner nodes as coordinate and cut, leaves as numbers of files) and the files."""
+    content = {
+        "format": "secateur-family",
+        "version": 1,
+        "producer": producer,
+        "lower": [str(v) for v in domain.lower],
+        "upper": [str(v) for v in domain.upper],
+        "files": [{"file": f.file, "sha256": f.sha256} for f in files],
+        "nodes": [node if isinstance(node, int) else [node[0], str(node[1])] for node in nodes],
+    }
+    return (json.dumps(content, separators=(",", ":")) + "\n").encode()
+
+
+def family_bytes(
+    *,
+    producer: str,
+    tolerance: Fraction,
+    original: FileReference,
+    manifest: FileReference,
+    regions: Sequence[WrittenFacts | Leaf],
+) -> bytes:
+    """The certificate of a family; `regions` : the nodes of the partition in preorder."""
+    text = json.dumps([region.entry for region in regions], separators=(",", ":")).encode()
+    packed = zlib.compress(text, level=9)
+    header = {
+        "format": "secateur-certificate",
+        "version": 1,
+        "producer": producer,
+        "claim": {"kind": "family", "claim": {"kind": "agree", "tolerance": str(tolerance)}},
+        "original": {"file": original.file, "sha256": original.sha256},
+        "manifest": {"file": manifest.file, "sha256": manifest.sha256},
+        "regions": {"length": len(text), "bytes": len(packed)},
+    }
+    return container(header, [packed, *_streams(regions)])
+
+
+def _streams(regions: Sequence[WrittenFacts | Leaf]) -> Iterator[bytes]:
+    for region in regions:
+        yield from region.streams

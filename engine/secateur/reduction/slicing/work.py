@@ -1,0 +1,97 @@
+"""One slice, from its box to its network: the work that processes share.
+
+A worker gets a `SliceTask`, reads the network from the run's folder (once), and files what it made in the ledger before it
+reports: a run that is killed at any moment loses no more than the slices in work.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+from secateur.bounds import Claim, set_threads, warmup
+from secateur.certificate import written_facts
+from secateur.network import parse_onnx
+from secateur.reduction.size import network_size
+from secateur.reduction.slicing.ledger import Ledger, SliceRecord, SliceStatistics
+from secateur.reduction.slicing.shrink import Original, shrink
+from secateur.search import decide_slice
+from secateur.specification import Domain
+
+__all__ = ["SliceTask", "make_slice", "prepare_worker"]
+
+
+@dataclass(frozen=True)
+class SliceTask:
+    """A slice to be made. folder : the run's. name : in the ledger. sha256 : of the original. seconds : for its phases."""
+
+    folder: Path
+    name: str
+    sha256: str
+    box: Domain
+    known: tuple[Claim, ...]
+    seed: int
+    seconds: float
+    turn: int
+
+
+def prepare_worker() -> None:
+    """For a process that works on slices: Ctrl-C is the run's to hear, and nobody stays when the run is killed.
+
+    Kernels are loaded before the first slice's time begins, and use one thread: every core has its own slice.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent.join,), daemon=True).start()
+    warmup()
+    set_threads(1)
+
+
+def _end_with(ended: Callable[[], None]) -> None:
+    ended()
+    os._exit(1)
+
+
+def make_slice(task: SliceTask) -> SliceStatistics:
+    """Decide phases, rewrite, file the result. InputError where the network cannot be rewritten exactly."""
+    begun = time.monotonic()
+    ledger = Ledger(task.folder)
+    original = _original(ledger.model, task.sha256)
+    seed = (task.seed, int(task.name[:12], 16))
+    phases = decide_slice(original.network, task.box, task.known, seed, task.seconds, lambda: ledger.stopped)
+    searched = time.monotonic() - begun
+    facts = written_facts(phases.evidence, original.network.input_size)
+    claims = (*task.known, *facts.claims)
+    shrunk = shrink(original, task.box, claims)
+    size = network_size(shrunk.network)
+    statistics = SliceStatistics(
+        size.parameters,
+        size.neurons,
+        len(phases.undecided),
+        len({c[:2] for c in claims}),
+        phases.nodes,
+        time.monotonic() - begun,
+        searched,
+        task.turn,
+    )
+    earlier = ledger.slice(task.name)
+    if earlier is not None and earlier.statistics.parameters <= size.parameters:  # a second turn need not be luckier
+        statistics = replace(earlier.statistics, turn=task.turn)
+        ledger.keep(task.name, replace(earlier, statistics=statistics))
+    else:
+        ledger.keep(task.name, SliceRecord(facts, shrunk.reduced, len(shrunk.network.layers), shrunk.data, statistics))
+    return statistics
+
+
+@lru_cache(maxsize=1)
+def _original(path: Path, sha256: str) -> Original:
+    """The network of the run, read once in a process."""
+    return Original(path, sha256, parse_onnx(path.read_bytes(), str(path)))

@@ -1,0 +1,79 @@
+"""The command `secateur slice`: a family of smaller networks, one for each part of the domain."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from secateur.slicing import FamilyResult
+
+__all__ = ["add_parser"]
+
+_OK, _INTERRUPTED = 0, 130
+
+
+def add_parser(commands: Any) -> None:
+    """Add `slice` to the subcommands of a parser."""
+    parser = commands.add_parser(
+        "slice",
+        allow_abbrev=False,
+        help="cut the domain into slices, and write a smaller network for each",
+        description="Cut the domain into boxes and write a smaller network for each of them, with one certificate and a report. "
+        "Ctrl-C ends the search and saves what was decided; a run that was killed goes on when it is started again.",
+    )
+    parser.add_argument("model", metavar="MODEL", help="the network, an ONNX file")
+    parser.add_argument("--domain", metavar="FILE", required=True, help="JSON, npz or VNN-LIB (its input part)")
+    how = parser.add_mutually_exclusive_group(required=True)
+    how.add_argument("--slices", metavar="N", type=int, help="so many, cut where it stabilises most neurons")
+    how.add_argument("--max-neurons", metavar="K", type=int, help="cut until no slice's network has more neurons")
+    how.add_argument("--rounds", metavar="R", type=int, help="cut every coordinate of every slice in half, R times")
+    parser.add_argument("--out", metavar="DIR", required=True, help="folder for the results, which does not exist yet")
+    parser.add_argument("--timeout", metavar="S", type=float, default=3600.0, help="seconds for all slices (default 3600)")
+    parser.add_argument("--jobs", metavar="N", type=int, help="slices in work at a time (default: all cores)")
+    parser.add_argument("--seed", metavar="N", type=int, default=0, help="of the sampled points (default 0)")
+    parser.set_defaults(run=_slice)
+
+
+def _slice(options: argparse.Namespace) -> int:
+    from secateur.options import SliceOptions
+    from secateur.progress import ConsoleProgress
+
+    jobs = {} if options.jobs is None else {"jobs": options.jobs}
+    how = {"slices": options.slices, "max_neurons": options.max_neurons, "rounds": options.rounds}
+    SliceOptions(**how, timeout=options.timeout, seed=options.seed, **jobs)  # before anything is read
+    with ConsoleProgress() as progress:
+        from secateur.slicing import slice_network
+
+        result = slice_network(
+            options.model,
+            options.domain,
+            out=options.out,
+            **how,
+            timeout=options.timeout,
+            jobs=options.jobs,
+            seed=options.seed,
+            progress=progress,
+        )
+    print("\n".join(_told(result, options.out)))
+    return _INTERRUPTED if result.interrupted else _OK
+
+
+def _told(result: FamilyResult, folder: str) -> list[str]:
+    """The outcome in a few lines."""
+    s = result.summary
+    lines = [f"{s['model']['file']} -> {folder}, {s['slices']:,} slices ({s['files']:,} distinct networks)"]
+    for key in ("parameters", "neurons"):
+        own = s[key]
+        spread = f"(median {own['median']:,.0f}, {own['min']:,} to {own['max']:,})"
+        lines.append(f"  {key:<11} {own['original']:,} -> {own['mean']:,.0f} on average {spread}")
+    undecided = s["undecided"]
+    lines.append(f"  claim       {s['claim']}")
+    lines.append(f"  undecided   {undecided['neurons']:,} neurons in {undecided['slices']:,} slices")
+    if s["late"]:
+        lines.append(f"  not done    {s['late']}")
+    if s["interrupted"]:
+        lines.append(f"  stopped     by Ctrl-C after {s['seconds']:.1f} s; what was decided is saved")
+    lines.append(f"  report      {folder}/report.html")
+    lines.append(f"  use it      secateur.Family.load({folder!r}).predict(X)")
+    return lines

@@ -1,0 +1,63 @@
+"""The bytes of a family certificate and its manifest, as FORMAT.md, section 10, has them."""
+
+from __future__ import annotations
+
+import json
+import struct
+import zlib
+from fractions import Fraction
+
+import numpy as np
+
+from secateur.certificate import FileReference, family_bytes, manifest_bytes, simulation_leaf, written_facts
+from secateur.certificate.family import NO_FACTS
+from secateur.search import PhaseEvidence, ProvenTree
+from secateur.specification import Domain
+
+TREE = ProvenTree(((2, 1, 1),), 1, 3, np.array([1, 0, 0], dtype=np.uint16), ())
+EVIDENCE = PhaseEvidence((9, 8), ((1, 0, -1),), (TREE,))
+
+
+def test_facts_know_their_claims_and_nodes() -> None:
+    facts = written_facts(EVIDENCE, 2)
+    assert facts.claims == EVIDENCE.claims == ((1, 0, -1), (2, 1, 1))
+    assert facts.nodes == 3
+    assert [zlib.decompress(s) for s in facts.streams] == [b"\1\0\0"]
+    assert written_facts(PhaseEvidence((9, 8)), 2) is NO_FACTS
+    assert (NO_FACTS.claims, NO_FACTS.nodes) == ((), 0)
+
+
+def test_the_container_holds_regions_and_streams_in_preorder() -> None:
+    inner, own = written_facts(PhaseEvidence((9, 8), ((1, 1, 1),)), 2), written_facts(EVIDENCE, 2)
+    leaf = simulation_leaf(own, NO_FACTS, 2, Fraction(0))
+    empty = simulation_leaf(NO_FACTS, own, 1, Fraction(1, 3))
+    names = FileReference("../net.onnx", "a" * 64), FileReference("manifest.json", "b" * 64)
+    data = family_bytes(
+        producer="p", tolerance=Fraction(1, 3), original=names[0], manifest=names[1], regions=[inner, leaf, empty]
+    )
+    assert data[:10] == b"SECATEUR1\n"
+    (length,) = struct.unpack("<Q", data[10:18])
+    header, rest = json.loads(data[18 : 18 + length]), data[18 + length :]
+    assert header["claim"] == {"kind": "family", "claim": {"kind": "agree", "tolerance": "1/3"}}
+    assert header["manifest"] == {"file": "manifest.json", "sha256": "b" * 64}
+    text = zlib.decompress(rest[: header["regions"]["bytes"]])
+    assert len(text) == header["regions"]["length"]
+    first, second, third = json.loads(text)
+    assert first["interval"] == [[1, 1, "active"]]
+    assert second["facts"]["trees"][0] == {
+        "claims": [[2, 1, "active"]], "steps": 1, "uses": 3, "nodes": 3, "bytes": len(own.streams[0]),
+    }  # fmt: skip
+    assert second["evidence"]["reduced"] == {"grid": [0, 0], "interval": [], "trees": [], "solver": []}
+    assert third["facts"] is None
+    assert third["claim"] == {"kind": "agree", "tolerance": "1/3"}
+    assert rest[header["regions"]["bytes"] :] == own.streams[0] * 2
+
+
+def test_the_manifest_is_exact() -> None:
+    box = Domain((Fraction(-1, 3),), (Fraction(1),))
+    files = [FileReference("slices/0.onnx", "c" * 64)]
+    content = json.loads(manifest_bytes(producer="p", domain=box, files=files, nodes=[(0, Fraction(1, 3)), 0, 0]))
+    assert content == {
+        "format": "secateur-family", "version": 1, "producer": "p", "lower": ["-1/3"], "upper": ["1"],
+        "files": [{"file": "slices/0.onnx", "sha256": "c" * 64}], "nodes": [[0, "1/3"], 0, 0],
+    }  # fmt: skip

@@ -1,0 +1,80 @@
+"""The ledger gives back what was filed, only for the same question, and nothing that is damaged."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+from secateur.certificate.family import WrittenFacts
+from secateur.reduction.slicing.ledger import Ledger, SliceRecord, SliceStatistics, digest
+from secateur.reduction.slicing.partition import Analysis
+from secateur.specification import Domain
+
+FACTS = WrittenFacts(
+    {
+        "grid": [9],
+        "interval": [[1, 0, "active"]],
+        "trees": [{"claims": [[1, 1, "inactive"]], "steps": 1, "uses": 1, "nodes": 1, "bytes": 3}],
+        "solver": [],
+    },
+    (b"abc",),
+)
+RECORD = SliceRecord(FACTS, WrittenFacts(None), 2, b"network", SliceStatistics(7, 3, 1, 2, 9, 0.5, 0.25, 1))
+BOX = Domain((Fraction(0),), (Fraction(1),))
+
+
+def test_a_slice_comes_back_as_it_was(tmp_path: Path) -> None:
+    ledger = Ledger.opened(tmp_path / "run")
+    assert ledger.slice("x") is None
+    ledger.keep("x", RECORD)
+    found = Ledger(tmp_path / "run").slice("x")
+    assert found is not None
+    assert (found.facts, found.reduced, found.layers, found.data, found.statistics) == (
+        FACTS, WrittenFacts(None), 2, b"network", RECORD.statistics,
+    )  # fmt: skip
+    assert FACTS.claims == ((1, 0, 1), (1, 1, -1))
+
+
+def test_a_damaged_slice_counts_as_missing(tmp_path: Path) -> None:
+    ledger = Ledger.opened(tmp_path)
+    ledger.keep("x", RECORD)
+    path = tmp_path / "x.slice"
+    whole = path.read_bytes()
+    for damaged in (b"", whole[:40], whole[:-1], whole[:-1] + b"?", b"?" + whole[1:]):
+        path.write_bytes(damaged)
+        assert ledger.slice("x") is None
+        assert ledger.statistics("x") is None
+
+
+def test_first_looks_survive_a_torn_line(tmp_path: Path) -> None:
+    ledger = Ledger.opened(tmp_path)
+    ledger.note("a", Analysis(FACTS, 5, 3))
+    ledger.note("b", Analysis(WrittenFacts(None), 0, None))
+    path = tmp_path / "regions.jsonl"
+    path.write_text(path.read_text() + '{"name": "c", "facts": {"ent')
+    again = Ledger.opened(tmp_path)
+    assert again.analysis("a") == Analysis(FACTS, 5, 3)
+    assert again.analysis("b") == Analysis(WrittenFacts(None), 0, None)
+    assert again.analysis("c") is None
+    again.note("c", Analysis(FACTS, 1, 1))
+    assert Ledger.opened(tmp_path).analysis("c") == Analysis(FACTS, 1, 1)
+
+
+def test_another_question_has_another_name() -> None:
+    other = Domain((Fraction(0),), (Fraction(2),))
+    names = {
+        digest("n", BOX, (), 0),
+        digest("m", BOX, (), 0),
+        digest("n", other, (), 0),
+        digest("n", BOX, ((1, 0, 1),), 0),
+        digest("n", BOX, (), 1),
+    }
+    assert len(names) == 5
+    assert digest("n", BOX, (), 0) in names
+
+
+def test_a_new_run_takes_back_the_stop_of_the_last(tmp_path: Path) -> None:
+    ledger = Ledger.opened(tmp_path)
+    ledger.stop()
+    assert Ledger(tmp_path).stopped
+    assert not Ledger.opened(tmp_path).stopped
