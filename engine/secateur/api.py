@@ -35,9 +35,8 @@ from secateur.network import Affine, Dense, Network, Term, to_model_bytes
 from secateur.options import PruneOptions
 from secateur.progress import Progress, SilentProgress
 from secateur.reduction.model_file import ModelFile, read_model
-from secateur.reduction.pipeline import Analysis, Measurement, Reduction, Stopwatch, analyse, measure, reduce
+from secateur.reduction.pipeline import Analysis, Measurement, Reduction, Stopwatch, analyse, measure, reduce, relaxed
 from secateur.reduction.publish import publish, require_writable
-from secateur.reduction.relax import relax
 from secateur.reduction.summary import (
     CERTIFICATE,
     DOMAIN,
@@ -222,7 +221,7 @@ def _reduced(
     reduction = reduce(analysis, options.tolerance, watch)
     if claim is not None:
         with watch.stage("relax"), ResidualSolver(options.solver) as solver:
-            reduction = relax(analysis, reduction, claim, solver, begun + options.timeout, progress)
+            reduction = relaxed(analysis, reduction, claim, solver, begun + options.timeout, progress)
     return analysis, reduction
 
 
