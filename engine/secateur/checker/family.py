@@ -19,7 +19,7 @@ from secateur.checker.lowering import Network
 from secateur.checker.manifest import Manifest, Part, partition, read_manifest
 from secateur.checker.pair_claim import difference_proof, trusted_leaves
 from secateur.checker.pair_rows import compared_sizes, statement
-from secateur.checker.records import Claim, Evidence, Facts, FamilyCertificate, PairClaim, Simulation, SliceEvidence
+from secateur.checker.records import Claim, Evidence, Facts, FamilyCertificate, Join, PairClaim, Simulation
 from secateur.checker.refusal import Refusal, located
 from secateur.checker.regions import Regions
 from secateur.checker.replay import replay
@@ -119,8 +119,10 @@ class _Family:
                 raise Refusal("family", "claim", "what it claims does not imply the claim of the family")
             reduced = self._networks.take(part.file, self._claim, self._original.network)
             own = region.leaf.evidence
-            check = self._simulated if isinstance(own, Simulation) else self._joined
-            check(region.leaf, reduced, part.box, known)
+            if isinstance(own, Simulation):
+                self._simulated(region.leaf.claim, own, reduced, part.box, known)
+            else:
+                self._joined(region.leaf.claim, own, reduced, part.box, known)
 
     def _established(self, side: str, chain: Chain, facts: Facts, known: Sequence[Claim]) -> Establisher:
         """The facts of a network on a box, after those that are known there."""
@@ -130,20 +132,18 @@ class _Family:
         self._replayed(sum(tree.nodes for tree in facts.trees))
         return establisher
 
-    def _simulated(self, leaf: SliceEvidence, reduced: _Boxed, box: Domain, known: Sequence[Claim]) -> None:
+    def _simulated(self, claim: PairClaim, own: Simulation, reduced: _Boxed, box: Domain, known: Sequence[Claim]) -> None:
         """Section 7 on the slice."""
-        own = leaf.evidence
         root = self._established("reduced", reduced.on(box), own.facts, ()).root
         sides = frozenset(known), frozenset(own.facts.claims())
         match = {(pair[0], pair[1]): (pair[2], pair[3]) for pair in own.match}
-        check_agreement(Statement(self._original.network, reduced.network, box, *sides, leaf.claim.bound, match), root)
+        check_agreement(Statement(self._original.network, reduced.network, box, *sides, claim.bound, match), root)
 
-    def _joined(self, leaf: SliceEvidence, reduced: _Boxed, box: Domain, known: Sequence[Claim]) -> None:
+    def _joined(self, claim: PairClaim, own: Join, reduced: _Boxed, box: Domain, known: Sequence[Claim]) -> None:
         """Section 9 on the slice."""
-        own = leaf.evidence
         self._trust(trusted_leaves(own.tree, self._setting.strict))
         evidence = Evidence(Facts((), tuple(known), (), ()), own.plan, own.tree)
-        proof = difference_proof(leaf.claim, evidence, TwoNetworks(self._original.network, reduced.network, box, ""))
+        proof = difference_proof(claim, evidence, TwoNetworks(self._original.network, reduced.network, box, ""))
         replay(proof, self._setting.arithmetic, self._progress)
         self._replayed(own.tree.nodes - own.tree.trusted)
 

@@ -132,9 +132,9 @@ def _file(value: Any, where: str) -> FileReference:
 
 def _object(data: bytes) -> dict[str, Any]:
     """The manifest's JSON, its numbers as texts."""
-    hooks = {"parse_float": _Number, "parse_int": _Number, "parse_constant": no_constant, "object_pairs_hook": unique_keys}
+    decoder = json.JSONDecoder(object_pairs_hook=unique_keys, parse_float=_Number, parse_int=_Number, parse_constant=no_constant)
     try:
-        found = json.loads(data.decode("utf-8"), **hooks)
+        found = decoder.decode(data.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise bad("file", f"not valid JSON: {error}") from None
     return read_object(found, "file", "format version producer lower upper files nodes")
