@@ -55,7 +55,7 @@ from secateur.specification import Domain, read_domain, read_query
 from secateur.specification.comparison import Decision
 from secateur.specification.numerals import exact_rational
 
-__all__ = ["Bounds", "ModelFile", "PruneResult", "check", "domain_of", "prune", "read_model", "warmup"]
+__all__ = ["Bounds", "ModelFile", "Number", "PruneResult", "check", "domain_of", "prune", "read_model", "warmup"]
 
 Number = Fraction | int | float | str
 Bounds = Sequence[Number] | NDArray[Any]
