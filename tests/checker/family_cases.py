@@ -105,7 +105,7 @@ def _packed_regions(case: FamilyCase) -> tuple[list[Any], list[bytes]]:
         if entry is None:
             continue
         leaf = "evidence" in entry
-        evidence = entry["evidence"] if leaf else {}
+        evidence = entry.get("evidence") or {}
         for own in (entry["facts"] if leaf else entry, evidence.get("reduced")):
             for tree in own["trees"] if own else ():
                 _packed_tree(tree, case.inputs, streams)
