@@ -46,6 +46,12 @@ class Twins:
         depth = self.depth - 1
         return node.low, node.high, node.lower[:depth], node.upper[:depth], list(node.open)
 
+    def set_bounds(self, lower: list[float], upper: list[float]) -> None:
+        """Bounds of the next node's first layer, in both."""
+        node, slot = self.waiting[-1]
+        node.lower[0][:], node.upper[0][:] = lower, upper
+        self.fast.pool.lower[slot, : len(lower)], self.fast.pool.upper[slot, : len(upper)] = lower, upper
+
     def visit(self, symbol: int) -> Outcome[PyNode]:
         """Visits the next node in preorder in both and compares what comes out."""
         node, slot = self.waiting.pop()
