@@ -52,7 +52,8 @@ class Relaxable:
 class Effort:
     """What it may take. deadline : in `time.monotonic`. least : seconds that an attempt gets at least. samples : at most.
 
-    steps : of slope optimisation: fewer make sub-domains cheaper, which pays where many are split. stopped : says whether to come to an end.
+    steps : of slope optimisation: fewer make sub-domains cheaper, which pays where many are split. stopped : says whether to
+    come to an end.
     """
 
     deadline: float

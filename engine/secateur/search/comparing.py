@@ -57,7 +57,8 @@ def attempt(
 ) -> Attempt:
     """Try for that long to prove that no point satisfies the query.
 
-    facts : proven phases of the first network's neurons, (layer, neuron) to sign. steps : of slope optimisation. The query's disjuncts have to fit one tree.
+    facts : proven phases of the first network's neurons, (layer, neuron) to sign. steps : of slope optimisation.
+    The query's disjuncts have to fit one tree, or nothing is proven.
     InputError where the networks do not fit the kernels.
     """
     asked = list(questions(query, networks, pairing))

@@ -116,8 +116,8 @@ class Refutation:
 
     residuals : sub-domains that the residual deciders settled. trusted : the SMT solvers whose word was needed. reason : why
     the proof cannot be finished, empty as long as it can. deadline : when everything ends (`time.monotonic`). facts : proven
-    phases of the (first) network's neurons on the domain, (layer, neuron) to sign. steps : of slope optimisation. Raises InputError
-    where the network does not fit the kernels.
+    phases of the (first) network's neurons on the domain, (layer, neuron) to sign. steps : of slope optimisation.
+    Raises InputError where the network does not fit the kernels.
     """
 
     def __init__(

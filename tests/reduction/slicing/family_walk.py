@@ -1,112 +1,70 @@
-"""A walk through a family certificate (FORMAT.md, section 10) with the parts of the independent checker.
-
-Reads what was written, from the bytes of the files alone; establishes every fact on its box, inherited ones included, and shows
-the claim of every leaf. Raises `Refusal` (or `ValueError` for the partition) where something does not hold.
-"""
+"""A family as its files say: accepted by the independent checker, its slices, and what was inherited."""
 
 from __future__ import annotations
 
-import hashlib
 import json
+import tempfile
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
-from secateur.checker.chain import chain_form
-from secateur.checker.check import _Establisher
-from secateur.checker.container import Claim, Facts, _facts, _header, _Streams
-from secateur.checker.domain import Domain
-from secateur.checker.lowering import Network, lower
-from secateur.checker.simulation import Statement, check_agreement
+from secateur.checker import Accepted, check
+from secateur.checker.container import read_certificate
+from secateur.checker.records import FamilyCertificate
+from secateur.specification import Domain
 
 __all__ = ["Walked", "walk_family"]
 
 
 @dataclass(frozen=True)
 class Walked:
-    """What was verified: the leaves' boxes with the numbers of their files, and how many facts were proven and inherited."""
+    """The leaves' boxes with the numbers of their files and their evidence, and how many facts they inherit together."""
 
     leaves: tuple[tuple[Domain, int], ...]
-    proven: int
+    evidence: tuple[str, ...]
     inherited: int
-    nodes: int
-
-
-@dataclass
-class _Walk:
-    manifest: dict[str, Any]
-    networks: dict[str, Network]
-    original: Network
-    entries: list[Any]
-    streams: _Streams
-    leaves: list[tuple[Domain, int]]
-    at: int = 0
-    proven: int = 0
-    inherited: int = 0
-    nodes: int = 0
-
-    def region(self, box: Domain, known: tuple[Claim, ...]) -> None:
-        node, entry = self.manifest["nodes"][self.at], self.entries[self.at]
-        self.at += 1
-        if isinstance(node, int):
-            facts = self._established(box, known, entry["facts"])
-            self._leaf(box, (*known, *facts), node, entry)
-            return
-        facts = self._established(box, known, entry)
-        i, cut = node[0], Fraction(node[1])
-        if not box.lower[i] < cut < box.upper[i]:
-            raise ValueError(f"the cut {cut} is not inside")
-        upper, lower = list(box.upper), list(box.lower)
-        upper[i] = lower[i] = cut
-        self.region(Domain(box.lower, tuple(upper)), (*known, *facts))
-        self.region(Domain(tuple(lower), box.upper), (*known, *facts))
-
-    def _established(self, box: Domain, known: tuple[Claim, ...], entry: Any) -> list[Claim]:
-        if entry is None:
-            return []
-        facts: Facts = _facts(entry, "facts", self.streams)
-        assert not set(known) & set(facts.claims())
-        assert facts.claims()
-        work = _Establisher("original", chain_form(self.original, box), facts, "fast", lambda *_: None)
-        for claim in known:
-            work._establish(claim)
-        work.run()
-        self.proven += len(facts.claims())
-        self.nodes += sum(tree.nodes for tree in facts.trees)
-        return facts.claims()
-
-    def _leaf(self, box: Domain, known: tuple[Claim, ...], number: int, entry: dict[str, Any]) -> None:
-        assert entry["claim"] == {"kind": "agree", "tolerance": "0"}
-        assert entry["evidence"]["kind"] == "simulation"
-        reduced = self.networks[self.manifest["files"][number]["file"]]
-        facts = _facts(entry["evidence"]["reduced"], "reduced", self.streams)
-        root = _Establisher("reduced", chain_form(reduced, box), facts, "fast", lambda *_: None).run()
-        mine, theirs = frozenset(known), frozenset(facts.claims())
-        check_agreement(Statement(self.original, reduced, box, mine, theirs, Fraction(0), {}), root)
-        self.inherited += len(known)
-        self.leaves.append((box, number))
+    statement: str
 
 
 def walk_family(files: Mapping[str, bytes], original: bytes) -> Walked:
-    """Verify the certificate among the files of a family, given by name."""
-    header, rest = _header(files["family.secateur"])
-    assert header["claim"] == {"kind": "family", "claim": {"kind": "agree", "tolerance": "0"}}
-    assert header["original"]["sha256"] == hashlib.sha256(original).hexdigest()
-    assert header["manifest"]["sha256"] == hashlib.sha256(files[header["manifest"]["file"]]).hexdigest()
-    length, packed = header["regions"]["length"], header["regions"]["bytes"]
-    text = zlib.decompress(rest[:packed])
-    assert len(text) == length
+    """Have the checker accept the certificate among the files of a family, given by name; then read the partition."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "family"
+        for file, data in {**files, "../net.onnx": original}.items():
+            (folder / file).parent.mkdir(parents=True, exist_ok=True)
+            (folder / file).write_bytes(data)
+        verdict = check(folder, original=Path(name) / "net.onnx", strict=True)
+    assert isinstance(verdict, Accepted), verdict
+    assert isinstance(read_certificate(files["family.secateur"]), FamilyCertificate)
     manifest = json.loads(files["manifest.json"])
-    networks = {}
-    for entry in manifest["files"]:
-        data = files[entry["file"]]
-        assert hashlib.sha256(data).hexdigest() == entry["sha256"]
-        networks[entry["file"]] = lower(data)
-    walk = _Walk(manifest, networks, lower(original), json.loads(text), _Streams(rest[packed:]), [])
-    walk.region(Domain(tuple(map(Fraction, manifest["lower"])), tuple(map(Fraction, manifest["upper"]))), ())
-    walk.streams.finish()
-    assert walk.at == len(manifest["nodes"]) == len(walk.entries)
-    assert {number for _, number in walk.leaves} == set(range(len(manifest["files"])))
-    return Walked(tuple(walk.leaves), walk.proven, walk.inherited, walk.nodes)
+    lower, upper = (tuple(map(Fraction, manifest[side])) for side in ("lower", "upper"))
+    leaves, evidence, inherited = [], [], 0
+    waiting = [(Domain(lower, upper), 0)]
+    for node, entry in zip(manifest["nodes"], _entries(files["family.secateur"]), strict=True):
+        box, known = waiting.pop()
+        if isinstance(node, int):
+            leaves.append((box, node))
+            evidence.append(entry["evidence"]["kind"])
+            inherited += known
+            continue
+        i, cut = node[0], Fraction(node[1])
+        first = Domain(box.lower, (*box.upper[:i], cut, *box.upper[i + 1 :]))
+        second = Domain((*box.lower[:i], cut, *box.lower[i + 1 :]), box.upper)
+        known += _count(entry)
+        waiting += [(second, known), (first, known)]
+    return Walked(tuple(leaves), tuple(evidence), inherited, verdict.statement)
+
+
+def _entries(certificate: bytes) -> list[Any]:
+    length = int.from_bytes(certificate[10:18], "little")
+    header = json.loads(certificate[18 : 18 + length])
+    begin = 18 + length
+    entries: list[Any] = json.loads(zlib.decompress(certificate[begin : begin + header["regions"]["bytes"]]))
+    return entries
+
+
+def _count(facts: Any) -> int:
+    return 0 if facts is None else len(facts["interval"]) + sum(len(tree["claims"]) for tree in facts["trees"])
