@@ -41,9 +41,23 @@ def test_a_family_is_written_and_told(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
 
 
+def test_a_tolerance_is_told_and_kept(tmp_path: Path) -> None:
+    words = ["--slices", 2, "--tolerance", "0.5", "--timeout", 30, "--jobs", 2, "--out", tmp_path / "out"]
+    done = run(WINE, "--domain", BOX, *words)
+    assert done.returncode == 0, done.stderr
+    assert "with N' its network: max |N - N'| <= 0.5" in done.stdout
+    assert "relaxed" in next(line for line in done.stdout.splitlines() if line.startswith("  removed"))
+    assert f"check it    secateur check {tmp_path}/out" in done.stdout
+    assert walked(tmp_path / "out") == 2
+    assert "relaxed (linearised within the tolerance)" in (tmp_path / "out" / "report.html").read_text()
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (["--slices", "2", "--tolerance", "x"], "--tolerance"),
+        (["--slices", "2", "--lead", "1"], "--lead: is only for --preserve decision"),
+        (["--slices", "2", "--preserve", "decision", "--tolerance", "1"], "--preserve: a tolerance and a decision exclude"),
         (["--slices", "0"], "--slices: 0 slices cannot cover the domain; give at least 1"),
         (["--slices", "x"], "argument --slices: invalid int value: 'x'; see secateur slice --help"),
         ([], "one of the arguments --slices --max-neurons --rounds is required; see secateur slice --help"),

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from secateur.network import Affine, Dense, Network, Term
 from secateur.network.difference import DifferenceNetwork, Pairing, difference_network, paired_by_position
 from tests.differences import joined_values, network_pairs
+from tests.reduction.support import chain
 from tests.strategies import exact_points, networks
 
 F = Fraction
@@ -112,3 +113,13 @@ def test_given_shifts_are_kept() -> None:
     joined: DifferenceNetwork = difference_network(first, second, paired_by_position(first, second), unit_box(first), [0, 5])
     assert joined.shifts == (0, 5)
     assert [row[0] for row in joined.network.layers[1].terms[0].map.dense().rationals()[2:]] == [F(8), F(4)]
+
+
+def test_shifts_leave_the_first_networks_coefficients_their_bits() -> None:
+    """relu(x + 4) twice against once, doubled: the change is 0, but its coefficients are as long as the original's."""
+    first = chain(([[1], [1]], [4, 4]), ([[1, 1], [1, 0]], [0, 0]), ([[1, 1]], [0]))
+    second = chain(([[1]], [4]), ([[2], [1]], [0, 0]), ([[1, 1]], [0]))
+    pairing = Pairing((1, 2), ((None,), (0, 1)))
+    joined = difference_network(first, second, pairing, unit_box(first))
+    assert joined.shifts[1] == 5  # of 40 that the values would admit: the same length, and four bits more
+    assert joined.partners[1].tolist() == [-1, -1, 0, 1]

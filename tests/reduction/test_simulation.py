@@ -94,3 +94,15 @@ def test_choice_is_the_longest_prefix_and_single_neurons_beyond() -> None:
     assert simulation.choose(candidates, {}, 0.9) == [(1, 0), (1, 1), (1, 3)]  # 2 (0.1 + 0.2 + 0.05) of 1
     assert simulation.choose(candidates[2:], {(1, 0): Phase.INACTIVE}, 0.25) == []
     assert np.isclose(simulation.strain(dict(candidates)), 10.7, rtol=1e-3)
+
+
+@quiet
+@given(networks(), st.data())
+def test_fitting_is_a_matter_of_the_strain_and_of_nothing_that_was_asked_before(network: Network, data: st.DataObject) -> None:
+    names = [(k, i) for k, size in enumerate(network.sizes, start=1) for i in range(size)]
+    simulation = Simulation(network, unit_box(network), Agreement(F(1)), {}, seed=0, most=512)
+    for _ in range(4):
+        chosen = {name: Phase.INACTIVE for name in names if data.draw(st.booleans())}
+        strain = simulation.strain(chosen)
+        assert simulation.fits(chosen, strain * 1.001 + 1e-9)
+        assert strain == 0 or not simulation.fits(chosen, strain * 0.999)

@@ -177,8 +177,8 @@ def relax(given: Relaxable, size: Size, effort: Effort, solver: ResidualSolver, 
         run.run()
     except KeyboardInterrupt:
         progress.note("interrupted; what was proven so far is kept")
-    except InputError as error:  # beyond what the kernels hold, whichever neurons are tried
-        progress.note(f"nothing is removed beyond phases: {error}")
+    except InputError as error:  # beyond what the kernels hold, or for too short a time
+        progress.note(f"no more neurons are linearised: {error}")
     return run.best
 
 

@@ -45,6 +45,10 @@ class Until(NamedTuple):
     deadline: float
     stopped: Callable[[], bool]
 
+    @property
+    def over(self) -> bool:
+        return time.monotonic() >= self.deadline or self.stopped()
+
 
 def attempt(
     query: Query,
@@ -62,14 +66,14 @@ def attempt(
     InputError where the networks do not fit the kernels.
     """
     asked = list(questions(query, networks, pairing))
-    if len(asked) != 1:
+    if len(asked) != 1 or until.over:
         return Attempt(None)
     started, nodes, deadline = time.monotonic(), 1, until.deadline
     refutation = Refutation(asked[0], solver, deadline, certify=True, facts=facts, steps=steps)
     while not refutation.finished:
         now = time.monotonic()
         late = now - started > _PROBE * (deadline - started) and refutation.tree.expected_seconds > _DOUBT * (deadline - now)
-        if refutation.reason or now >= deadline or late or until.stopped():
+        if refutation.reason or late or until.over:
             return Attempt(None, nodes=refutation.nodes)
         points = refutation.advance(deadline, nodes)
         if points:
