@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from secateur.checker import fast_kernels, fast_rows
+from secateur.checker import fast_differences, fast_kernels, fast_rows
 from secateur.checker.chain import Chain, chain_form
 from secateur.checker.domain import Domain
 from secateur.checker.fast_arithmetic import FastArithmetic
@@ -154,7 +154,12 @@ def test_the_fast_arithmetic_declines_what_it_cannot_hold_exactly() -> None:
 
 
 @pytest.mark.parametrize(
-    ("module", "callees"), [(fast_rows, ["fast_layout", "nodes"]), (fast_kernels, ["fast_layout", "fast_rows", "nodes"])]
+    ("module", "callees"),
+    [
+        (fast_differences, ["fast_layout", "nodes"]),
+        (fast_rows, ["fast_differences", "fast_layout", "nodes"]),
+        (fast_kernels, ["fast_differences", "fast_layout", "fast_rows", "nodes"]),
+    ],
 )
 def test_compiled_code_is_dropped_when_what_it_calls_into_changes(module: ModuleType, callees: list[str]) -> None:
     """Numba looks at the defining file alone: if this fails, the digest in that file has to become the one found here."""

@@ -54,7 +54,8 @@ def row_values(case: PairCase, x: Point) -> Point:
     for i in range(n):
         for j in range(n):
             if j != i:
-                rows += [claim.bound - (y[i] - y[k]) for k in range(n) if k != i] + [other[i] - other[j]]
+                rows += [claim.bound - (y[i] - y[k]) for k in range(n) if k != i]
+                rows += [other[i] - other[j], claim.bound - (y[i] - y[j]) + (other[i] - other[j])]
     return rows
 
 

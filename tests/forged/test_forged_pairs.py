@@ -39,10 +39,10 @@ def agreement() -> PairCase:
 
 
 def decision() -> PairCase:
-    """The same sizes, ten pairs in a list; a tree of fifteen nodes."""
-    case = copying.deepcopy(proven(2))
+    """The same sizes, ten pairs in a list; a tree of 23 nodes."""
+    case = copying.deepcopy(proven(6))
     assert isinstance(case.pairs, list)
-    assert (len(case.pairs), len(case.symbols), case.claim["rule"]) == (10, 15, "argmax")
+    assert (len(case.pairs), len(case.symbols), case.claim["rule"]) == (10, 23, "argmax")
     return case
 
 
@@ -161,7 +161,7 @@ FORGERIES: dict[str, tuple[Callable[[], PairCase], Change, str, str, str]] = {
     "truncate": (agreement, truncate, "tree", "difference", "the stream ends before the tree does"),
     "surplus": (agreement, surplus, "tree", "difference node 8", "the tree ends here, but symbols follow"),
     "unknown_coordinate": (agreement, unknown_coordinate, "tree", "difference node 0", "coordinate 3 does not exist"),
-    "other_coordinates": (decision, other_coordinates, "tree", "difference node *", OPEN_DECISION),
+    "other_coordinates": (agreement, other_coordinates, "tree", "difference node *", OPEN_AGREEMENT),
     "split_a_leaf": (agreement, split_a_leaf, "tree", "difference node *", "is split, but no case is open"),
     "trust_a_leaf": (agreement, trust_a_leaf, "tree", "difference node *", "is a trusted leaf, but no case is open"),
     "swapped_files": (decision, swapped_files, "tree", "difference node *", OPEN_DECISION),

@@ -16,6 +16,7 @@ __all__ = [
     "binary_exponent",
     "ceil_shift",
     "down24",
+    "down24_double",
     "floor_shift",
     "mantissa",
     "parse_rational",
@@ -80,6 +81,12 @@ def down24(numerator: int, denominator: int) -> float:
 def up24(numerator: int, denominator: int) -> float:
     """The least number of at most 24 significant bits that is >= numerator / denominator."""
     return -down24(-numerator, denominator)
+
+
+def down24_double(value: float) -> float:
+    """The greatest number of at most 24 significant bits that is <= a double, far from where doubles become subnormal."""
+    fraction, exponent = math.frexp(value)
+    return math.ldexp(math.floor(math.ldexp(fraction, 24)), exponent - 24)
 
 
 def mantissa(bound: float) -> tuple[int, int]:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 
+from secateur.checker.fast_differences import down24, phases
 from secateur.checker.fast_layout import (
     DIFFERENCE,
-    LINEAR,
     ONE,
     OUT,
+    RELU,
     ROWS,
     ZERO,
     Box,
@@ -36,7 +36,7 @@ from secateur.checker.nodes import (
 
 __all__ = ["CALLS_INTO", "visit_all"]
 
-CALLS_INTO = "7aa587d1c4a4eebc"  # a digest of fast_layout.py, fast_rows.py and nodes.py (see the head of the first)
+CALLS_INTO = "329f4148c495be87"  # a digest of fast_differences.py, fast_layout.py, fast_rows.py and nodes.py
 
 _OPEN, _CLOSED, _UNMIXED = 0, 1, 2  # of a goal; the last: still open, and its rows cannot be mixed
 _MIX_SCALE = float(1 << MIXED_EXPONENT)
@@ -68,7 +68,8 @@ def _pre_activations(system: System, work: Work, h: int) -> None:
 
 @kernel
 def _improve(system: System, work: Work, k: int, box: Box, gain: float) -> None:
-    """New slopes from the least point of the kept row (section 5); a difference neuron in a phase has no chord: near = 0."""
+    """New slopes from the least point of the kept row (section 5); a difference neuron has near = 0
+    where it has no chord, and a factor or a constant that is 0."""
     low, high = box
     for j in range(system.size[0]):
         work.point[j] = (low[j] if work.kept[j] > 0.0 else high[j]) * 2.0**-24
@@ -77,7 +78,10 @@ def _improve(system: System, work: Work, k: int, box: Box, gain: float) -> None:
         for j in range(system.start[h], system.start[h] + system.size[h]):
             z, below, above, a = work.point[j], work.lower[j], work.upper[j], work.kept[j]
             if system.kind[j] == DIFFERENCE:
-                work.point[j] = work.rise[j] * (z - work.rise_near[j]) if a >= 0.0 else work.fall[j] * (z - work.fall_near[j])
+                if a >= 0.0:
+                    work.point[j] = work.rise[j] * (z - work.rise_near[j]) + work.rise_constant[j]
+                else:
+                    work.point[j] = work.fall[j] * (z - work.fall_near[j]) + work.fall_constant[j]
             elif above > 0.0:  # unstable
                 work.point[j] = work.slopes[j] * z if a >= 0.0 else work.fall[j] * (z - below)
                 if a > 0.0:
@@ -252,24 +256,19 @@ def _goal(system: System, work: Work, g: int, box: Box) -> int:
 
 
 @kernel
-def _down24(x: float) -> float:
-    """The greatest number of at most 24 significant bits that is <= x; exact for |x| < 2^53 2^200."""
-    if x == 0.0:
-        return 0.0
-    exponent = math.frexp(x)[1]
-    return np.floor(x * power(24 - exponent)) * power(exponent - 24)  # type: ignore[no-any-return]
-
-
-@kernel
 def _choose(system: System, work: Work, k: int, lower: Floats, upper: Floats) -> int:
     """Fills work.chosen with the neurons of layer k that are refreshed, and says how many these are."""
-    s, count = system.start[k], 0
+    s, count, needed = system.start[k], 0, work.needed
     for i in range(len(lower)):
-        kind, needed = system.kind[s + i], lower[i] < 0.0 < upper[i]
-        if kind == DIFFERENCE:  # unless it is from below and to below
-            above = upper[system.partner[s + i]]
-            needed = not (above <= 0.0 and upper[i] <= -above * system.shift[k])
-        if needed and kind != LINEAR:
+        needed[i] = system.kind[s + i] == RELU and lower[i] < 0.0 < upper[i]
+    for i in range(system.first_difference[k], system.end_difference[k]):
+        from_below, from_above, to_below, to_above = phases(system, k, i, lower, upper)
+        if not (from_below and to_below):
+            needed[i] = 1
+            if not (from_above and to_above):
+                needed[system.partner[s + i]] = 1
+    for i in range(len(lower)):
+        if needed[i]:
             work.chosen[count] = i
             count += 1
     return count
@@ -295,9 +294,9 @@ def _refresh(system: System, work: Work, pool: Pool, slot: int, last: int) -> in
             for r in range(0, count, 2):
                 j = work.chosen[begin + r // 2]
                 if not work.void[r]:
-                    lower[j] = max(lower[j], _down24(work.value[r] * scale))
+                    lower[j] = max(lower[j], down24(work.value[r] * scale))
                 if not work.void[r + 1]:
-                    upper[j] = min(upper[j], -_down24(work.value[r + 1] * scale))
+                    upper[j] = min(upper[j], -down24(work.value[r + 1] * scale))
                 if lower[j] > upper[j]:
                     return CONTRADICTION
         prepare_source(system, work, k, lower, upper, last)

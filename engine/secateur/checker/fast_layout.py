@@ -1,4 +1,4 @@
-"""The compiled arithmetic's arrays, and why doubles are exact in it: what `fast_rows` and `fast_kernels` share.
+"""The compiled arithmetic's arrays, and why doubles are exact in it: what the modules of kernels share.
 
 They compute the same rows, refresh, goals, contraction and splits as `python_arithmetic`, with integers in doubles.
 
@@ -9,11 +9,14 @@ they stay below it:
   2^52; w = sum |mu_j| <= 8192 * 2^24 = 2^37, and D has 16 significant bits, so w D has at most 53. The weights of a mixed
   row are at most 2^20.
 * a p, mu l and (a - mu) u are products of 24-bit numbers; factors 2^x only move the exponent. Of difference neurons the
-  bounds have 24 bits too, and -l' / (u' - l') and u' / (u' - l') lie in [0, 1] after rounding, so |mu_j| <= |a_j| as before.
+  bounds and the ends of the values have 24 bits too, and -l' / (u' - l') and u' / (u' - l') lie in [0, 1] after rounding, so
+  |mu_j| <= |a_j| as before.
 * the terms of a row are tested against 2^46 before they are used (the void rule), and at most 31 layers add four of
   them each: |const| < 2^53. Sums of terms of one sign that pass 2^53 stay above it after rounding, so the test is exact;
-  the sum of step 3 has both signs, and is given up (`OUT`) if the magnitudes add up to 2^53.
-* exponents are confined (`fast_arithmetic._fits`, and `MAX_EXPONENT` here), so nothing overflows or becomes subnormal.
+  in step 4 it is one of the sum of magnitudes. The sum of step 3 has both signs, and is given up (`OUT`) if the magnitudes
+  add up to 2^53.
+* exponents are confined (`fast_arithmetic._fits`, and `MAX_EXPONENT` here), so nothing overflows or becomes subnormal:
+  an end of the values of a difference neuron is at least 2^-50 times a bound, or 0.
 
 Where a tree leaves this range, the plain arithmetic takes over. No fastmath, ever.
 Matrices are flat arrays of rows; source h occupies `width[h]` places from `start[h]` in every per-source array, of
@@ -141,6 +144,7 @@ class Work(NamedTuple):
     weight: Floats
     void: NDArray[np.uint8]
     neuron: Integers  # neurons of rows, or of a point
+    needed: NDArray[np.uint8]  # whether a neuron of a layer is refreshed
     chosen: Integers  # the neurons of a layer that are refreshed
     rise: Floats  # per source: the factor of mu where a >= 0, with default slopes
     fall: Floats  # per source: the factor where a < 0
@@ -150,6 +154,8 @@ class Work(NamedTuple):
     rise_far: Floats  # l' of the same
     fall_near: Floats  # per source: l' of difference neurons where d is bounded by a chord for a < 0, else 0
     fall_far: Floats  # u' of the same
+    rise_constant: Floats  # per source: d_lo of difference neurons where d is bounded by a constant for a >= 0, else 0
+    fall_constant: Floats  # d_hi of those where it is for a < 0, else 0
     slopes: Floats  # per source: as `rise`, while a goal improves them
     kept: Floats  # per source: the a of the last row that was computed alone
     active: Integers  # per source: the neurons that may have mu != 0, filled up to a multiple of four with n_h

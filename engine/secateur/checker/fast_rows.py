@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from secateur.checker.fast_differences import Lines, prepare_differences, relax_differences
 from secateur.checker.fast_layout import (
     LIMIT_DOUBLE,
     LINEAR,
@@ -24,9 +25,9 @@ from secateur.checker.fast_layout import (
 
 __all__ = ["CALLS_INTO", "prepare_error", "prepare_source", "propagate", "start_row"]
 
-CALLS_INTO = "4a53b74501bca38e"  # a digest of fast_layout.py and nodes.py (see the head of the first)
+CALLS_INTO = "7a057bcc1a3ec392"  # a digest of fast_differences.py, fast_layout.py and nodes.py (see the head of the second)
 
-_Factors = tuple[Floats, Floats, Floats, Floats]  # rise, fall, lower, upper of one source; or its chords
+_Factors = tuple[Floats, Floats, Floats, Floats]  # rise, fall, lower, upper of one source
 
 
 @entry
@@ -40,30 +41,6 @@ def prepare_error(system: System, work: Work, h: int, reach: Floats) -> None:
         surplus = max(math.frexp(d)[1] - 16, 0)
         d = np.ceil(d * power(-surplus)) * power(surplus)
     work.error[k] = d
-
-
-@kernel
-def _prepare_differences(system: System, work: Work, h: int, lower: Floats, upper: Floats) -> None:
-    """Factors and chords of the difference neurons of source h; their rbar in work.term."""
-    s, scale = system.start[h], system.shift[h]
-    for j in range(system.first_difference[h], system.end_difference[h]):
-        p, below, above = system.partner[s + j], lower[j], upper[j]
-        from_below, from_above = upper[p] <= 0.0, lower[p] >= 0.0
-        to_below, to_above = above <= -upper[p] * scale, below >= -lower[p] * scale
-        least, most = min(0.0, below), max(0.0, above)
-        length = most - least
-        if from_below or from_above:
-            work.rise[s + j] = 0.0 if from_below else 1.0
-        elif length > 0.0:
-            work.rise[s + j] = -least / length
-            work.rise_near[s + j], work.rise_far[s + j] = most, least
-        if to_below or to_above:
-            work.fall[s + j] = 0.0 if to_below else 1.0
-        elif length > 0.0:
-            work.fall[s + j] = most / length
-            work.fall_near[s + j], work.fall_far[s + j] = least, most
-        low, high = (0.0 if from_below else least), (0.0 if to_below else most)
-        work.term[j] = max(-below, above) if from_above and to_above else max(-low, high)
 
 
 @kernel
@@ -94,9 +71,7 @@ def prepare_source(system: System, work: Work, h: int, lower: Floats, upper: Flo
     scale, total, count = power(system.grid[h]), 0.0, 0
     _prepare_others(system, work, h, lower, upper)
     if first < end:
-        for chords in (work.rise_near, work.rise_far, work.fall_near, work.fall_far):
-            chords[s + first : s + end] = 0.0
-        _prepare_differences(system, work, h, lower, upper)
+        prepare_differences(system, work, h, lower, upper)
     for j in range(n):
         total += np.ceil(work.term[j] * scale)
         if work.rise[s + j] != 0.0 or work.fall[s + j] != 0.0:
@@ -124,18 +99,6 @@ def _relax(a: Floats, factors: _Factors, scale: float, term: Floats, mu: Floats)
 
 
 @kernel
-def _relax_differences(a: Floats, chords: _Factors, scale: float, term: Floats, mu: Floats) -> None:
-    """Step 4: the terms of difference neurons."""
-    rise_near, rise_far, fall_near, fall_far = chords
-    for j in range(len(a)):
-        near_up, near_down, far_up, far_down = rise_near[j], fall_near[j], rise_far[j], fall_far[j]
-        near, far = (near_up if a[j] >= 0.0 else near_down), (far_up if a[j] >= 0.0 else far_down)
-        low, high = -mu[j] * near, (a[j] - mu[j]) * far
-        least = low if low < high else high
-        term[j] = np.floor((least if least < 0.0 else 0.0) * scale)
-
-
-@kernel
 def _sums(term: Floats, mu: Floats) -> tuple[float, float]:
     """The sum of the terms, and sum |mu|."""
     t0 = t1 = t2 = t3 = w0 = w1 = w2 = w3 = 0.0
@@ -152,18 +115,32 @@ def _sums(term: Floats, mu: Floats) -> tuple[float, float]:
 
 
 @kernel
+def _magnitude(term: Floats) -> float:
+    """The sum of the terms' magnitudes."""
+    t0 = t1 = t2 = t3 = 0.0
+    for j in range(0, len(term), 4):
+        t0 += abs(term[j])
+        t1 += abs(term[j + 1])
+        t2 += abs(term[j + 2])
+        t3 += abs(term[j + 3])
+    return (t0 + t1) + (t2 + t3)
+
+
+@kernel
 def _relax_all(
-    a: Floats, factors: _Factors, chords: _Factors, differences: tuple[int, int], scale: float, term: Floats, mu: Floats
-) -> tuple[float, float]:
+    a: Floats, factors: _Factors, lines: Lines, differences: tuple[int, int], scale: float, term: Floats, mu: Floats
+) -> tuple[float, float, float]:
     """Step 4 for all neurons of a source, the difference neurons from `differences[0]` to `differences[1]`: fills mu.
 
-    Returns the sum that is added to the constant, and sum |mu|.
+    Returns the sum that is added to the constant, the sum of its terms' magnitudes, and sum |mu|.
     """
     _relax(a, factors, scale, term, mu)
     first, end = differences
     if first < end:
-        _relax_differences(a[first:end], chords, scale, term[first:], mu[first:])
-    return _sums(term, mu)
+        relax_differences(a[first:end], lines, scale, term[first:], mu[first:])
+    total, weight = _sums(term, mu)
+    magnitude = _magnitude(term[: len(mu)]) if first < end else -total  # terms of ReLU neurons are at most 0
+    return total, magnitude, weight
 
 
 @kernel
@@ -199,7 +176,14 @@ def _advance(system: System, work: Work, k: int, h: int, count: int, slopes: Flo
     differences = (system.first_difference[h], system.end_difference[h])
     first = s + differences[0]
     factors = (slopes[s:], work.fall[s:], work.lower[s:], work.upper[s:])
-    chords = (work.rise_near[first:], work.rise_far[first:], work.fall_near[first:], work.fall_far[first:])
+    lines = (
+        work.rise_near[first:],
+        work.rise_far[first:],
+        work.rise_constant[first:],
+        work.fall_near[first:],
+        work.fall_far[first:],
+        work.fall_constant[first:],
+    )
     for r in range(count):
         if work.void[r]:
             continue
@@ -227,10 +211,12 @@ def _advance(system: System, work: Work, k: int, h: int, count: int, slopes: Flo
             total, magnitude = _corner(a, box[0], box[1], power(grid - e - 24))
             if magnitude >= LIMIT_DOUBLE:
                 return OUT
+            magnitude = abs(total)
         else:
             mu = work.mu[r, :width]
-            total, work.weight[r] = _relax_all(a, factors, chords, differences, power(grid - e), work.term, mu)
-        if abs(bias) < VOID_DOUBLE and error < VOID_DOUBLE and charge < VOID_DOUBLE and abs(total) < VOID_DOUBLE:
+            unit = power(grid - e)
+            total, magnitude, work.weight[r] = _relax_all(a, factors, lines, differences, unit, work.term, mu)
+        if abs(bias) < VOID_DOUBLE and error < VOID_DOUBLE and charge < VOID_DOUBLE and magnitude < VOID_DOUBLE:
             work.void[r] = 0
             work.value[r] += bias - error - charge + total
             work.exponent[r] = e

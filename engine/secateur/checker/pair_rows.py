@@ -72,7 +72,8 @@ def _decision(claim: PairClaim, y: Sequence[Form], other: Sequence[Form]) -> Ite
         leads = [(weighted_sum([(claim.bound, ONE), (-sign, y[i]), (sign, y[k])]), True) for k in rivals]
         for j in rivals:
             kept = weighted_sum([(sign, other[i]), (-sign, other[j])])
-            yield f"output {i} leads in N, and output {j} is not {side} it in N'", [*leads, (kept, False)]
+            change = weighted_sum([(claim.bound, ONE), (-sign, y[i]), (sign, y[j]), (Fraction(1), kept)])  # the others imply it
+            yield f"output {i} leads in N, and output {j} is not {side} it in N'", [*leads, (kept, False), (change, True)]
 
 
 def pair_goals(claim: PairClaim, original: Network, reduced: Network, both: Joined) -> tuple[list[Form], list[RowGoal]]:

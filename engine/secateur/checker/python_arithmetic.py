@@ -77,13 +77,17 @@ def _scaled_ceil(bound: float, shift: int) -> int:
 
 
 def _refreshed(layer: ChainLayer, lower: list[float], upper: list[float]) -> list[int]:
-    """The neurons whose bounds are computed anew: unstable ReLU neurons, and difference neurons that are not 0 for certain."""
+    """The neurons whose bounds are computed anew.
+
+    These are unstable ReLU neurons, difference neurons that are not 0 for certain, and the partners of those whose value is not
+    their pre-activation either.
+    """
     differences = differences_of(layer, lower, upper)
-    return [
-        i
-        for i, (below, above) in enumerate(zip(lower, upper, strict=True))
-        if i not in layer.linear and (not differences[i].zero if i in differences else below < 0.0 < above)
-    ]
+    chosen = {i for i, own in differences.items() if not own.zero}
+    chosen |= {layer.partners[i] for i in chosen if not differences[i].linear}
+    pairs = enumerate(zip(lower, upper, strict=True))
+    relu = {i for i, (below, above) in pairs if below < 0.0 < above} - layer.linear - differences.keys()
+    return sorted(chosen | relu)
 
 
 def contract_by_row(row: Row, grid: int, low: list[int], high: list[int]) -> Box:
@@ -220,12 +224,14 @@ class PythonArithmetic:
             if h == 0:
                 corners = zip(a, node.low, node.high, strict=True)
                 total = sum(floor_shift(x * (lo if x > 0 else hi), grid - e - 24) for x, lo, hi in corners)
+                magnitude = abs(total)
             else:
-                multipliers, total = relax(a, source, slopes[h], grid - e)
+                multipliers, terms = relax(a, source, slopes[h], grid - e)
+                total, magnitude = sum(terms), sum(map(abs, terms))
                 weight = sum(map(abs, multipliers))
                 p = self._combine(h, dict(enumerate(multipliers)))
             coefficients[h] = a
-            if max(abs(bias), error, charge, abs(total)) >= VOID:
+            if max(abs(bias), error, charge, magnitude) >= VOID:
                 return None
             value += bias - error - charge + total
         return Row(value, e, coefficients)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from secateur.checker.differences import Difference
+from secateur.checker.differences import Difference, Relation
 from secateur.checker.exact import floor_shift, mantissa
 
 __all__ = ["Source", "least_point", "relax", "relax_difference", "relax_relu"]
@@ -51,23 +51,24 @@ def relax_relu(a: int, below: float, above: float, factors: tuple[float, float],
 
 
 def relax_difference(a: int, difference: Difference, shift: int) -> tuple[int, int]:
-    """(mu, term) of a difference neuron: phases of z_p bound d from below (a >= 0), those of z' from above."""
+    """(mu, term) of a difference neuron: d is bounded from below (a >= 0) or from above."""
     rising = a >= 0
-    if difference.from_below if rising else difference.to_below:
-        return 0, 0
-    if difference.from_above if rising else difference.to_above:
-        return a, 0
+    match difference.relation(rising):
+        case Relation.DELTA:
+            return a, 0
+        case Relation.ZERO:
+            return 0, 0
+        case Relation.CONSTANT:
+            return 0, _scaled_floor(a, difference.low if rising else difference.high, shift)
     least, greatest = difference.least, difference.greatest
-    if greatest - least == 0.0:
-        return 0, 0
     near, far = (greatest, least) if rising else (least, greatest)  # the line passes through far; d may be 0 at near
     mu = round(float(a) * (abs(far) / (greatest - least)))
     return mu, min(0, _scaled_floor(-mu, near, shift), _scaled_floor(a - mu, far, shift))
 
 
-def relax(a: list[int], source: Source, slopes: list[float], shift: int) -> tuple[list[int], int]:
-    """The multipliers mu of all neurons of a source, and the sum that is added to the constant."""
-    multipliers, total = [], 0
+def relax(a: list[int], source: Source, slopes: list[float], shift: int) -> tuple[list[int], list[int]]:
+    """The multipliers mu of all neurons of a source, and the terms that are added to the constant."""
+    multipliers, terms = [], []
     for j, x in enumerate(a):
         if j in source.linear:
             mu, term = x, 0
@@ -76,8 +77,8 @@ def relax(a: list[int], source: Source, slopes: list[float], shift: int) -> tupl
         else:
             mu, term = relax_relu(x, source.lower[j], source.upper[j], (slopes[j], source.chords[j]), shift)
         multipliers.append(mu)
-        total += term
-    return multipliers, total
+        terms.append(term)
+    return multipliers, terms
 
 
 def _least_relu(a: int, z: float, source: Source, j: int, slope: float) -> float:
@@ -90,14 +91,16 @@ def _least_relu(a: int, z: float, source: Source, j: int, slope: float) -> float
 
 
 def _least_difference(a: int, z: float, difference: Difference) -> float:
+    rising = a >= 0
+    match difference.relation(rising):
+        case Relation.DELTA:
+            return z
+        case Relation.ZERO:
+            return 0.0
+        case Relation.CONSTANT:
+            return difference.low if rising else difference.high
     least, greatest = difference.least, difference.greatest
-    if difference.from_below if a >= 0 else difference.to_below:
-        return 0.0
-    if difference.from_above if a >= 0 else difference.to_above:
-        return z
-    if greatest - least == 0.0:
-        return 0.0
-    return (-least / (greatest - least)) * (z - greatest) if a >= 0 else (greatest / (greatest - least)) * (z - least)
+    return (-least / (greatest - least)) * (z - greatest) if rising else (greatest / (greatest - least)) * (z - least)
 
 
 def least_point(a: list[int], pre: list[float], source: Source, slopes: list[float], gain: float) -> list[float]:
