@@ -115,11 +115,14 @@ class _Normaliser:
     def _over(self, value: Fraction) -> int:
         return value.numerator * (self.scale // value.denominator)
 
+    def concerns(self, affine: Affine) -> bool:
+        """Whether a layer reads the input: if not, its matrix does not depend on the domain."""
+        return any(1 <= symbol <= len(self.lower) for row in affine.rows for symbol in row)
+
     def rows(self, affine: Affine, place: dict[int, int], width: int) -> tuple[int, list[list[int]]]:
         """The dense matrix of a layer over the chain's columns: (denominator, rows)."""
         inputs = len(self.lower)
-        reads_input = any(1 <= symbol <= inputs for row in affine.rows for symbol in row)
-        scale = self.scale if reads_input else 1
+        scale = self.scale if self.concerns(affine) else 1
         dense = []
         for row in affine.rows:
             values = [0] * (width + 1)
@@ -135,11 +138,15 @@ class _Normaliser:
         return affine.denominator * scale, dense
 
 
-def chain_form(network: Network, domain: Domain, differences: Sequence[Differences] = ()) -> Chain:
+def chain_form(
+    network: Network, domain: Domain, differences: Sequence[Differences] = (), kept: dict[int, ChainLayer] | None = None
+) -> Chain:
     """The chain form of a network on t in [0, 1]^n; refuses networks that are too wide.
 
-    `differences` says which neurons of layers 1, 2, ... are difference neurons; layers beyond its end have none.
+    `differences` says which neurons of layers 1, 2, ... are difference neurons; layers beyond its end have none. `kept` holds the
+    layers that do not depend on the domain, and is filled: for the same network and differences on another domain.
     """
+    kept = {} if kept is None else kept
     normaliser, last = _Normaliser(domain), _last_readers(network)
     place = {symbol: symbol - 1 for symbol in range(1, 1 + network.input_size)}
     layers, signed = [], set[int]()  # symbols whose values may be negative
@@ -150,11 +157,16 @@ def chain_form(network: Network, domain: Domain, differences: Sequence[Differenc
         own, width = len(affine.rows), len(place)
         if own + len(symbols) > MAX_WIDTH:
             raise Refusal("network", f"layer {k}", f"wider than {MAX_WIDTH} in chain form")
-        denominator, rows = normaliser.rows(affine, place, width)
-        for symbol in symbols:
-            rows.append([denominator if column == place[symbol] else 0 for column in range(width + 1)])
-        linear = frozenset(own + i for i, symbol in enumerate(symbols) if symbol in signed)
-        layers.append(_chain_layer(own, denominator, rows, width, here, linear))
+        layer = kept.get(k)
+        if layer is None:
+            denominator, rows = normaliser.rows(affine, place, width)
+            for symbol in symbols:
+                rows.append([denominator if column == place[symbol] else 0 for column in range(width + 1)])
+            linear = frozenset(own + i for i, symbol in enumerate(symbols) if symbol in signed)
+            layer = _chain_layer(own, denominator, rows, width, here, linear)
+            if not normaliser.concerns(affine):
+                kept[k] = layer
+        layers.append(layer)
         signed.update(network.starts[k] + i for i in here.partners)
         outputs = [*range(network.starts[k], network.starts[k] + own), *symbols]
         place = {symbol: column for column, symbol in enumerate(outputs)}

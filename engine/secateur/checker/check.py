@@ -8,11 +8,12 @@ from typing import Literal
 from secateur.checker.chain import chain_form
 from secateur.checker.container import read_certificate
 from secateur.checker.facts import Establisher, proven_phases, trusted_facts
+from secateur.checker.family import Setting, check_family
 from secateur.checker.files import read_file
 from secateur.checker.pair_claim import check_pair
 from secateur.checker.pair_rows import compared_sizes, statement
 from secateur.checker.query_claim import GivenFiles, check_query
-from secateur.checker.records import Certificate, PairClaim, QueryCertificate
+from secateur.checker.records import Certificate, FamilyCertificate, PairClaim, QueryCertificate
 from secateur.checker.refusal import CheckInputError, Refusal
 from secateur.checker.replay import available
 from secateur.checker.simulation import Statement, check_agreement
@@ -21,7 +22,7 @@ from secateur.checker.verdict import Accepted, Counts, Progress, Refused, stated
 
 __all__ = ["Accepted", "Counts", "Refused", "check"]
 
-CERTIFICATE_NAME = "certificate.secateur"
+NAMES = ("certificate.secateur", "family.secateur")
 
 
 def _accept(certificate: Certificate, inputs: TwoNetworks, strict: bool, arithmetic: str, progress: Progress) -> Accepted:
@@ -43,6 +44,14 @@ def _accept(certificate: Certificate, inputs: TwoNetworks, strict: bool, arithme
     return Accepted(stated(words, trusted), counts, trusted)
 
 
+def _in_folder(folder: Path) -> Path:
+    """The certificate in a folder: the only one, where there are two names for it."""
+    found = [folder / name for name in NAMES if (folder / name).exists()]
+    if len(found) > 1:
+        raise CheckInputError(f"{folder} holds both {' and '.join(NAMES)}: name the one to check")
+    return found[0] if found else folder / NAMES[0]
+
+
 def _silent(_: str, __: float | None) -> None:
     """Progress that nobody asked for."""
 
@@ -50,8 +59,12 @@ def _silent(_: str, __: float | None) -> None:
 def _check(
     path: Path, given: GivenFiles, reduced: str | Path | None, strict: bool, arithmetic: str, progress: Progress
 ) -> Accepted:
-    path = path / CERTIFICATE_NAME if path.is_dir() else path
+    path = _in_folder(path) if path.is_dir() else path
     certificate = read_certificate(read_file(path, "certificate"))
+    if isinstance(certificate, FamilyCertificate):
+        if reduced is not None or given.query is not None:
+            raise CheckInputError(f"{path} is about a family of slices: no query or reduced network can be given")
+        return check_family(certificate, path.parent, given.network, Setting(strict, arithmetic, progress))
     if isinstance(certificate, QueryCertificate):
         if reduced is not None:
             raise CheckInputError(f"{path} is about one network and a query: no reduced network can be given")
@@ -78,9 +91,10 @@ def check(
 
     Parameters
     ----------
-    path : the certificate, or the folder that contains `certificate.secateur`.
+    path : the certificate, or the folder that contains `certificate.secateur` or `family.secateur`.
     original, reduced, query : files to use in place of those that the certificate names (`original`: the network that it is
-        about); the hashes must agree. A certificate about a query has no reduced network, any other no query.
+        about); the hashes must agree. A certificate about a query has no reduced network, one about a family
+        neither that nor a query, any other no query.
     strict : refuse what rests on a solver's word.
     arithmetic : "fast" (compiled; exact integers in doubles) or "exact" (plain Python integers). Without numpy or
         numba the exact one is used.

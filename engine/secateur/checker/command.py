@@ -33,7 +33,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="secateur check",
         description="Checks that a certificate proves its claim, independently of the engine.",
     )
-    parser.add_argument("path", help="the certificate, or the folder that contains certificate.secateur")
+    parser.add_argument("path", help="the certificate, or the folder that contains certificate.secateur or family.secateur")
     parser.add_argument("--original", metavar="FILE", help="the (original) network, if it has moved")
     parser.add_argument("--query", metavar="FILE", help="the VNN-LIB query, if it has moved")
     parser.add_argument("--reduced", metavar="FILE", help="the reduced network, if it has moved")

@@ -1,4 +1,4 @@
-"""The certificate file: header, schema, and the compressed streams of the trees (sections 1, 8 and 9 of the format).
+"""The certificate file: header, schema, and the compressed streams of the trees (sections 1 and 8 to 10 of the format).
 
 Nothing here is believed: unknown or repeated keys are refused, and every stream must decompress to exactly the number of symbols
 that the header announces.
@@ -12,24 +12,22 @@ import zlib
 from array import array
 from collections.abc import Sequence
 from fractions import Fraction
-from itertools import pairwise
 from typing import Any
 
 from secateur.checker.domain import unique_keys
+from secateur.checker.pair_schema import read_match, read_pair_claim, read_plan
 from secateur.checker.records import (
     Certificate,
     DifferenceTree,
     Evidence,
+    FamilyCertificate,
     PairCertificate,
-    PairClaim,
     Part,
-    Plan,
     QueryCertificate,
     Tree,
 )
 from secateur.checker.refusal import Refusal
 from secateur.checker.schema import (
-    MAX_INTEGER,
     Streams,
     bad,
     read_bound,
@@ -37,7 +35,6 @@ from secateur.checker.schema import (
     read_integer,
     read_list,
     read_object,
-    read_quadruple,
     read_rational,
     read_reference,
     read_text,
@@ -46,18 +43,8 @@ from secateur.checker.schema import (
 __all__ = ["MAGIC", "read_certificate", "symbols", "symbols_with_trusted"]
 
 MAGIC = b"SECATEUR1\n"
-KINDS = ("agree", "decision", "refuted", "unsat", "sat")
-MAX_LEVEL = 255
-MAX_SHIFT = 64
-
-
-def _match(value: Any, tolerance: Fraction) -> tuple[tuple[int, int, int, int], ...]:
-    if value is not None and tolerance == 0:
-        raise bad("match", "only a claim with a positive tolerance may match neurons")
-    pairs = read_list([] if value is None else value, "match", read_quadruple)
-    if len({pair[:2] for pair in pairs}) != len(pairs):
-        raise bad("match", "a neuron is matched twice")
-    return pairs
+KINDS = ("agree", "decision", "refuted", "unsat", "sat", "family")
+MAX_REGIONS = 1 << 30
 
 
 def _header(data: bytes) -> tuple[dict[str, Any], bytes]:
@@ -96,7 +83,7 @@ def _agreement(header: dict[str, Any], rest: bytes) -> Certificate:
     facts = {side: read_facts(sides[side], f"facts.{side}", streams) for side in ("original", "reduced")}
     streams.finish()
     original, reduced, domain = (read_reference(header[key], key) for key in ("original", "reduced", "domain"))
-    match = _match(header.get("match"), tolerance)
+    match = read_match(header, tolerance)
     return Certificate(read_text(header["producer"], "producer"), tolerance, original, reduced, domain, facts, match)
 
 
@@ -111,51 +98,6 @@ def _about_query(header: dict[str, Any], rest: bytes, refuted: bool) -> QueryCer
     return QueryCertificate(read_text(header["producer"], "producer"), point, network, query, parts)
 
 
-def _pair_claim(value: Any, where: str) -> PairClaim:
-    """The statement of a certificate about two networks by differences."""
-    kind = value.get("kind") if isinstance(value, dict) else None
-    if kind == "agree":
-        value = read_object(value, where, "kind tolerance", optional="layer")
-        layers = _two_layers(value["layer"], f"{where}.layer") if "layer" in value else None
-        return PairClaim("agree", read_bound(value["tolerance"], f"{where}.tolerance"), layers)
-    if kind != "decision":
-        raise bad(f"{where}.kind", "a claim of the kind 'agree' or 'decision' is needed")
-    value = read_object(value, where, "kind rule margin")
-    if value["rule"] not in ("argmax", "argmin"):
-        raise bad(f"{where}.rule", "the rule is 'argmax' or 'argmin'")
-    return PairClaim(value["rule"], read_bound(value["margin"], f"{where}.margin"))
-
-
-def _two_layers(value: Any, where: str) -> tuple[int, int]:
-    if not isinstance(value, list) or len(value) != 2:
-        raise bad(where, "two layers are needed")
-    return read_integer(value[0], where, 1, MAX_INTEGER), read_integer(value[1], where, 1, MAX_INTEGER)
-
-
-def _level(value: Any, where: str) -> int:
-    return read_integer(value, where, 1, MAX_LEVEL)
-
-
-def _shift(value: Any, where: str) -> int:
-    return read_integer(value, where, 0, MAX_SHIFT)
-
-
-def _plan(header: dict[str, Any]) -> Plan:
-    """How the networks are joined, as far as that can be judged without them."""
-    levels = read_list(header["levels"], "levels", _level)
-    if any(after <= before for before, after in pairwise(levels)):
-        raise bad("levels", "the levels do not increase")
-    pairs = header["pairs"]
-    if pairs != "position":
-        if not isinstance(pairs, list):
-            raise bad("pairs", 'a list or the word "position" is needed')
-        pairs = read_list(pairs, "pairs", read_quadruple)
-        for own, name in ((slice(0, 2), "original"), (slice(2, 4), "reduced")):
-            if len({pair[own] for pair in pairs}) != len(pairs):
-                raise bad("pairs", f"a neuron of the {name} network is paired twice")
-    return Plan(levels, pairs, read_list(header["shifts"], "shifts", _shift))
-
-
 def _about_pair(header: dict[str, Any], rest: bytes, refuted: bool) -> PairCertificate:
     keys = "format version producer claim original reduced domain"
     read_object(header, "header", keys if refuted else f"{keys} facts levels pairs shifts difference")
@@ -163,18 +105,32 @@ def _about_pair(header: dict[str, Any], rest: bytes, refuted: bool) -> PairCerti
     evidence: Evidence | tuple[Fraction, ...]
     if refuted:
         own = read_object(own, "claim", "kind claim point")
-        claim = _pair_claim(own["claim"], "claim.claim")
+        claim = read_pair_claim(own["claim"], "claim.claim")
         evidence = read_list(own["point"], "claim.point", read_rational)
     else:
-        claim = _pair_claim(own, "claim")
+        claim = read_pair_claim(own, "claim")
         facts = read_facts(read_object(header["facts"], "facts", "original")["original"], "facts.original", streams)
-        evidence = Evidence(facts, _plan(header), streams.difference(header["difference"], "difference"))
+        evidence = Evidence(facts, read_plan(header), streams.difference(header["difference"], "difference"))
     streams.finish()
     original, reduced, domain = (read_reference(header[key], key) for key in ("original", "reduced", "domain"))
     return PairCertificate(read_text(header["producer"], "producer"), claim, original, reduced, domain, evidence)
 
 
-def read_certificate(data: bytes) -> Certificate | QueryCertificate | PairCertificate:
+def _about_family(header: dict[str, Any], rest: bytes) -> FamilyCertificate:
+    read_object(header, "header", "format version producer claim original manifest regions")
+    own, streams = read_object(header["claim"], "claim", "kind claim"), Streams(rest)
+    claim = read_pair_claim(own["claim"], "claim.claim", optional="")
+    regions = read_object(header["regions"], "regions", "length bytes")
+    length = read_integer(regions["length"], "regions.length", 2, MAX_REGIONS)
+    packed = streams.take(regions["bytes"], "regions")
+    original, manifest = (read_reference(header[key], key) for key in ("original", "manifest"))
+    producer = read_text(header["producer"], "producer")
+    return FamilyCertificate(
+        producer, claim, original, manifest, inflated(packed, length, "regions", f"{length} bytes"), streams.rest()
+    )
+
+
+def read_certificate(data: bytes) -> Certificate | QueryCertificate | PairCertificate | FamilyCertificate:
     """The certificate in a file's bytes; refuses everything that does not follow the schema to the letter."""
     header, rest = _header(data)
     version = header.get("version")
@@ -185,7 +141,25 @@ def read_certificate(data: bytes) -> Certificate | QueryCertificate | PairCertif
         return _agreement(header, rest)
     if kind in ("unsat", "sat"):
         return _about_query(header, rest, kind == "unsat")
+    if kind == "family":
+        return _about_family(header, rest)
     return _about_pair(header, rest, kind == "refuted")
+
+
+def inflated(stream: bytes, size: int, where: str, unit: str) -> bytes:
+    """The `size` bytes that a compressed stream must hold; at most one more is ever decompressed."""
+    inflater = zlib.decompressobj()
+    try:
+        raw = inflater.decompress(stream, size + 1)
+    except zlib.error as error:
+        raise Refusal("container", where, f"the stream is damaged: {error}") from None
+    if len(raw) > size:
+        raise Refusal("container", where, f"the stream holds more than the announced {unit}")
+    if len(raw) < size or not inflater.eof:
+        raise Refusal("container", where, f"the stream holds fewer than the announced {unit}")
+    if inflater.unused_data:
+        raise Refusal("container", where, "bytes follow the compressed stream")
+    return raw
 
 
 def symbols(tree: Tree | Part | DifferenceTree, largest: int, where: str) -> Sequence[int]:
@@ -194,18 +168,7 @@ def symbols(tree: Tree | Part | DifferenceTree, largest: int, where: str) -> Seq
     `largest` is the largest symbol that the tree may use: it decides how many bytes each takes.
     """
     width = 1 if largest <= 254 else 2
-    size = tree.nodes * width
-    inflater = zlib.decompressobj()
-    try:
-        raw = inflater.decompress(tree.stream, size + 1)
-    except zlib.error as error:
-        raise Refusal("container", where, f"the stream is damaged: {error}") from None
-    if len(raw) > size:
-        raise Refusal("container", where, f"the stream holds more than the announced {tree.nodes} symbols")
-    if len(raw) < size or not inflater.eof:
-        raise Refusal("container", where, f"the stream holds fewer than the announced {tree.nodes} symbols")
-    if inflater.unused_data:
-        raise Refusal("container", where, "bytes follow the compressed stream")
+    raw = inflated(tree.stream, tree.nodes * width, where, f"{tree.nodes} symbols")
     return raw if width == 1 else array("H", struct.unpack(f"<{tree.nodes}H", raw))
 
 

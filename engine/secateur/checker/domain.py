@@ -10,7 +10,7 @@ from typing import Any
 from secateur.checker.exact import parse_rational
 from secateur.checker.refusal import Refusal
 
-__all__ = ["Domain", "read_domain", "unique_keys"]
+__all__ = ["Domain", "no_constant", "read_box", "read_domain", "unique_keys"]
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,8 @@ def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return result
 
 
-def _no_constant(name: str) -> None:
+def no_constant(name: str) -> None:
+    """For NaN and Infinity, which JSON does not have."""
     raise ValueError(f"{name} is no number")
 
 
@@ -43,11 +44,16 @@ def _bound(text: object, where: str) -> Fraction:
 def read_domain(data: bytes) -> Domain:
     """The box of a domain file."""
     try:
-        found = json.loads(data, object_pairs_hook=unique_keys, parse_float=str, parse_int=str, parse_constant=_no_constant)
+        found = json.loads(data, object_pairs_hook=unique_keys, parse_float=str, parse_int=str, parse_constant=no_constant)
     except (ValueError, RecursionError) as error:
         raise Refusal("domain", "file", f"not valid JSON: {error}") from None
     if not isinstance(found, dict) or set(found) != {"lower", "upper"}:
         raise Refusal("domain", "file", 'an object with the keys "lower" and "upper" is needed')
+    return read_box(found)
+
+
+def read_box(found: dict[str, Any]) -> Domain:
+    """The box between `lower` and `upper` of an object whose numbers were read as texts."""
     sides = []
     for side in ("lower", "upper"):
         if not isinstance(found[side], list):

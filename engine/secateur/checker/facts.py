@@ -1,8 +1,8 @@
-"""The facts about one network, established in the order of the format (sections 1, 3, 5 and 6)."""
+"""The facts about one network, established in the order of the format (sections 1, 3, 5, 6 and 10)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from secateur.checker.chain import Chain
 from secateur.checker.container import symbols
@@ -16,21 +16,28 @@ __all__ = ["Establisher", "proven_phases", "trusted_facts"]
 
 
 class Establisher:
-    """Establishes the facts of one network, in their order."""
+    """Establishes the facts of one network, in their order, after those that it inherits."""
 
-    def __init__(self, side: str, chain: Chain, facts: Facts, arithmetic: str, progress: Progress) -> None:
+    def __init__(
+        self, side: str, chain: Chain, facts: Facts, arithmetic: str, progress: Progress, inherited: Sequence[Claim] = ()
+    ) -> None:
         self.side, self.chain, self.facts, self.progress = side, chain, facts, progress
         self.root = RootBounds(chain)
         self.established: list[Claim] = []
         self.arithmetic = arithmetic
+        for claim in inherited:
+            self._establish(claim)
 
     def run(self) -> RootBounds:
         if len(self.facts.grid) != len(self.chain.layers):
             reason = f"{len(self.facts.grid)} grid exponents for {len(self.chain.layers)} layers"
             raise Refusal("header", f"facts.{self.side}.grid", reason)
+        known = set(self.established)
         for claim in self.facts.claims():
             if not self.chain.has_neuron(claim.layer, claim.neuron):
                 raise Refusal("header", f"facts.{self.side}", f"the claim '{claim}' is about no neuron")
+            if claim in known:
+                raise Refusal("header", f"facts.{self.side}", f"the claim '{claim}' was established on a larger box")
         for number, claim in enumerate(self.facts.interval):
             check_interval_rule(claim, self.root, f"{self.side} interval {number}")
             self._establish(claim)

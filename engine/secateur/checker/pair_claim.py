@@ -10,7 +10,7 @@ from secateur.checker.evaluation import evaluate
 from secateur.checker.facts import Establisher, proven_phases, trusted_facts
 from secateur.checker.joined import joined
 from secateur.checker.pair_rows import broken_at, compared_sizes, pair_goals, statement
-from secateur.checker.records import Evidence, PairCertificate, PairClaim
+from secateur.checker.records import DifferenceTree, Evidence, PairCertificate, PairClaim
 from secateur.checker.refusal import Refusal
 from secateur.checker.replay import Proof, replay
 from secateur.checker.root import RootBounds
@@ -18,7 +18,7 @@ from secateur.checker.row_layer import with_layer
 from secateur.checker.two_networks import TwoNetworks, replayed
 from secateur.checker.verdict import Accepted, Counts, Progress, shown_point, stated
 
-__all__ = ["check_pair", "difference_proof"]
+__all__ = ["check_pair", "difference_proof", "trusted_leaves"]
 
 STEP = "difference"
 
@@ -42,11 +42,15 @@ def difference_proof(claim: PairClaim, evidence: Evidence, inputs: TwoNetworks) 
 
 def _trusted(evidence: Evidence, strict: bool) -> tuple[str, ...]:
     """The facts and leaves that rest on a solver's word; refused if `strict`."""
-    words, tree = trusted_facts({"original": evidence.facts}, strict), evidence.tree
+    return *trusted_facts({"original": evidence.facts}, strict), *trusted_leaves(evidence.tree, strict)
+
+
+def trusted_leaves(tree: DifferenceTree, strict: bool) -> tuple[str, ...]:
+    """The leaves of a difference tree that rest on a solver's word, in words; refused if `strict`."""
     if tree.trusted and strict:
         raise Refusal("solver", STEP, f"{tree.trusted} of its leaves rest on the word of an LP or SMT solver alone")
     own = f"{tree.trusted:,} of the {tree.nodes:,} nodes of the difference tree, by an LP or SMT solver"
-    return (*words, own) if tree.trusted else words
+    return (own,) if tree.trusted else ()
 
 
 def _proven(

@@ -1,4 +1,4 @@
-"""What a certificate holds, well formed but not yet checked (sections 1, 8 and 9 of the format)."""
+"""What a certificate holds, well formed but not yet checked (sections 1 and 8 to 10 of the format)."""
 
 from __future__ import annotations
 
@@ -12,12 +12,17 @@ __all__ = [
     "DifferenceTree",
     "Evidence",
     "Facts",
+    "FamilyCertificate",
     "FileReference",
+    "Join",
     "PairCertificate",
     "PairClaim",
     "Part",
     "Plan",
     "QueryCertificate",
+    "Region",
+    "Simulation",
+    "SliceEvidence",
     "SolverFact",
     "Tree",
 ]
@@ -179,3 +184,47 @@ class PairCertificate:
     reduced: FileReference
     domain: FileReference
     evidence: Evidence | tuple[Fraction, ...]
+
+
+@dataclass(frozen=True)
+class FamilyCertificate:
+    """The content of a certificate about a family of slices: what it claims, the text of its regions, and the other streams."""
+
+    producer: str
+    claim: PairClaim
+    original: FileReference
+    manifest: FileReference
+    regions: bytes
+    streams: bytes
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """Evidence for a slice by simulation: facts about its network, and the neurons to match."""
+
+    facts: Facts
+    match: tuple[tuple[int, int, int, int], ...]
+
+
+@dataclass(frozen=True)
+class Join:
+    """Evidence for a slice by differences: how both networks are joined, and the tree over the joined network."""
+
+    plan: Plan
+    tree: DifferenceTree
+
+
+@dataclass(frozen=True)
+class SliceEvidence:
+    """What a leaf of the partition claims about its network, and why."""
+
+    claim: PairClaim
+    evidence: Simulation | Join
+
+
+@dataclass(frozen=True)
+class Region:
+    """What the certificate says about one node of the partition: facts about N on its box; and the evidence of a leaf."""
+
+    facts: Facts | None
+    leaf: SliceEvidence | None

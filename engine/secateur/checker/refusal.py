@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["CheckInputError", "Refusal"]
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+__all__ = ["CheckInputError", "Refusal", "located"]
 
 
 class CheckInputError(ValueError):
@@ -18,3 +21,13 @@ class Refusal(Exception):  # noqa: N818 - a verdict, not an error
     def __init__(self, rule: str, step: str, reason: str) -> None:
         super().__init__(rule, step, reason)
         self.rule, self.step, self.reason = rule, step, reason
+
+
+@contextmanager
+def located(place: str, rules: tuple[str, ...], own: str) -> Iterator[None]:
+    """Refusals inside name the place; the given rules, which are made for other parts of a certificate, are renamed to `own`."""
+    try:
+        yield
+    except Refusal as refusal:
+        rule = own if refusal.rule in rules else refusal.rule
+        raise Refusal(rule, f"{place} {refusal.step}".strip(), refusal.reason) from None

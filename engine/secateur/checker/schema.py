@@ -143,11 +143,19 @@ class Streams:
     def _nodes(self, value: dict[str, Any], where: str) -> tuple[int, bytes]:
         """How many nodes the next tree has, and its stream."""
         nodes = read_integer(value["nodes"], f"{where}.nodes", 1, MAX_NODES)
-        length = read_integer(value["bytes"], f"{where}.bytes", 1, MAX_INTEGER)
-        start, self._at = self._at, self._at + length
+        return nodes, self.take(value["bytes"], where, "the stream of this tree")
+
+    def take(self, length: Any, where: str, what: str = "this stream") -> bytes:
+        """The next stream, of an announced length."""
+        start, self._at = self._at, self._at + read_integer(length, f"{where}.bytes", 1, MAX_INTEGER)
         if self._at > len(self._data):
-            raise Refusal("container", where, "the file ends inside the stream of this tree")
-        return nodes, self._data[start : self._at]
+            raise Refusal("container", where, f"the file ends inside {what}")
+        return self._data[start : self._at]
+
+    def rest(self) -> bytes:
+        """The streams that are left."""
+        start, self._at = self._at, len(self._data)
+        return self._data[start:]
 
     def finish(self) -> None:
         if self._at != len(self._data):

@@ -12,7 +12,7 @@ from secateur.checker.records import Certificate, PairCertificate
 from secateur.checker.refusal import Refusal
 from secateur.checker.verdict import Counts
 
-__all__ = ["TwoNetworks", "read_two_networks", "replayed"]
+__all__ = ["TwoNetworks", "read_network", "read_two_networks", "replayed"]
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,8 @@ class TwoNetworks:
     words: str
 
 
-def _network(data: bytes, side: str, domain: Domain) -> Network:
+def read_network(data: bytes, side: str, domain: Domain) -> Network:
+    """A network with as many inputs as the domain."""
     try:
         network = lower(data)
     except Refusal as refusal:
@@ -44,7 +45,7 @@ def read_two_networks(
     domain = read_domain(referenced("domain", "domain", certificate.domain, folder, None))
     networks = {}
     for side, reference in references.items():
-        networks[side] = _network(referenced(f"{side} network", side, reference, folder, given[side]), side, domain)
+        networks[side] = read_network(referenced(f"{side} network", side, reference, folder, given[side]), side, domain)
     names = {side: PurePosixPath(given[side] or reference.file).name for side, reference in references.items()}
     inputs = len(domain.lower)
     words = (
