@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import copy
+import math
 import random
+from fractions import Fraction
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from secateur.checker.chain import ChainLayer
+from secateur.checker.differences import Relation, differences_of
+from secateur.checker.exact import down24_double
 from secateur.checker.nodes import OutOfRange
 from tests.checker.pair_cases import PairCase, close_pair, problem, prove, random_pair, with_claim
+from tests.checker.support import dense_model
 from tests.checker.twins import Twins
 
 seeds = st.integers(0, 1 << 30)
@@ -45,6 +53,74 @@ def test_both_arithmetics_agree_along_whole_trees(seed: int) -> None:
     twins = twins_of(case)
     assert [twins.visit(symbol).fault for symbol in case.symbols] == [0] * len(case.symbols)
     assert not twins.waiting
+
+
+def bounds_that_meet(shift: int, rng: random.Random) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Bounds of a difference neuron and of its partner: of all sizes, and often such that 2^s z_p + delta cancels, or nearly."""
+
+    def number() -> float:
+        return rng.choice([0.0, math.ldexp(rng.randint(-(1 << 24), 1 << 24), rng.randint(-60, -20))])
+
+    partner = sorted([number(), number()])
+    least, most = (-math.ldexp(bound, shift) * (1 + rng.choice([0, 0, 1, -1]) * 2.0 ** -rng.randint(2, 23)) for bound in partner)
+    ends = rng.choice([(least, least + abs(number())), (most - abs(number()), most), (most, least), (number(), number())])
+    own = sorted(map(down24_double, ends))
+    return (own[0], own[1]), (partner[0], partner[1])
+
+
+def with_bounds(twins: Twins, layer: ChainLayer, rng: random.Random) -> None:
+    """Other bounds for the waiting node's first layer, where what is known of it is wider by far."""
+    node = twins.waiting[0][0]
+    lower, upper = node.lower[0].copy(), node.upper[0].copy()
+    for i, p in layer.partners.items():
+        (lower[i], upper[i]), (lower[p], upper[p]) = bounds_that_meet(layer.shift, rng)
+    twins.set_bounds(lower, upper)
+
+
+def wide_pair(rng: random.Random) -> PairCase:
+    """Networks of one hidden layer with pre-activations of some thousands; the outputs are of the size of the bounds above."""
+    own = np.random.default_rng(rng.getrandbits(30))
+    networks = []
+    for _ in range(2):
+        first = own.normal(size=(4, 2)) * 2.0**10, np.zeros(4)
+        last = own.normal(size=(2, 4)), np.zeros(2)
+        networks.append(dense_model([(w.astype(np.float32), b.astype(np.float32)) for w, b in (first, last)]))
+    domain = '{"lower": ["-1", "-1"], "upper": ["1", "1"]}'
+    claim, grid = {"kind": "agree", "tolerance": "0"}, [0, rng.randint(20, 36)]
+    return PairCase(*networks, domain, claim, [1], "position", [rng.choice([0, 0, 3, 9])], grid, rng.randint(0, 2))
+
+
+def nearly_closed(twins: Twins, grid: int, rng: random.Random) -> str:
+    """A tolerance with which some goal is closed, or so nearly that its row cuts the box."""
+    node = copy.deepcopy(twins.waiting[0][0])
+    sources = twins.plain.refresh(node, 2)
+    assert sources is not None
+    row = twins.plain.row(node, sources, (2, rng.randrange(4), 1), [source.slopes for source in sources])
+    value = 0 if row is None else -row.value
+    return str(max(Fraction(0), value / Fraction(2) ** grid * Fraction(rng.randint(90, 101), 100)))
+
+
+@given(seeds)
+@settings(deadline=None, max_examples=300)
+def test_both_arithmetics_agree_for_any_bounds_of_partners_and_differences(seed: int) -> None:
+    rng = random.Random(seed)
+    case = wide_pair(rng)
+    layer, twins = problem(case).chain.layers[0], twins_of(case)
+    with_bounds(twins, layer, rng)
+    case.claim["tolerance"] = nearly_closed(twins, case.grid[1], rng)
+    known, twins = twins.waiting[0][0], twins_of(case)
+    twins.set_bounds(known.lower[0], known.upper[0])
+    node = twins.waiting[0][0]
+    twins.visit(rng.randint(1, 2))
+    differences = differences_of(layer, node.lower[0], node.upper[0])
+    expected = [
+        (
+            own.low if own.relation(True) is Relation.CONSTANT else 0.0,
+            own.high if own.relation(False) is Relation.CONSTANT else 0.0,
+        )
+        for own in differences.values()
+    ]
+    assert twins.fast_constants(1, differences) == expected
 
 
 @pytest.mark.parametrize("seed", [1, 3])

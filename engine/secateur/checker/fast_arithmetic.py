@@ -89,7 +89,8 @@ def _work(system: System) -> Work:
     work = Work(
         np.zeros((ROWS, wide)), np.zeros(wide), np.zeros(wide), np.zeros((ROWS, wide)), np.zeros(ROWS),
         np.zeros(ROWS, np.int64), np.zeros(ROWS), np.zeros(ROWS, np.uint8), np.zeros(max(ROWS, wide), np.int64),
-        np.zeros(wide, np.uint8), np.zeros(wide, np.int64), *(per_source() for _ in range(12)),
+        np.zeros(wide, np.uint8), np.zeros(wide, np.int64), per_source(), per_source(), per_source(), per_source(),
+        per_source(), per_source(), per_source(), per_source(), per_source(), per_source(), per_source(), per_source(),
         np.zeros(places + 4, np.int64), np.zeros(sources, np.int64), np.zeros(sources), np.zeros(sources), per_source(),
         np.zeros(inputs), np.zeros((goals, inputs)), np.zeros((goals, inputs)), np.zeros((rows, inputs)), np.zeros(rows),
         np.zeros(rows), np.zeros(rows), np.zeros(rows), np.zeros(inputs),

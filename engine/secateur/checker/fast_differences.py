@@ -15,7 +15,7 @@ from secateur.checker.fast_layout import Floats, System, Work, kernel, power
 
 __all__ = ["CALLS_INTO", "down24", "phases", "prepare_differences", "relax_differences"]
 
-CALLS_INTO = "721b2a79200f407e"  # a digest of fast_layout.py and nodes.py (see the head of the first)
+CALLS_INTO = "d4fc0025305aa583"  # a digest of fast_layout.py and nodes.py (see the head of the first)
 
 Lines = tuple[Floats, Floats, Floats, Floats, Floats, Floats]  # near, far and constant of one source: for a >= 0, and for a < 0
 
@@ -25,7 +25,7 @@ _SLACK = 2.0**-50
 
 @kernel
 def down24(x: float) -> float:
-    """The greatest number of at most 24 significant bits that is <= x; exact for |x| < 2^53 2^200."""
+    """The greatest number of at most 24 significant bits that is <= x; exact as far as the powers reach."""
     if x == 0.0:
         return 0.0
     exponent = math.frexp(x)[1]
@@ -72,7 +72,7 @@ def _prepare_delta(work: Work, place: int, factor: float) -> None:
 
 @kernel
 def _prepare_lines(work: Work, place: int, own: tuple[float, float], values: tuple[float, float], signs: _Phases) -> None:
-    """Factors, chords and constants of a difference neuron that is neither linear nor 0;"""
+    """Factors, chords and constants of a difference neuron that is neither linear nor 0."""
     from_below, from_above, to_below, to_above = signs
     middle, least, most = (own[0] + own[1]) * 0.5, min(0.0, own[0]), max(0.0, own[1])
     length = most - least

@@ -16,7 +16,8 @@ they stay below it:
   in step 4 it is one of the sum of magnitudes. The sum of step 3 has both signs, and is given up (`OUT`) if the magnitudes
   add up to 2^53.
 * exponents are confined (`fast_arithmetic._fits`, and `MAX_EXPONENT` here), so nothing overflows or becomes subnormal:
-  an end of the values of a difference neuron is at least 2^-50 times a bound, or 0.
+  an end of the values of a difference neuron is at least 2^-100 times a bound, or 0, for only two sums
+  may cancel in it.
 
 Where a tree leaves this range, the plain arithmetic takes over. No fastmath, ever.
 Matrices are flat arrays of rows; source h occupies `width[h]` places from `start[h]` in every per-source array, of
