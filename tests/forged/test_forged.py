@@ -308,7 +308,7 @@ HEADERS = {
         set_in("claim", "kind", to="identical"),
         "header",
         "claim.kind",
-        "only claims of the kinds 'agree', 'decision', 'refuted', 'unsat' and 'sat' are known",
+        "only claims of the kinds 'agree', 'decision', 'refuted', 'unsat', 'sat' and 'family' are known",
     ),
     "nodes_less": (
         set_in("facts", "original", "trees", 1, "nodes", to=9),

@@ -411,7 +411,10 @@ WRITTEN: dict[str, tuple[Changes, str, str, str]] = {
     "backslash": (file_name("slices\\..\\0.onnx"), "manifest", "files[1].file", "slices\\..\\0.onnx is not a path with slashes"),
     "drive": (file_name("C:/0.onnx"), "manifest", "files[1].file", "C:/0.onnx is not a path with slashes"),
     "file_twice": (file_name("slices/0.onnx"), "manifest", "files[1]", "slices/0.onnx is listed twice"),
-    "number_as_file": (file_name(5), "manifest", "files[1].file", "a printable text is needed"),
+    "number_as_file": (file_name(5), "manifest", "files[1].file", "a text is needed"),
+    "number_as_hash": (
+        Changes(manifest=set_in("files", 1, "sha256", to=int("1" * 64))), "manifest", "files[1].sha256", "a text is needed",
+    ),
     "control_characters": (file_name("slices/\0.onnx"), "manifest", "files[1].file", "a printable text is needed"),
     "hash_of_a_slice": (
         Changes(manifest=set_in("files", 1, "sha256", to=HASH)),
@@ -444,7 +447,7 @@ WRITTEN: dict[str, tuple[Changes, str, str, str]] = {
         Changes(manifest=set_in("format", to="secateur-certificate")),
         "manifest", "format", "only version 1 of secateur-family is known",
     ),
-    "manifest_producer": (Changes(manifest=set_in("producer", to=1)), "manifest", "producer", "a printable text is needed"),
+    "manifest_producer": (Changes(manifest=set_in("producer", to=1)), "manifest", "producer", "a text is needed"),
     "key_twice": (
         Changes(manifest_text=text('"version": 1', '"version": 1, "version": 1')),
         "manifest", "file", "not valid JSON: a key occurs twice",
@@ -509,7 +512,7 @@ WRITTEN: dict[str, tuple[Changes, str, str, str]] = {
     ),
     "regions_no_list": (
         Changes(regions_text=lambda own: f'{{"nodes": {own}}}'),
-        "regions", "node 0 list", "not valid JSON: one of the characters [ is needed at place 0",
+        "regions", "node 0 list", "not valid JSON: '[' is needed at place 0",
     ),
     "text_behind_the_regions": (
         Changes(regions_text=lambda own: own + "]"),
@@ -517,7 +520,7 @@ WRITTEN: dict[str, tuple[Changes, str, str, str]] = {
     ),
     "unfinished_regions": (
         Changes(regions_text=lambda own: own[:-1]),
-        "regions", "list", "not valid JSON: one of the characters ,] is needed at place *",
+        "regions", "list", "not valid JSON: ',' or ']' is needed at place *",
     ),
     "comma_before_the_end": (
         Changes(regions_text=lambda own: own[:-1] + ",]"), "regions", "list",

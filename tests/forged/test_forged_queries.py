@@ -261,7 +261,7 @@ HEADERS = {
         set_in("claim", "kind", to="valid"),
         "header",
         "claim.kind",
-        "only claims of the kinds 'agree', 'decision', 'refuted', 'unsat' and 'sat' are known",
+        "only claims of the kinds 'agree', 'decision', 'refuted', 'unsat', 'sat' and 'family' are known",
     ),
     "disjuncts_zero": (set_in("parts", 0, "disjuncts", to=0), "header", "parts[0].disjuncts", ONE_TO),
     "disjuncts_absurd": (set_in("parts", 0, "disjuncts", to=1 << 60), "header", "parts[0].disjuncts", ONE_TO),

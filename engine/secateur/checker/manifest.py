@@ -119,8 +119,9 @@ def _node(value: Any, where: str) -> Cut | int:
 
 def _file(value: Any, where: str) -> FileReference:
     """A file below the manifest's folder, whatever the system's separators are."""
-    if isinstance(value, dict) and isinstance(value.get("file"), _Number):
-        raise bad(f"{where}.file", "a printable text is needed")
+    for key in ("file", "sha256"):
+        if isinstance(value, dict) and isinstance(value.get(key), _Number):
+            raise bad(f"{where}.{key}", "a text is needed")
     reference = read_reference(value, where)
     parts = reference.file.split("/")
     if PurePosixPath(reference.file).is_absolute() or any(part in ("", ".", "..") for part in parts):
@@ -161,7 +162,7 @@ def read_manifest(data: bytes) -> Manifest:
         if found["format"] != "secateur-family" or not isinstance(version, _Number) or version != "1":
             raise bad("format", "only version 1 of secateur-family is known")
         if isinstance(found["producer"], _Number):
-            raise bad("producer", "a printable text is needed")
+            raise bad("producer", "a text is needed")
         read_text(found["producer"], "producer")
         files = read_list(found["files"], "files", _file)
         seen = set[str]()

@@ -72,7 +72,8 @@ def _entries(text: str) -> Iterator[Any]:
         """Behind white space and one of the wanted characters."""
         at = _SPACE.match(text, at).end()  # type: ignore[union-attr]
         if text[at : at + 1] not in tuple(wanted):
-            raise Refusal("regions", "list", f"not valid JSON: one of the characters {wanted} is needed at place {at}")
+            choice = " or ".join(f"'{character}'" for character in wanted)
+            raise Refusal("regions", "list", f"not valid JSON: {choice} is needed at place {at}")
         return at + 1
 
     at = skip(0, "[")

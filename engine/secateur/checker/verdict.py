@@ -14,7 +14,10 @@ SHOWN = 12  # coordinates of a point that a statement shows
 
 @dataclass(frozen=True)
 class Counts:
-    """How much was verified: neurons of the original network (none for a query), and tree nodes of all trees."""
+    """How much was verified: neurons of the original network (none for a query), and tree nodes of all trees.
+
+    In a family a neuron counts on each box of the partition on which it was proven inactive or active.
+    """
 
     inactive: int
     active: int
