@@ -3,6 +3,7 @@
     python benchmarks/slices.py --networks 5_9 1_1 --rounds 1                 all 32 equal slices, a whole run
     python benchmarks/slices.py --networks 5_9 --rounds 2 --sample 40         40 random ones of the 1,024, without inherited facts
     python benchmarks/slices.py --networks 5_9 --slices 1024 --timeout 3600   adaptive cuts
+    python benchmarks/slices.py --rounds 2 --sample 40 --tolerance 1e-3       what a tolerance of the outputs gains
 
 The ceiling of a slice is the network that would result if every neuron that many random points show in one phase had that phase:
 no proof can do better, and a proof of everything usually stays a few per cent above it, since some of these neurons do change.
@@ -15,7 +16,9 @@ import json
 import os
 import tempfile
 import time
+from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
+from fractions import Fraction
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -32,6 +35,7 @@ from secateur.reduction.slicing.work import SliceTask, make_slice, prepare_worke
 from secateur.search import sample
 from secateur.slicing import slice_network
 from secateur.specification import Domain, read_domain
+from secateur.specification.comparison import RULES, Agreement, Comparison, Decision
 
 HERE = Path(__file__).resolve().parent
 POINTS = 100_000
@@ -63,15 +67,22 @@ def random_boxes(domain: Domain, rounds: int, count: int, seed: int) -> list[Dom
     return boxes
 
 
+def allowed(options: argparse.Namespace) -> Comparison:
+    """What slices have to keep."""
+    return Agreement(options.tolerance) if options.preserve is None else Decision(options.preserve)
+
+
 def measure_sample(model: ModelFile, domain: Domain, options: argparse.Namespace) -> dict[str, Any]:
     """Make random slices of the equal partition with the share of the time that a whole run would give them."""
     boxes = random_boxes(domain, options.rounds, options.sample, options.seed)
     share = options.timeout * options.jobs / (1 << options.rounds * domain.dimension)
+    claim = allowed(options)
+    relaxed = None if claim == Agreement(Fraction(0)) else claim
     with tempfile.TemporaryDirectory() as name:
         ledger = Ledger.opened(Path(name))
         ledger.keep_model(model.data)
         tasks = [
-            SliceTask(ledger.folder, digest(model.sha256, box, (), 0), model.sha256, box, (), 0, options.seconds or share, 1)
+            SliceTask(ledger.folder, digest(model.sha256, box, (), claim, 0), model.sha256, box, (), relaxed, 0, options.seconds or share, 1)
             for box in boxes
         ]
         with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn"), initializer=prepare_worker) as pool:
@@ -103,7 +114,12 @@ def described(
             "proven of candidates": f"{100 * proven / (proven + sum(m.undecided for m in made)):.1f} %",
             "decided": sum(not m.undecided for m in made),
             "nodes per slice": round(float(np.mean([m.nodes for m in made]))),
-            "s for the rest": round(float(np.mean([m.seconds - m.searched for m in made])), 2),
+            "s for relaxing": round(float(np.mean([m.relaxing for m in made])), 2),
+            "s for the rest": round(float(np.mean([m.seconds - m.searched - m.relaxing for m in made])), 2),
+            "neurons": round(float(np.mean([m.neurons for m in made])), 1),
+            "removed": {k: round(n / len(made), 1) for k, n in sum((Counter(m.removed) for m in made), Counter()).items()},
+            "proven by differences": sum(m.differences > 0 for m in made),
+            "sub-domains of these": round(float(np.mean([m.differences for m in made])), 1),
         }
     return line
 
@@ -113,7 +129,16 @@ def measure_run(model: ModelFile, domain: Domain, options: argparse.Namespace, f
     how = {"rounds": options.rounds} if options.slices is None else {"slices": options.slices}
     with ConsoleProgress() as progress:
         result = slice_network(
-            model, domain, out=folder, timeout=options.timeout, jobs=options.jobs, seed=options.seed, progress=progress, **how
+            model,
+            domain,
+            out=folder,
+            tolerance=options.tolerance,
+            preserve=None if options.preserve is None else Decision(options.preserve),
+            timeout=options.timeout,
+            jobs=options.jobs,
+            seed=options.seed,
+            progress=progress,
+            **how,
         )
     boxes, manifest = [], json.loads(result.files["manifest.json"])
     waiting = [domain]
@@ -142,6 +167,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--slices", type=int, help="adaptive cuts instead")
     parser.add_argument("--sample", type=int, help="measure only so many slices of the equal partition")
+    claim = parser.add_mutually_exclusive_group()
+    claim.add_argument("--tolerance", type=Fraction, default=Fraction(0), help="what every slice may change of an output")
+    claim.add_argument("--preserve", choices=RULES, help="the decision that every slice has to keep")
     parser.add_argument("--seconds", type=float, help="for the phases of a sampled slice (default: its share of --timeout)")
     parser.add_argument("--timeout", type=float, default=3600.0)
     parser.add_argument("--jobs", type=int, default=2)

@@ -35,9 +35,8 @@ from secateur.network import Affine, Dense, Network, Term, to_model_bytes
 from secateur.options import PruneOptions
 from secateur.progress import Progress, SilentProgress
 from secateur.reduction.model_file import ModelFile, read_model
-from secateur.reduction.pipeline import Analysis, Measurement, Reduction, Stopwatch, analyse, measure, reduce
+from secateur.reduction.pipeline import Analysis, Measurement, Reduction, Stopwatch, analyse, measure, reduce, relaxed
 from secateur.reduction.publish import publish, require_writable
-from secateur.reduction.relax import relax
 from secateur.reduction.summary import (
     CERTIFICATE,
     DOMAIN,
@@ -56,7 +55,7 @@ from secateur.specification import Domain, read_domain, read_query
 from secateur.specification.comparison import Decision
 from secateur.specification.numerals import exact_rational
 
-__all__ = ["Bounds", "ModelFile", "PruneResult", "check", "domain_of", "prune", "read_model", "warmup"]
+__all__ = ["Bounds", "ModelFile", "Number", "PruneResult", "check", "domain_of", "prune", "read_model", "warmup"]
 
 Number = Fraction | int | float | str
 Bounds = Sequence[Number] | NDArray[Any]
@@ -222,7 +221,7 @@ def _reduced(
     reduction = reduce(analysis, options.tolerance, watch)
     if claim is not None:
         with watch.stage("relax"), ResidualSolver(options.solver) as solver:
-            reduction = relax(analysis, reduction, claim, solver, begun + options.timeout, progress)
+            reduction = relaxed(analysis, reduction, claim, solver, begun + options.timeout, progress)
     return analysis, reduction
 
 

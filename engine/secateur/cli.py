@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from secateur.claim_flags import add_claim_flags, preserved
 from secateur.equiv_command import add_parsers as add_equiv_parsers
 from secateur.errors import InputError
 from secateur.neuron_command import add_parsers as add_neuron_parsers
@@ -27,11 +28,9 @@ if TYPE_CHECKING:
     from secateur.api import PruneResult
     from secateur.reduction.model_file import ModelFile
     from secateur.specification import Domain
-    from secateur.specification.comparison import Decision
 
 __all__ = ["main"]
 
-RULES = ("argmax", "argmin")
 OK, REFUSED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 
@@ -117,10 +116,7 @@ def _add_prune(commands: Any) -> None:
     domain.add_argument("--data", metavar="FILE", help="the box around a data set, .npy of shape (samples, features)")
     parser.add_argument("--margin", metavar="M", help="widen the box around --data by M on every side (default 0)")
     parser.add_argument("--out", metavar="DIR", required=True, help="folder for the results")
-    parser.add_argument("--tolerance", metavar="E", default="0", help="largest admitted change of an output (default 0)")
-    parser.add_argument("--preserve", choices=("decision",), help="outputs may change, the winning output may not")
-    parser.add_argument("--decision", choices=RULES, help="which output wins (default argmax); only with --preserve")
-    parser.add_argument("--lead", metavar="M", help="winners that lead by no more than M may change; only with --preserve")
+    add_claim_flags(parser)
     parser.add_argument("--timeout", metavar="S", type=_number, default=300.0, help="seconds for the search (default 300)")
     parser.add_argument("--jobs", metavar="N", type=_integer, help="threads (default: all cores)")
     parser.add_argument("--solver", choices=SOLVERS, default="z3", help="who confirms each proof (default z3)")
@@ -156,7 +152,7 @@ def _prune(options: argparse.Namespace) -> int:
 
     tolerance = parse_rational(options.tolerance, "--tolerance")
     jobs = {} if options.jobs is None else {"jobs": options.jobs}
-    preserve = _preserved(options)
+    preserve = preserved(options)
     # before anything is read
     PruneOptions(tolerance, options.timeout, solver=options.solver, seed=options.seed, preserve=preserve, **jobs)
     if options.margin is not None and options.data is None:
@@ -179,19 +175,6 @@ def _prune(options: argparse.Namespace) -> int:
         )
     print("\n".join(_told(result, options.out)))
     return INTERRUPTED if result.interrupted else OK
-
-
-def _preserved(options: argparse.Namespace) -> Decision | None:
-    """The decision that shall stay the same; None where outputs count."""
-    from secateur.specification.comparison import Decision
-    from secateur.specification.numerals import parse_rational
-
-    if options.preserve is None:
-        for flag, value in (("--decision", options.decision), ("--lead", options.lead)):
-            if value is not None:
-                raise InputError("is only for --preserve decision", where=flag)
-        return None
-    return Decision(options.decision or "argmax", parse_rational(options.lead or "0", "--lead"))
 
 
 def _domain(options: argparse.Namespace, model: ModelFile) -> Domain:

@@ -40,18 +40,13 @@ class PruneOptions:
     preserve: Decision | None = None
 
     def __post_init__(self) -> None:
-        if self.tolerance < 0:
-            raise InputError(f"tolerance {self.tolerance} is negative", where="--tolerance")
-        if self.preserve is not None and self.tolerance:
-            raise InputError("a tolerance and a decision exclude each other", where="--preserve", remedy="give one of them")
+        _check_claim(self.tolerance, self.preserve)
         _check_resources(self.timeout, self.jobs, self.solver, self.seed)
 
     @property
     def relaxed_claim(self) -> Comparison | None:
         """What may be claimed instead of exact equality; None where nothing but that will do."""
-        from secateur.specification.comparison import Agreement
-
-        return self.preserve or (Agreement(self.tolerance) if self.tolerance else None)
+        return _relaxed_claim(self.tolerance, self.preserve)
 
 
 @dataclass(frozen=True)
@@ -80,6 +75,7 @@ class SliceOptions:
 
     slices : how many, by adaptive cuts. max_neurons : cut until no slice's network has more. rounds : cut every coordinate of
     every slice in half, so often.
+    tolerance, preserve : as in `PruneOptions`, for every slice.
     timeout : seconds for cutting and all slices. jobs : slices in work at a time, one thread each. seed : of sampled points.
     Raises InputError for values that make no sense.
     """
@@ -90,6 +86,8 @@ class SliceOptions:
     timeout: float = 3600.0
     jobs: int = field(default_factory=_cores)
     seed: int = 0
+    tolerance: Fraction = Fraction(0)
+    preserve: Decision | None = None
 
     def __post_init__(self) -> None:
         if sum(given is not None for given in (self.slices, self.max_neurons, self.rounds)) != 1:
@@ -100,7 +98,33 @@ class SliceOptions:
             raise InputError(f"a network cannot have {self.max_neurons} neurons", where="--max-neurons")
         if self.rounds is not None and self.rounds < 1:
             raise InputError(f"{self.rounds} rounds cut nothing", where="--rounds", remedy="give at least 1")
+        _check_claim(self.tolerance, self.preserve)
         _check_resources(self.timeout, self.jobs, "none", self.seed)
+
+    @property
+    def claim(self) -> Comparison:
+        """What is claimed of every slice."""
+        from secateur.specification.comparison import Agreement
+
+        return _relaxed_claim(self.tolerance, self.preserve) or Agreement(Fraction(0))
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether nothing but equality will do."""
+        return self.preserve is None and not self.tolerance
+
+
+def _check_claim(tolerance: Fraction, preserve: Decision | None) -> None:
+    if tolerance < 0:
+        raise InputError(f"tolerance {tolerance} is negative", where="--tolerance")
+    if preserve is not None and tolerance:
+        raise InputError("a tolerance and a decision exclude each other", where="--preserve", remedy="give one of them")
+
+
+def _relaxed_claim(tolerance: Fraction, preserve: Decision | None) -> Comparison | None:
+    from secateur.specification.comparison import Agreement
+
+    return preserve or (Agreement(tolerance) if tolerance else None)
 
 
 def _check_resources(timeout: float, jobs: int, solver: str, seed: int) -> None:

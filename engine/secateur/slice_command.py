@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from secateur.claim_flags import add_claim_flags, preserved
+
 if TYPE_CHECKING:
     from secateur.slicing import FamilyResult
 
@@ -29,6 +31,7 @@ def add_parser(commands: Any) -> None:
     how.add_argument("--max-neurons", metavar="K", type=int, help="cut until no slice's network has more neurons")
     how.add_argument("--rounds", metavar="R", type=int, help="cut every coordinate of every slice in half, R times")
     parser.add_argument("--out", metavar="DIR", required=True, help="folder for the results, which does not exist yet")
+    add_claim_flags(parser)
     parser.add_argument("--timeout", metavar="S", type=float, default=3600.0, help="seconds for all slices (default 3600)")
     parser.add_argument("--jobs", metavar="N", type=int, help="slices in work at a time (default: all cores)")
     parser.add_argument("--seed", metavar="N", type=int, default=0, help="of the sampled points (default 0)")
@@ -38,10 +41,12 @@ def add_parser(commands: Any) -> None:
 def _slice(options: argparse.Namespace) -> int:
     from secateur.options import SliceOptions
     from secateur.progress import ConsoleProgress
+    from secateur.specification.numerals import parse_rational
 
+    claim: dict[str, Any] = {"tolerance": parse_rational(options.tolerance, "--tolerance"), "preserve": preserved(options)}
     jobs = {} if options.jobs is None else {"jobs": options.jobs}
     how = {"slices": options.slices, "max_neurons": options.max_neurons, "rounds": options.rounds}
-    SliceOptions(**how, timeout=options.timeout, seed=options.seed, **jobs)  # before anything is read
+    SliceOptions(**how, timeout=options.timeout, seed=options.seed, **claim, **jobs)  # before anything is read
     with ConsoleProgress() as progress:
         from secateur.slicing import slice_network
 
@@ -50,6 +55,7 @@ def _slice(options: argparse.Namespace) -> int:
             options.domain,
             out=options.out,
             **how,
+            **claim,
             timeout=options.timeout,
             jobs=options.jobs,
             seed=options.seed,
@@ -68,6 +74,9 @@ def _told(result: FamilyResult, folder: str) -> list[str]:
         spread = f"(median {own['median']:,.0f}, {own['min']:,} to {own['max']:,})"
         lines.append(f"  {key:<11} {own['original']:,} -> {own['mean']:,.0f} on average {spread}")
     undecided = s["undecided"]
+    if s["removed"]:
+        kinds = ", ".join(f"{count:,.1f} {kind}" for kind, count in s["removed"].items())
+        lines.append(f"  removed     {kinds}, per slice")
     lines.append(f"  claim       {s['claim']}")
     lines.append(f"  undecided   {undecided['neurons']:,} neurons in {undecided['slices']:,} slices")
     if s["late"]:
@@ -75,5 +84,6 @@ def _told(result: FamilyResult, folder: str) -> list[str]:
     if s["interrupted"]:
         lines.append(f"  stopped     by Ctrl-C after {s['seconds']:.1f} s; what was decided is saved")
     lines.append(f"  report      {folder}/report.html")
+    lines.append(f"  check it    secateur check {folder}")
     lines.append(f"  use it      secateur.Family.load({folder!r}).predict(X)")
     return lines

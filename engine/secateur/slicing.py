@@ -15,14 +15,14 @@ import tempfile
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from secateur.api import Bounds, domain_of
+from secateur.api import Bounds, Number, domain_of
 from secateur.certificate import FileReference, certificate_bytes
-from secateur.checker import Refused, check
+from secateur.checker import Accepted, Refused, check
 from secateur.errors import InputError
 from secateur.family import MANIFEST, Family
 from secateur.options import SliceOptions
@@ -44,6 +44,8 @@ from secateur.reduction.slicing.work import prepare_worker
 from secateur.report.family import render_family
 from secateur.search import PhaseEvidence
 from secateur.specification import Domain
+from secateur.specification.comparison import Decision
+from secateur.specification.numerals import exact_rational
 
 __all__ = ["FamilyResult", "slice_network"]
 
@@ -77,6 +79,8 @@ def slice_network(
     slices: int | None = None,
     max_neurons: int | None = None,
     rounds: int | None = None,
+    tolerance: Number = 0,
+    preserve: Decision | None = None,
     timeout: float = 3600.0,
     jobs: int | None = None,
     seed: int = 0,
@@ -90,7 +94,8 @@ def slice_network(
     model : an ONNX file. domain : a `Domain`, a file that `read_domain` reads, or (lower, upper). out : a folder that does not
     exist yet, for the networks, manifest.json, family.secateur, report.html and summary.json; None writes nothing.
     slices : how many, by adaptive cuts; or max_neurons : cut until no slice's network has more; or rounds : cut every coordinate
-    of every slice in half, so often. timeout : seconds for cutting and all slices. jobs : slices in work at a time; all cores by
+    of every slice in half, so often. tolerance, preserve : as for `prune`; by default every slice computes exactly what the
+    original does. timeout : seconds for cutting and all slices. jobs : slices in work at a time; all cores by
     default. seed : of sampled points. executor : who works on the slices, `jobs` at a time; processes of this machine by default
     (scripts then need the usual `if __name__ == "__main__"`), elsewhere they have to reach the folder beside `out`.
 
@@ -102,13 +107,16 @@ def slice_network(
     Raises InputError for anything that the caller can mend; nothing is then written.
     """
     progress = SilentProgress() if progress is None else progress
-    chosen = {} if jobs is None else {"jobs": jobs}
-    options = SliceOptions(slices, max_neurons, rounds, timeout, seed=seed, **chosen)
+    options = SliceOptions(
+        slices, max_neurons, rounds, timeout, seed=seed, tolerance=exact_rational(tolerance, "tolerance"), preserve=preserve
+    )
+    options = options if jobs is None else replace(options, jobs=jobs)
     watch = Stopwatch(progress)
     with watch.stage("read"):
         source = model if isinstance(model, ModelFile) else read_model(model)
         box = domain_of(domain)
         box.require_dimension(source.network.input_size, str(source.path))
+        options.claim.negation(source.network.output_size)  # says at once whether it can be asked
         folder = None if out is None else _free_folder(Path(out))
         _require_room(source, box, options, folder)
         _require_checkable(source, box)
@@ -116,8 +124,8 @@ def slice_network(
         with watch.stage("slice"), _workers(executor, options.jobs) as workers:
             sliced = slice_domain(source, box, options, Ledger.opened(work), workers, progress)
         with watch.stage("collect"):
-            files = collect(sliced, source, box)
-        return _published(files, sliced, source, box, options, watch, folder)
+            files = collect(sliced, source, box, options.claim)
+        return _published(files, sliced, source, box, options, watch, folder, progress)
 
 
 def _published(
@@ -128,13 +136,18 @@ def _published(
     options: SliceOptions,
     watch: Stopwatch,
     folder: Path | None,
+    progress: Progress,
 ) -> FamilyResult:
+    """Nothing is claimed before the checker has accepted it, on the files as they will lie."""
+    with watch.stage("check"):
+        checked = _checked(files, source, progress)
     measured = None
     if not sliced.interrupted:
         with suppress(KeyboardInterrupt), watch.stage("measure"):  # all proofs are done: they are worth saving
             measured = measure_family(files, source, options.seed)
     certificate = files.certificate(original_reference(source, folder))
     summary = summarise_family(files, sliced, source, box, options, measured, certificate, watch.seconds)
+    summary["interrupted"] = sliced.interrupted or not checked
     content = {
         **files.networks,
         MANIFEST: files.manifest,
@@ -145,6 +158,35 @@ def _published(
     if folder is not None:
         publish(folder, content)
     return FamilyResult(summary, content, folder)
+
+
+def _checked(files: FamilyFiles, source: ModelFile, progress: Progress) -> bool:
+    """Have the checker accept the family; InputError if it does not.
+
+    False if Ctrl-C ended the check: the family is kept, to be checked by the user.
+    """
+    try:
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name) / "family"
+            original = Path(name) / "original.onnx"
+            original.write_bytes(source.data)
+            content = {**files.networks, MANIFEST: files.manifest, CERTIFICATE: files.certificate(original_reference(source, None))}
+            publish(folder, content)
+            verdict = check(folder, original=original, progress=progress.update)
+    except KeyboardInterrupt:
+        progress.note("interrupted before the certificate was checked; run: secateur check")
+        return False
+    _require(verdict, source)
+    return True
+
+
+def _require(verdict: Accepted | Refused, source: ModelFile) -> None:
+    if isinstance(verdict, Refused):
+        raise InputError(
+            f"no certificate that the checker accepts can be written: {verdict.step}: {verdict.reason}",
+            where=str(source.path),
+            remedy="nothing was written",
+        )
 
 
 def _free_folder(folder: Path) -> Path:
@@ -200,12 +242,7 @@ def _require_checkable(source: ModelFile, box: Domain) -> None:
         for file, data in (("original.onnx", source.data), ("domain.json", text), ("certificate.secateur", certificate)):
             (Path(name) / file).write_bytes(data)
         verdict = check(name)
-    if isinstance(verdict, Refused):
-        raise InputError(
-            f"no certificate that the checker accepts can be written: {verdict.step}: {verdict.reason}",
-            where=str(source.path),
-            remedy="nothing was written",
-        )
+    _require(verdict, source)
 
 
 @contextmanager

@@ -16,8 +16,7 @@ from secateur.network import Network, parse_onnx, to_model_bytes
 from secateur.options import PruneOptions
 from secateur.progress import SilentProgress
 from secateur.reduction.model_file import ModelFile
-from secateur.reduction.pipeline import Reduction, Stopwatch, analyse, reduce
-from secateur.reduction.relax import relax
+from secateur.reduction.pipeline import Reduction, Stopwatch, analyse, reduce, relaxed
 from secateur.residual import ResidualSolver
 from secateur.specification import Domain
 from secateur.specification.comparison import Agreement, Comparison, Decision
@@ -27,7 +26,7 @@ from tests.reduction.runs import BUNDLED, checked
 F = Fraction
 
 
-def relaxed(network: Network, domain: Domain, claim: Comparison, seconds: float = 10.0) -> tuple[Reduction, Reduction]:
+def reduced(network: Network, domain: Domain, claim: Comparison, seconds: float = 10.0) -> tuple[Reduction, Reduction]:
     """The exact reduction, and the one that the claim admits."""
     data = to_model_bytes(network)
     model = ModelFile(Path("original.onnx"), data, parse_onnx(data, "original.onnx"))
@@ -37,7 +36,7 @@ def relaxed(network: Network, domain: Domain, claim: Comparison, seconds: float 
     analysis = analyse(model, domain, options, watch, progress)
     exact = reduce(analysis, F(0), watch)
     with ResidualSolver("none") as solver:
-        return exact, relax(analysis, exact, claim, solver, time.monotonic() + seconds, progress)
+        return exact, relaxed(analysis, exact, claim, solver, time.monotonic() + seconds, progress)
 
 
 def cube(size: int) -> Domain:
@@ -52,7 +51,7 @@ def points(size: int, count: int) -> list[tuple[Fraction, ...]]:
 @pytest.mark.parametrize("seed", range(3))
 def test_outputs_stay_within_the_tolerance(seed: int, tmp_path: Path) -> None:
     network = random_network([3, 12, 10, 2], seed)
-    exact, result = relaxed(network, cube(3), Agreement(F(1, 2)))
+    exact, result = reduced(network, cube(3), Agreement(F(1, 2)))
     assert result.network.neuron_count < exact.network.neuron_count
     assert result.linearised
     for point in points(3, 200):
@@ -67,7 +66,7 @@ def test_outputs_stay_within_the_tolerance(seed: int, tmp_path: Path) -> None:
 def test_winners_stay_the_same(rule: str, tmp_path: Path) -> None:
     network = random_network([3, 12, 10, 3], 7)
     claim = Decision(rule, F(1, 4))
-    exact, result = relaxed(network, cube(3), claim)
+    exact, result = reduced(network, cube(3), claim)
     assert result.network.neuron_count < exact.network.neuron_count
     sign = 1 if rule == "argmax" else -1
     decided = 0
@@ -85,7 +84,7 @@ def test_winners_stay_the_same(rule: str, tmp_path: Path) -> None:
 def test_nothing_is_relaxed_where_nothing_may_change() -> None:
     """All neurons matter by more than the tolerance: the exact reduction stands."""
     network = random_network([2, 4, 2], 1)
-    exact, result = relaxed(network, cube(2), Agreement(F(1, 10**6)), seconds=3.0)
+    exact, result = reduced(network, cube(2), Agreement(F(1, 10**6)), seconds=3.0)
     assert result is exact
 
 

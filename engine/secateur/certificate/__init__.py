@@ -1,6 +1,15 @@
 """Certificates: evidence for one claim about networks, in a format that anyone can check (FORMAT.md)."""
 
-from secateur.certificate.family import Leaf, WrittenFacts, family_bytes, manifest_bytes, simulation_leaf, written_facts
+from secateur.certificate.family import (
+    Leaf,
+    LeafProof,
+    WrittenFacts,
+    by_difference,
+    by_simulation,
+    family_bytes,
+    manifest_bytes,
+    written_facts,
+)
 from secateur.certificate.pairs import ComparedFiles, comparison_bytes, counterexample_bytes, pair_table
 from secateur.certificate.writer import (
     FileReference,
@@ -14,7 +23,10 @@ __all__ = [
     "ComparedFiles",
     "FileReference",
     "Leaf",
+    "LeafProof",
     "WrittenFacts",
+    "by_difference",
+    "by_simulation",
     "certificate_bytes",
     "comparison_bytes",
     "counterexample_bytes",
@@ -24,6 +36,5 @@ __all__ = [
     "pair_table",
     "refutation_bytes",
     "satisfaction_bytes",
-    "simulation_leaf",
     "written_facts",
 ]

@@ -14,11 +14,25 @@ from fractions import Fraction
 from typing import Any
 
 from secateur.bounds import Claim
+from secateur.certificate.pairs import claim_entry, difference_entry, pair_table
 from secateur.certificate.writer import FileReference, container, facts_header, stream
-from secateur.search import PhaseEvidence
+from secateur.network import Network
+from secateur.network.difference import Pairing
+from secateur.search import PartProof, PhaseEvidence
 from secateur.specification import Domain
+from secateur.specification.comparison import Agreement, Comparison
 
-__all__ = ["NO_FACTS", "Leaf", "WrittenFacts", "family_bytes", "manifest_bytes", "simulation_leaf", "written_facts"]
+__all__ = [
+    "NO_FACTS",
+    "Leaf",
+    "LeafProof",
+    "WrittenFacts",
+    "by_difference",
+    "by_simulation",
+    "family_bytes",
+    "manifest_bytes",
+    "written_facts",
+]
 
 
 @dataclass(frozen=True)
@@ -47,11 +61,30 @@ NO_FACTS = WrittenFacts(None)
 
 
 @dataclass(frozen=True)
-class Leaf:
-    """What the certificate says of a slice: the entry of its region, and its streams."""
+class LeafProof:
+    """How the claim of a slice is shown: claim and evidence as the certificate holds them, and the streams of the evidence."""
 
-    entry: dict[str, Any]
-    streams: tuple[bytes, ...]
+    claim: dict[str, Any]
+    evidence: dict[str, Any]
+    streams: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """What the certificate says of a slice: its own facts, and the proof of its claim."""
+
+    facts: WrittenFacts
+    proof: LeafProof
+
+    @property
+    def entry(self) -> dict[str, Any]:
+        """The entry of its region."""
+        return {"facts": self.facts.entry, "claim": self.proof.claim, "evidence": self.proof.evidence}
+
+    @property
+    def streams(self) -> tuple[bytes, ...]:
+        """Those of the region, in their order."""
+        return (*self.facts.streams, *self.proof.streams)
 
 
 def written_facts(evidence: PhaseEvidence, input_size: int) -> WrittenFacts:
@@ -62,15 +95,18 @@ def written_facts(evidence: PhaseEvidence, input_size: int) -> WrittenFacts:
     return WrittenFacts(facts_header(evidence, streams), streams)
 
 
-def simulation_leaf(facts: WrittenFacts, reduced: WrittenFacts, layers: int, tolerance: Fraction) -> Leaf:
-    """A slice whose claim is shown by simulation; `layers` : ReLU layers of its network."""
+def by_simulation(reduced: WrittenFacts, layers: int) -> LeafProof:
+    """Both networks agree exactly, as simulation shows; reduced : facts of the slice's network, which has so many ReLU layers."""
     nothing = {"grid": [0] * layers, "interval": [], "trees": [], "solver": []}
-    entry = {
-        "facts": facts.entry,
-        "claim": {"kind": "agree", "tolerance": str(tolerance)},
-        "evidence": {"kind": "simulation", "reduced": nothing if reduced.entry is None else reduced.entry},
-    }
-    return Leaf(entry, (*facts.streams, *reduced.streams))
+    evidence = {"kind": "simulation", "reduced": nothing if reduced.entry is None else reduced.entry}
+    return LeafProof(claim_entry(Agreement(Fraction(0))), evidence, reduced.streams)
+
+
+def by_difference(claim: Comparison, networks: tuple[Network, Network], pairing: Pairing, proof: PartProof) -> LeafProof:
+    """A claim about the original and the slice's network, proven by differences."""
+    symbols = stream(proof.symbols, networks[0].input_size + 1)
+    own = difference_entry(pairing.levels, pair_table(pairing, *networks), proof, len(symbols))
+    return LeafProof(claim_entry(claim), {"kind": "difference", **own}, (symbols,))
 
 
 def manifest_bytes(
@@ -92,19 +128,19 @@ def manifest_bytes(
 def family_bytes(
     *,
     producer: str,
-    tolerance: Fraction,
+    claim: Comparison,
     original: FileReference,
     manifest: FileReference,
     regions: Sequence[WrittenFacts | Leaf],
 ) -> bytes:
-    """The certificate of a family; `regions` : the nodes of the partition in preorder."""
+    """The certificate of a family under one claim for all slices; `regions` : the nodes of the partition in preorder."""
     text = json.dumps([region.entry for region in regions], separators=(",", ":")).encode()
     packed = zlib.compress(text, level=9)
     header = {
         "format": "secateur-certificate",
         "version": 1,
         "producer": producer,
-        "claim": {"kind": "family", "claim": {"kind": "agree", "tolerance": str(tolerance)}},
+        "claim": {"kind": "family", "claim": claim_entry(claim)},
         "original": {"file": original.file, "sha256": original.sha256},
         "manifest": {"file": manifest.file, "sha256": manifest.sha256},
         "regions": {"length": len(text), "bytes": len(packed)},

@@ -13,7 +13,7 @@ from secateur.network.difference import Pairing, paired_by_position
 from secateur.search import PartProof, PhaseEvidence
 from secateur.specification.comparison import Agreement, Comparison
 
-__all__ = ["ComparedFiles", "comparison_bytes", "counterexample_bytes", "pair_table"]
+__all__ = ["ComparedFiles", "claim_entry", "comparison_bytes", "counterexample_bytes", "difference_entry", "pair_table"]
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,14 @@ def comparison_bytes(
     evidence : proven phases of the first network's neurons that the proof builds on. pairs : `pair_table`.
     """
     streams = [*(stream(tree.symbols, input_size) for tree in evidence.trees), stream(proof.symbols, input_size + 1)]
-    header = _header(producer, _claim(claim, files), files) | {
-        "facts": {"original": facts_header(evidence, streams[:-1])},
+    facts = {"facts": {"original": facts_header(evidence, streams[:-1])}}
+    own = difference_entry(levels, pairs, proof, len(streams[-1]))
+    return container(_header(producer, _claim(claim, files), files) | facts | own, streams)
+
+
+def difference_entry(levels: Sequence[int], pairs: str | list[list[int]], proof: PartProof, size: int) -> dict[str, Any]:
+    """The keys of a proof by differences, whose stream has `size` bytes."""
+    return {
         "levels": list(levels),
         "pairs": pairs,
         "shifts": list(proof.shifts),
@@ -55,10 +61,9 @@ def comparison_bytes(
             "steps": proof.steps,
             "nodes": len(proof.symbols),
             "trusted": proof.trusted,
-            "bytes": len(streams[-1]),
+            "bytes": size,
         },
     }
-    return container(header, streams)
 
 
 def counterexample_bytes(*, producer: str, claim: Comparison, files: ComparedFiles, point: Sequence[Fraction]) -> bytes:
@@ -80,9 +85,13 @@ def pair_table(pairing: Pairing, first: Network, second: Network) -> str | list[
 
 
 def _claim(claim: Comparison, files: ComparedFiles) -> dict[str, Any]:
+    return claim_entry(claim) | ({} if files.layers is None else {"layer": list(files.layers)})
+
+
+def claim_entry(claim: Comparison) -> dict[str, Any]:
+    """A claim about the outputs of two networks."""
     if isinstance(claim, Agreement):
-        layers = {} if files.layers is None else {"layer": list(files.layers)}
-        return {"kind": "agree", "tolerance": str(claim.tolerance)} | layers
+        return {"kind": "agree", "tolerance": str(claim.tolerance)}
     return {"kind": "decision", "rule": claim.rule, "margin": str(claim.margin)}
 
 

@@ -25,6 +25,9 @@ Integers = NDArray[np.int64]
 _SAMPLES = 256
 _ROOM = 2
 _LARGEST_SHIFT = 40
+_MORE_BITS = 4
+"""How many bits longer than the first network's coefficients over one of its neurons a scaled change may be: one column of an
+integer matrix holds both, and what the longer ones take of its bits the others lose."""
 
 
 @dataclass(frozen=True)
@@ -116,12 +119,12 @@ def difference_network(
     _require_fit(first, second, pairing)
     depth = max(len(first.layers), *pairing.levels, 0) if pairing.levels else len(first.layers)
     chosen = list(shifts) if shifts is not None else _shifts(first, second, pairing, box, depth)
-    joined = _Joining(first, second, pairing, chosen)
+    joined = _Joining(first, second, pairing, chosen, limited=shifts is None)
     for level in range(1, depth + 1):
         joined.add_level(level)
     output = joined.output()
     network = Network(first.input_size, tuple(joined.layers), output, first.interface)
-    return DifferenceNetwork(network, first, tuple(joined.partners), tuple(chosen), pairing.levels, tuple(joined.places[1:]))
+    return DifferenceNetwork(network, first, tuple(joined.partners), tuple(joined.shifts), pairing.levels, tuple(joined.places[1:]))
 
 
 def _require_fit(first: Network, second: Network, pairing: Pairing) -> None:
@@ -155,10 +158,11 @@ def _shifts(first: Network, second: Network, pairing: Pairing, box: tuple[Floats
 
 
 class _Joining:
-    """The joined network as far as it is built."""
+    """The joined network as far as it is built; limited : whether shifts become smaller where columns could not hold them."""
 
-    def __init__(self, first: Network, second: Network, pairing: Pairing, shifts: Sequence[int]) -> None:
-        self._first, self._second, self._shifts = first, second, shifts
+    def __init__(self, first: Network, second: Network, pairing: Pairing, shifts: Sequence[int], *, limited: bool) -> None:
+        self._first, self._second, self._limited = first, second, limited
+        self.shifts = list(shifts)
         self._layer_at: Mapping[int, int] = {level: k for k, level in enumerate(pairing.levels)}
         self._level_of = (0, *pairing.levels)
         self._pairing = pairing
@@ -192,8 +196,10 @@ class _Joining:
         parts, kinds = [rows.take(separate)], [-1] * len(separate)
         paired = [(i, mate) for i, mate in enumerate(mates) if mate is not None]
         if base is not None and paired:
-            scale = Fraction(1 << self._shifts[level - 1])
-            changes = _Rows.change(rows.take([i for i, _ in paired]), base.take([p for _, p in paired]), scale)
+            changes = _Rows.change(rows.take([i for i, _ in paired]), base.take([p for _, p in paired]))
+            if self._limited:
+                self.shifts[level - 1] = min(self.shifts[level - 1], base.room(changes))
+            changes = changes.scaled(Fraction(1 << self.shifts[level - 1]))
             alive = changes.nonzero()
             parts.append(changes.take(alive))
             kinds += [paired[n][1] for n in alive]
@@ -223,7 +229,7 @@ class _Joining:
             _add(blocks, level, _spread(matrix, place.base, width))
             moved = np.flatnonzero(place.difference >= 0)
             if moved.size:
-                unit = ExactArray(np.full((1, 1), 2.0 ** -self._shifts[level - 1]))
+                unit = ExactArray(np.full((1, 1), 2.0 ** -self.shifts[level - 1]))
                 changed = matrix.rearranged(lambda a, moved=moved: a[:, moved]) * unit  # type: ignore[misc]
                 _add(blocks, level, _spread(changed, place.difference[moved], width))
         return _Rows(blocks, _bias(affine))
@@ -251,13 +257,28 @@ class _Rows:
     bias: ExactArray
 
     @classmethod
-    def change(cls, second: _Rows, first: _Rows, scale: Fraction) -> _Rows:
-        """scale (second - first)."""
-        factor = ExactArray.of_fractions([scale], (1, 1))
+    def change(cls, second: _Rows, first: _Rows) -> _Rows:
+        """second - first."""
         blocks = dict(second.blocks)
         for source, matrix in first.blocks.items():
             _add(blocks, source, -matrix)
-        return cls({s: m * factor for s, m in blocks.items()}, (second.bias - first.bias) * factor)
+        return cls(blocks, second.bias - first.bias)
+
+    def scaled(self, factor: Fraction) -> _Rows:
+        """Multiplied by a number."""
+        number = ExactArray.of_fractions([factor], (1, 1))
+        return _Rows({s: m * number for s, m in self.blocks.items()}, self.bias * number)
+
+    def room(self, changes: _Rows) -> int:
+        """The largest shift with which changes are not much longer than these rows in any column that both read."""
+        room = _LARGEST_SHIFT
+        pairs = [(self.blocks[s], changes.blocks[s]) for s in self.blocks if s in changes.blocks]
+        for own, change in [*pairs, (self.bias, changes.bias)]:
+            size, moved = (np.abs(a.floats).max(axis=0, initial=0.0) for a in (own, change))
+            both = (size > 0.0) & (moved > 0.0)
+            if both.any():
+                room = min(room, int(np.frexp(size[both] / moved[both])[1].min()) + _MORE_BITS)
+        return max(room, 0)
 
     @classmethod
     def stacked(cls, parts: Sequence[_Rows]) -> _Rows:

@@ -1,7 +1,7 @@
 """From a network file and a domain to a smaller network file and its evidence, stage by stage.
 
-`analyse` decides the phases and has them confirmed; `reduce` rewrites and stores. They are separate because a
-caller may want a second `reduce` of one analysis: with another tolerance, or where a check was not passed.
+`analyse` decides the phases and has them confirmed; `reduce` rewrites and stores; `relaxed` removes more than phases allow. They
+are separate because a caller may want a second `reduce` of one analysis: with another tolerance, or where a check was not passed.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import hashlib
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from secateur.certificate import interval_evidence
@@ -23,7 +23,9 @@ from secateur.reduction.confirm import Confirmation, confirm_claims
 from secateur.reduction.facts import Facts, Phase
 from secateur.reduction.measure import Agreement, Latencies, measure_agreement, measure_latency
 from secateur.reduction.model_file import ModelFile
+from secateur.reduction.relax import Effort, Relaxable, relax
 from secateur.reduction.rewrite import Rewrite, rewrite
+from secateur.reduction.size import network_size
 from secateur.residual import ResidualSolver
 from secateur.search import PartProof, PhaseEvidence, PhaseResult, Status, decide_phases
 from secateur.specification import Domain
@@ -41,11 +43,14 @@ __all__ = [
     "facts_of",
     "measure",
     "reduce",
-    "stored",
+    "relaxed",
 ]
 
 #: Points on which original and reduced file are compared in onnxruntime.
 POINTS = 100_000
+
+_LEAST_SECONDS, _SAMPLES = 5.0, 16_384
+"""For an attempt to remove more than phases allow."""
 
 _PHASES = {Status.INACTIVE: Phase.INACTIVE, Status.ACTIVE: Phase.ACTIVE}
 
@@ -180,7 +185,7 @@ def reduce(analysis: Analysis, tolerance: Fraction, watch: Stopwatch) -> Reducti
         result = rewrite(analysis.model.network, facts_of(analysis), tolerance)
         claimed = tolerance if result.error else Fraction(0)
         try:
-            data = stored(analysis, result.network, claim_in_words(claimed))
+            data = _stored(analysis, result.network, claim_in_words(claimed))
         except ValueError as error:
             kind = analysis.model.network.interface.element_type
             raise InputError(
@@ -193,13 +198,46 @@ def reduce(analysis: Analysis, tolerance: Fraction, watch: Stopwatch) -> Reducti
     return Reduction(analysis, result, claimed, network, data, evidence)
 
 
+def relaxed(
+    analysis: Analysis, exact: Reduction, claim: Comparison, solver: ResidualSolver, deadline: float, progress: Progress
+) -> Reduction:
+    """The smallest network found until the deadline (`time.monotonic`) for which the claim is proven; `exact` if none is smaller.
+
+    Ctrl-C ends the search; what was proven is kept.
+    """
+    phases = {
+        (k, i): phase
+        for k, layer in enumerate(facts_of(analysis).phases, start=1)
+        for i, phase in enumerate(layer)
+        if phase is not Phase.UNSTABLE
+    }
+    facts = replace(analysis.phases.evidence, solver=())  # what a checker verifies itself
+    given = Relaxable(
+        analysis.model.network,
+        analysis.domain,
+        claim,
+        phases,
+        facts.claims,
+        lambda network: _stored(analysis, network, claim.words),
+    )
+    effort = Effort(deadline, _LEAST_SECONDS, _SAMPLES, analysis.options.seed)
+    found = relax(given, network_size(exact.network), effort, solver, progress)
+    if found is None:
+        return exact
+    evidence = DifferenceEvidence(claim, found.pairing, found.proof, facts)
+    tolerance = getattr(claim, "tolerance", None)
+    return Reduction(
+        analysis, found.rewrite, tolerance, found.network, found.data, PhaseEvidence(()), evidence, found.linearised
+    )
+
+
 def facts_of(analysis: Analysis) -> Facts:
     """The proven phases, as the rewriter takes them."""
     phases = [[_PHASES.get(n.status, Phase.UNSTABLE) for n in layer] for layer in analysis.phases.neurons]
     return Facts(analysis.domain.lower, analysis.domain.upper, phases)
 
 
-def stored(analysis: Analysis, network: Network, claim: str) -> bytes:
+def _stored(analysis: Analysis, network: Network, claim: str) -> bytes:
     """The reduced network as a file that says what is claimed. ValueError where the element type cannot hold the weights."""
     provenance: Mapping[str, str] = {
         "secateur.version": version(),

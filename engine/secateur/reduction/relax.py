@@ -9,144 +9,174 @@ bisected. What was proven stays. Soundness: the rewriting is not trusted here, t
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
-from secateur.network import Network, Replay, parse_onnx
+from secateur.bounds import Claim
+from secateur.errors import InputError
+from secateur.network import Network, parse_onnx
 from secateur.network.difference import Pairing
-from secateur.options import VerifyOptions
 from secateur.progress import Progress
 from secateur.reduction.facts import ContradictoryFactsError, Facts, Phase
-from secateur.reduction.pipeline import Analysis, DifferenceEvidence, Reduction, facts_of, stored
 from secateur.reduction.rewrite import Rewrite, rewrite_unproven
 from secateur.reduction.simulation import Linearised, Simulation
-from secateur.reduction.size import network_size
+from secateur.reduction.size import Size, network_size
 from secateur.residual import ResidualSolver
-from secateur.search import Holds, PhaseEvidence, Unknown, Violated, decide
+from secateur.search import Attempt, PartProof, attempt
+from secateur.specification import Domain
 from secateur.specification.comparison import Comparison, comparison_query
 
-__all__ = ["pairing_of", "relax"]
+__all__ = ["Effort", "Relaxable", "Relaxed", "pairing_of", "relax"]
 
 _ROOM = 0.9
 """Share of the claim's room that samples may need: they do not meet the worst point."""
-_LEAST_SECONDS = 5.0
+
+
+@dataclass(frozen=True, eq=False)
+class Relaxable:
+    """What is to be made smaller: a network on a domain, under a claim.
+
+    phases : proven, whoever proved them; a rewriting that uses them is compared like any other. facts : those that proofs may
+    build on, which a checker verifies itself. stored : a rewritten network as a file, ValueError where its weights do not fit.
+    """
+
+    network: Network
+    domain: Domain
+    claim: Comparison
+    phases: Linearised
+    facts: tuple[Claim, ...]
+    stored: Callable[[Network], bytes]
+
+
+@dataclass(frozen=True)
+class Effort:
+    """What it may take. deadline : in `time.monotonic`. least : seconds that an attempt gets at least. samples : at most.
+
+    stopped : says whether to come to an end.
+    """
+
+    deadline: float
+    least: float
+    samples: int
+    seed: int
+    stopped: Callable[[], bool] = lambda: False
+
+    @property
+    def over(self) -> bool:
+        return time.monotonic() >= self.deadline or self.stopped()
+
+
+@dataclass(frozen=True, eq=False)
+class Relaxed:
+    """A smaller network for which the claim is proven: as a file, as what is read back from it, and the proof.
+
+    linearised : the neurons that were given a phase which nobody proved.
+    """
+
+    rewrite: Rewrite
+    network: Network
+    data: bytes
+    pairing: Pairing
+    proof: PartProof
+    linearised: tuple[tuple[int, int], ...]
 
 
 @dataclass(eq=False)
-class _Relaxation:
-    """A run: what is linearised so far, the best reduction, and the means to go on."""
+class _Run:
+    """What is linearised so far, the best that came of it, and the means to go on. size : of the smallest network so far."""
 
-    analysis: Analysis
-    claim: Comparison
-    best: Reduction
+    given: Relaxable
+    effort: Effort
     simulation: Simulation
-    phases: Mapping[tuple[int, int], Phase]
     solver: ResidualSolver
-    deadline: float
     progress: Progress
-    kept: dict[tuple[int, int], Phase]
+    size: Size
+    best: Relaxed | None = None
+    kept: dict[tuple[int, int], Phase] = field(default_factory=dict)
 
     def run(self) -> None:
-        """Try the whole set that simulation admits, then what is left of it in smaller groups."""
+        """Try the whole set that simulation admits, then what is left of it in smaller groups; rounding alone at last."""
         order = [(neuron, phase) for _, neuron, phase in self.simulation.order()]
         given = dict(order)
         pending = [[neuron for neuron, _ in order]]
-        while pending and time.monotonic() < self.deadline:
+        while pending and not self.effort.over:
             group = pending.pop(0)
             chosen = self.simulation.choose([(neuron, given[neuron]) for neuron in group], self.kept, _ROOM)
             if not chosen:
                 continue
             linearised = {**self.kept, **{neuron: given[neuron] for neuron in chosen}}
             self.progress.update(f"{len(self.kept)} neurons linearised, {len(chosen)} more are tried")
-            verdict = self._prove(linearised, (self.deadline - time.monotonic()) / (len(pending) + 2))
-            if isinstance(verdict, Holds):
+            outcome = self._prove(linearised, len(pending) + 2)
+            if outcome is None:  # nothing is gained by these: less would gain no more
+                continue
+            if outcome.proof is not None:
                 self.kept = linearised
-            elif isinstance(verdict, Violated):
-                n = self.analysis.model.network.input_size
-                self.simulation.add_point(verdict.witness.exact_inputs[:n])
-                # Where floats do not see what is wrong with the point, the set shrinks all the same.
-                still = self.simulation.strain(linearised) <= _ROOM
-                pending.insert(0, chosen[:-1] if still else chosen)
+            elif outcome.points:
+                for point in outcome.points:
+                    self.simulation.add_point(point)
+                # Where floats do not see what is wrong with a point, the set shrinks all the same.
+                pending.insert(0, chosen[:-1] if self.simulation.fits(linearised, _ROOM) else chosen)
             elif len(chosen) > 1:
                 half = len(chosen) // 2
                 pending[:0] = [chosen[:half], chosen[half:]]
+        if not self.kept and not self.effort.over:
+            self._prove({}, 1)
 
-    def _prove(self, linearised: Linearised, seconds: float) -> Holds | Violated | Unknown:
-        """Whether the claim holds for the network rewritten with these phases; if so, and if it is smaller, it is the best."""
+    def _prove(self, linearised: Linearised, share: int) -> Attempt | None:
+        """Try the network rewritten with these phases, in a part of the time left; None where it is no smaller."""
         candidate = self._candidate(linearised)
         if candidate is None:
-            return Unknown("the rewritten network is no smaller, or cannot be stored")
+            return Attempt(None)
         data, network, result = candidate
-        original = self.analysis.model
+        size = network_size(network)
+        if size >= self.size:
+            return None
+        given, now = self.given, time.monotonic()
+        kind = given.network.interface.element_type
         pairing = pairing_of(result, network)
-        types = [original.network.interface.element_type] * 2
-        query = comparison_query(self.claim, self.analysis.domain, network.output_size, types)
-        options = VerifyOptions(
-            timeout=max(seconds, _LEAST_SECONDS), jobs=self.analysis.options.jobs, seed=self.analysis.options.seed, certify=True
-        )
-        verdict = decide(
-            query,
-            [original.network, network],
-            lambda: [Replay(original.data), Replay(data)],
+        outcome = attempt(
+            comparison_query(given.claim, given.domain, network.output_size, [kind] * 2),
+            [given.network, network],
+            pairing,
+            {(layer, neuron): sign for layer, neuron, sign in given.facts},
             self.solver,
-            options,
-            self.progress,
-            pairing=pairing,
-            facts={(layer, neuron): sign for layer, neuron, sign in _replayable(self.analysis).claims},
+            now + max((self.effort.deadline - now) / share, self.effort.least),
+            self.effort.stopped,
         )
-        if isinstance(verdict, Holds) and len(verdict.proofs) == 1:
-            evidence = DifferenceEvidence(self.claim, pairing, verdict.proofs[0], _replayable(self.analysis))
-            tolerance = getattr(self.claim, "tolerance", None)
-            self.best = Reduction(
-                self.analysis, result, tolerance, network, data, PhaseEvidence(()), evidence, tuple(sorted(linearised))
-            )
-        return verdict
+        if outcome.proof is not None:
+            self.size = size
+            self.best = Relaxed(result, network, data, pairing, outcome.proof, tuple(sorted(linearised)))
+        return outcome
 
     def _candidate(self, linearised: Linearised) -> tuple[bytes, Network, Rewrite] | None:
-        network = self.analysis.model.network
+        """The rewritten network as it is stored; None where the phases contradict each other, or it cannot be stored."""
+        given, domain = self.given, self.given.domain
         phases = [
-            [self.phases.get((k, i), linearised.get((k, i), Phase.UNSTABLE)) for i in range(size)]
-            for k, size in enumerate(network.sizes, start=1)
+            [given.phases.get((k, i), linearised.get((k, i), Phase.UNSTABLE)) for i in range(size)]
+            for k, size in enumerate(given.network.sizes, start=1)
         ]
-        domain = self.analysis.domain
         try:
-            result = rewrite_unproven(network, Facts(domain.lower, domain.upper, phases))
-            data = stored(self.analysis, result.network, self.claim.words)
+            result = rewrite_unproven(given.network, Facts(domain.lower, domain.upper, phases))
+            data = given.stored(result.network)
         except (ContradictoryFactsError, ValueError):
             return None
-        read = parse_onnx(data, "reduced.onnx")
-        if network_size(read) >= network_size(self.best.network):
-            return None
-        return data, read, result
+        return data, parse_onnx(data, "reduced.onnx"), result
 
 
-def relax(
-    analysis: Analysis, exact: Reduction, claim: Comparison, solver: ResidualSolver, deadline: float, progress: Progress
-) -> Reduction:
-    """The smallest network found until the deadline (`time.monotonic`) for which the claim is proven; `exact` if none is smaller.
+def relax(given: Relaxable, size: Size, effort: Effort, solver: ResidualSolver, progress: Progress) -> Relaxed | None:
+    """The smallest network found for which the claim is proven; None if none is smaller than `size`.
 
     Ctrl-C ends the search; what was proven is kept.
     """
-    facts = facts_of(analysis)
-    phases = {
-        (k, i): phase
-        for k, layer in enumerate(facts.phases, start=1)
-        for i, phase in enumerate(layer)
-        if phase is not Phase.UNSTABLE
-    }
-    network = analysis.model.network
-    simulation = Simulation(network, analysis.domain, claim, phases, analysis.options.seed)
-    run = _Relaxation(analysis, claim, exact, simulation, phases, solver, deadline, progress, {})
+    simulation = Simulation(given.network, given.domain, given.claim, given.phases, effort.seed, effort.samples)
+    run = _Run(given, effort, simulation, solver, progress, size)
     try:
         run.run()
     except KeyboardInterrupt:
         progress.note("interrupted; what was proven so far is kept")
+    except InputError as error:  # beyond what the kernels hold, whichever neurons are tried
+        progress.note(f"nothing is removed beyond phases: {error}")
     return run.best
-
-
-def _replayable(analysis: Analysis) -> PhaseEvidence:
-    """The proven phases that a checker verifies itself."""
-    return replace(analysis.phases.evidence, solver=())
 
 
 def pairing_of(result: Rewrite, reduced: Network) -> Pairing:

@@ -25,11 +25,13 @@ Floats = NDArray[np.float64]
 Linearised = Mapping[tuple[int, int], Phase]
 """(layer from 1, neuron) to the phase that it is given."""
 
-_SAMPLES, _FEWEST, _PRODUCTS = 16_384, 512, 5e8
-"""Samples, fewer where an evaluation takes many multiplications."""
+_FEWEST, _PRODUCTS = 512, 5e8
+"""Samples at least; no more where an evaluation takes that many multiplications."""
 _CORNERS = 8
 """Every so manyth of them is a corner."""
 _CHUNK = 1_024
+_HARD = 64
+"""Points that spoke against a set, the last ones: they are asked first."""
 _SINGLES = 40
 """Neurons tried one by one beyond the largest prefix of the order that the samples admit."""
 
@@ -37,30 +39,50 @@ _SINGLES = 40
 class Simulation:
     """One network on sample points of a domain, under one claim.
 
-    given : phases that are proven; neurons that have them are neither candidates nor changed.
+    given : phases that are proven; neurons that have them are neither candidates nor changed. most : samples.
     """
 
-    def __init__(self, network: Network, domain: Domain, claim: Comparison, given: Linearised, seed: int) -> None:
+    def __init__(
+        self, network: Network, domain: Domain, claim: Comparison, given: Linearised, seed: int, most: int = 16_384
+    ) -> None:
         self._network, self._claim, self._given = network, claim, given
         low, high = (np.array([float(v) for v in side]) for side in (domain.lower, domain.upper))
         rng = np.random.default_rng(seed)
         weights = sum(t.map.in_size * layer.size for layer in (*network.layers, network.output) for t in layer.terms)
-        count = int(np.clip(_PRODUCTS / max(weights, 1), _FEWEST, _SAMPLES))
+        count = int(np.clip(_PRODUCTS / max(weights, 1), _FEWEST, most))
         places = rng.random((count, len(low)))
         places[::_CORNERS] = np.rint(places[::_CORNERS])
         self._points = low + (high - low) * places
+        self._outputs = np.concatenate([network.forward(points) for points in self._chunks()])
+        self._hard: list[int] = []
 
     def add_point(self, point: Sequence[Fraction]) -> None:
         """One more sample, such as a point where the claim turned out to be false."""
-        self._points = np.concatenate([self._points, np.array([[float(v) for v in point]])])
+        row = np.array([[float(v) for v in point]])
+        self._hard.append(len(self._points))
+        self._points = np.concatenate([self._points, row])
+        self._outputs = np.concatenate([self._outputs, self._network.forward(row)])
 
     def strain(self, linearised: Linearised) -> float:
         """The share of the claim's room that the samples need; from 1 on, one of them contradicts the claim."""
-        worst = 0.0
-        for points in self._chunks():
-            before, after = self._network.forward(points), self._outputs(points, linearised)
-            worst = max(worst, float(self._needs(before, after - before).max(initial=0.0)))
-        return worst
+        return max(float(self._strains(slice(i, i + _CHUNK), linearised).max()) for i in range(0, len(self._points), _CHUNK))
+
+    def fits(self, linearised: Linearised, room: float) -> bool:
+        """Whether the samples need at most `room`. Those that spoke against a set before are asked first, and settle most."""
+        if self._hard and self._strains(self._hard[-_HARD:], linearised).max() > room:
+            return False
+        for i in range(0, len(self._points), _CHUNK):
+            needs = self._strains(slice(i, i + _CHUNK), linearised)
+            if needs.max() > room:
+                self._hard.append(i + int(needs.argmax()))
+                return False
+        return True
+
+    def _strains(self, which: slice | list[int], linearised: Linearised) -> Floats:
+        """The same for some of the samples, each for itself."""
+        before = self._outputs[which]
+        needs = self._needs(before, self._changed(self._points[which], linearised) - before)
+        return needs.max(axis=1, initial=0.0)
 
     def order(self) -> list[tuple[float, tuple[int, int], Phase]]:
         """Every neuron without a proven phase with its better replacement and what that needs, the least first."""
@@ -80,7 +102,7 @@ class Simulation:
         """The candidates, in their order, that together with `kept` need at most `room`: a prefix, then one by one."""
 
         def fits(chosen: Sequence[tuple[tuple[int, int], Phase]]) -> bool:
-            return self.strain({**kept, **dict(chosen)}) <= room
+            return self.fits({**kept, **dict(chosen)}, room)
 
         low, high = 0, len(candidates)
         while low < high:
@@ -98,7 +120,8 @@ class Simulation:
     def _chunks(self) -> list[Floats]:
         return [self._points[i : i + _CHUNK] for i in range(0, len(self._points), _CHUNK)]
 
-    def _outputs(self, points: Floats, linearised: Linearised) -> Floats:
+    def _changed(self, points: Floats, linearised: Linearised) -> Floats:
+        """The outputs where these neurons are linearised."""
         by_layer: dict[int, tuple[list[int], list[int]]] = {}
         for (k, i), phase in linearised.items():
             by_layer.setdefault(k, ([], []))[phase is Phase.ACTIVE].append(i)

@@ -17,6 +17,7 @@ from secateur.files import path_from
 from secateur.network import Network
 from secateur.reduction.measure import Agreement, Latencies
 from secateur.reduction.pipeline import Analysis, Measurement, Reduction
+from secateur.reduction.removed import kind_of, removed
 from secateur.reduction.size import network_size
 from secateur.search import Status
 from secateur.specification.numerals import format_rational
@@ -49,35 +50,23 @@ def witness_file(analysis: Analysis) -> bytes:
 
 
 def removed_neurons(reduction: Reduction) -> list[dict[str, Any]]:
-    """Every neuron of N that N' lacks, with the kind of its redundancy and why it could go.
-
-    kind : `phase` (linear on D, proven), `relaxed` or `result` (linearised, within the tolerance or without a change of
-    decision), `forward` (what it computed is not needed once the others are gone, or is computed elsewhere).
-    """
+    """Every neuron of N that N' lacks, with the kind of its redundancy (`kind_of`) and why it could go."""
     network, rewrite = reduction.analysis.model.network, reduction.rewrite
-    stays = {
-        (layer + 1, neuron.original)
-        for layer, neurons in zip(rewrite.layers, rewrite.neurons, strict=True)
-        for neuron in neurons
-        if neuron.original is not None
-    }
     steps = {(step.layer + 1, i): step for step in rewrite.steps for i in step.removed}
+    names = [(k, i) for k, size in enumerate(network.sizes, start=1) for i in range(size)]
+    statuses = {(k, i): reduction.analysis.phases.neurons[k - 1][i].status for k, i in names}
+    proven = {name for name, status in statuses.items() if status in (Status.INACTIVE, Status.ACTIVE)}
     linearised = set(reduction.linearised)
     rows = []
-    for k, size in enumerate(network.sizes, start=1):
-        for i in range(size):
-            if (k, i) not in stays:
-                status = reduction.analysis.phases.neurons[k - 1][i]
-                step = steps.get((k, i))
-                detail = "" if step is None else f"{step.rule}: {step.detail}"
-                if (k, i) in linearised:
-                    kind = "result" if reduction.tolerance is None else "relaxed"
-                    detail = f"linearised; jointly with the others: {reduction.claim}"
-                elif status.status in (Status.INACTIVE, Status.ACTIVE):
-                    kind, detail = "phase", f"{status.status.value} on D; {detail}"
-                else:
-                    kind = "forward"
-                rows.append({"layer": k, "neuron": i, "kind": kind, "why": detail})
+    for name in removed(network, rewrite):
+        kind = kind_of(name, proven, linearised, decides=reduction.tolerance is None)
+        step = steps.get(name)
+        detail = "" if step is None else f"{step.rule}: {step.detail}"
+        if kind == "phase":
+            detail = f"{statuses[name].value} on D; {detail}"
+        elif kind != "forward":
+            detail = f"linearised; jointly with the others: {reduction.claim}"
+        rows.append({"layer": name[0], "neuron": name[1], "kind": kind, "why": detail})
     return rows
 
 

@@ -8,6 +8,8 @@ The summary (`summary.json`) is a JSON object:
   of time, or empty.
 - `parameters`, `neurons`: `original`, and over the slices `mean`, `median`, `min`, `max`, and `by_volume`, the mean that a
   uniformly drawn input meets. `bytes`: `original`, `family` (all networks), `manifest`, `certificate`.
+- `removed`: neurons that are gone, mean per slice, from kind (as in `secateur.report`) to number. `differences`: `slices` whose
+  claim is proven by differences, and `nodes`, the sub-domains of these proofs.
 - `proven`: neurons with a proven phase, mean per slice. `undecided`: `slices` with undecided neurons, `neurons` of them in all,
   `not_begun` slices that keep the original network. `tree_nodes`: sub-domains in the split trees of the certificate.
 - `nodes`: the partition in preorder, the coordinate of a cut, or null for a slice. `leaves`: for each slice in that order
@@ -25,6 +27,7 @@ from typing import Any
 from secateur.report import charts, measures, words
 from secateur.report.blocks import paragraph, section, table
 from secateur.report.family_charts import histogram, partition_map
+from secateur.report.findings import KINDS
 from secateur.report.markup import Markup, element, join
 from secateur.report.page import page
 
@@ -46,8 +49,8 @@ def _headline(s: Summary) -> Markup:
         "p",
         name,
         f" became {words.plural(s['slices'], 'slice')} of the domain with a network each"
-        f" ({words.plural(s['files'], 'distinct file')}). On every input of the domain the slice that holds it computes the same"
-        " outputs, exactly.",
+        f" ({words.plural(s['files'], 'distinct file')}). The claim below holds on every input of the domain, for the slice that"
+        " holds it.",
         class_="lede",
     )
     before, mean = s["parameters"]["original"], s["parameters"]["mean"]
@@ -82,7 +85,14 @@ def _sizes(s: Summary) -> Markup:
         paragraph("Slices by the parameters of their network, from none to the original's; each bar is a twentieth of that:"),
         histogram([leaf[0] for leaf in s["leaves"]], s["parameters"]["original"]),
         paragraph(constant),
+        paragraph(_removed(s)),
     )
+
+
+def _removed(s: Summary) -> str:
+    """How many neurons are gone, by kind."""
+    said = ", ".join(f"{count:,.1f} {kind} ({KINDS[kind]})" for kind, count in s["removed"].items())
+    return f"Removed, per slice: {said or 'none'}."
 
 
 def _partition(s: Summary) -> Markup:
@@ -137,6 +147,8 @@ def _proof(s: Summary) -> Markup:
         ["undecided neurons in all", words.count(undecided["neurons"])],
         ["slices that keep the original network", words.count(undecided["not_begun"])],
         ["sub-domains in the split trees", words.count(s["tree_nodes"])],
+        ["slices proven by differences", words.count(s["differences"]["slices"])],
+        ["sub-domains in these proofs", words.count(s["differences"]["nodes"])],
         ["bytes of the certificate", words.count(s["certificate"]["bytes"])],
     ]
     note = (

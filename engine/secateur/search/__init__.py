@@ -1,5 +1,6 @@
 """The solver core: what holds on the whole domain, decided by splitting it."""
 
+from secateur.search.comparing import Attempt, attempt
 from secateur.search.decide import decide
 from secateur.search.deciding import DecidingRow, deciding_rows
 from secateur.search.distance import Distance, largest_difference
@@ -24,6 +25,7 @@ from secateur.search.verdict import Holds, SearchStatistics, Unknown, Verdict, V
 from secateur.search.witness import Witness
 
 __all__ = [
+    "Attempt",
     "Basis",
     "Candidates",
     "DecidingRow",
@@ -46,6 +48,7 @@ __all__ = [
     "Verdict",
     "Violated",
     "Witness",
+    "attempt",
     "better_pairing",
     "decide",
     "decide_phases",

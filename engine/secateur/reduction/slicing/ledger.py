@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any, Self
 
 from secateur.bounds import Claim
-from secateur.certificate.family import WrittenFacts
+from secateur.certificate import LeafProof, WrittenFacts
 from secateur.errors import InputError
 from secateur.files import write_atomically
 from secateur.reduction.slicing.partition import Analysis
 from secateur.specification import Domain
+from secateur.specification.comparison import Comparison
 from secateur.version import version
 
 __all__ = ["Ledger", "SliceRecord", "SliceStatistics", "digest"]
@@ -32,34 +33,37 @@ _ANALYSES, _STOP, _MODEL, _SUFFIX = "regions.jsonl", "stop", "model.onnx", ".sli
 class SliceStatistics:
     """What came out for one slice.
 
-    undecided : neurons that neither a proof nor a point settled. seconds : in all. searched : of them for phases. turn : how
-    often it was tried.
+    undecided : neurons that neither a proof nor a point settled. removed : neurons of the original that are gone, by kind
+    (`removed.py`). nodes : sub-domains for phases; differences : in the proof by differences, 0 where there is none. seconds : in
+    all. searched : of them for phases. relaxing : of them for removing more than phases allow. turn : how often it was tried.
     """
 
     parameters: int
     neurons: int
     undecided: int
     proven: int
+    removed: dict[str, int]
     nodes: int
+    differences: int
     seconds: float
     searched: float
+    relaxing: float
     turn: int
 
 
 @dataclass(frozen=True, eq=False)
 class SliceRecord:
-    """A finished slice: its own facts, those of its network, the network as a file, and statistics."""
+    """A finished slice: its own facts, the proof of its claim, the network as a file, and statistics."""
 
     facts: WrittenFacts
-    reduced: WrittenFacts
-    layers: int
+    proof: LeafProof
     data: bytes
     statistics: SliceStatistics
 
 
-def digest(model_sha256: str, box: Domain, known: Sequence[Claim], seed: int) -> str:
-    """The name of a question about a region."""
-    parts = [version(), model_sha256, box.canonical_text(), json.dumps(list(known)), str(seed)]
+def digest(model_sha256: str, box: Domain, known: Sequence[Claim], claim: Comparison, seed: int) -> str:
+    """The name of a question about a region; claim : what slices have to keep."""
+    parts = [version(), model_sha256, box.canonical_text(), json.dumps(list(known)), claim.words, str(seed)]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:40]
 
 
@@ -149,11 +153,11 @@ def _facts_from(content: dict[str, Any]) -> WrittenFacts:
 
 def _packed(record: SliceRecord) -> bytes:
     """Length of the body's digest and head, head as JSON, then streams and network; the digest covers all of it."""
-    blobs = [*record.facts.streams, *record.reduced.streams, record.data]
+    blobs = [*record.facts.streams, *record.proof.streams, record.data]
     head = {
         "facts": record.facts.entry,
-        "reduced": record.reduced.entry,
-        "layers": record.layers,
+        "claim": record.proof.claim,
+        "evidence": record.proof.evidence,
         "sizes": [len(b) for b in blobs],
         "own": len(record.facts.streams),
         "statistics": asdict(record.statistics),
@@ -177,8 +181,7 @@ def _unpacked(data: bytes) -> SliceRecord:
     own = head["own"]
     return SliceRecord(
         WrittenFacts(head["facts"], tuple(blobs[:own])),
-        WrittenFacts(head["reduced"], tuple(blobs[own:-1])),
-        head["layers"],
+        LeafProof(head["claim"], head["evidence"], tuple(blobs[own:-1])),
         blobs[-1],
         SliceStatistics(**head["statistics"]),
     )

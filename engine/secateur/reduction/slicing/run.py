@@ -90,7 +90,7 @@ class _Run:
         return self.begun + self.options.timeout
 
     def name(self, region: Region) -> str:
-        return digest(self.model.sha256, region.box, region.known, self.options.seed)
+        return digest(self.model.sha256, region.box, region.known, self.options.claim, self.options.seed)
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:
@@ -286,6 +286,7 @@ def _task(run: _Run, region: Region, seconds: float, turn: int) -> SliceTask:
         run.model.sha256,
         region.box,
         region.known,
+        None if run.options.is_exact else run.options.claim,
         run.options.seed,
         seconds,
         turn,

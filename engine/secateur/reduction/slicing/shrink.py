@@ -15,18 +15,20 @@ from fractions import Fraction
 from pathlib import Path
 
 from secateur.bounds import Claim
-from secateur.certificate import FileReference, WrittenFacts, certificate_bytes, written_facts
+from secateur.certificate import FileReference, LeafProof, by_simulation, certificate_bytes, written_facts
+from secateur.certificate.family import NO_FACTS
 from secateur.checker import Accepted, check
 from secateur.errors import InputError
 from secateur.network import Network, parse_onnx, to_model_bytes
 from secateur.network.model import Interface
 from secateur.reduction.facts import Facts, Phase
-from secateur.reduction.rewrite import rewrite
+from secateur.reduction.rewrite import Rewrite, rewrite
+from secateur.reduction.size import Size, network_size
 from secateur.search import PhaseEvidence, SolverClaim, prove_at_once
 from secateur.specification import Domain
 from secateur.version import version
 
-__all__ = ["Original", "Shrunk", "shrink"]
+__all__ = ["Original", "Shrunk", "accepts", "granted", "shrink", "stored"]
 
 _WORDS = {-1: Phase.INACTIVE, 1: Phase.ACTIVE, 0: Phase.UNSTABLE}
 _SIGNS = {Phase.INACTIVE: -1, Phase.ACTIVE: 1}
@@ -43,11 +45,22 @@ class Original:
 
 @dataclass(frozen=True, eq=False)
 class Shrunk:
-    """The network of a slice as a file, as what is read back from it, and the facts about it that the certificate needs."""
+    """The network of a slice: as a file, as what is read back from it, and how it was made (None: it is the original).
+
+    proof : of its claim. linearised : the neurons that were given a phase which nobody proved. differences : sub-domains of a
+    proof by differences.
+    """
 
     data: bytes
     network: Network
-    reduced: WrittenFacts
+    rewrite: Rewrite | None
+    proof: LeafProof
+    linearised: tuple[tuple[int, int], ...] = ()
+    differences: int = 0
+
+    @property
+    def size(self) -> Size:
+        return network_size(self.network)
 
 
 def shrink(original: Original, box: Domain, claims: Sequence[Claim]) -> Shrunk:
@@ -59,7 +72,8 @@ def shrink(original: Original, box: Domain, claims: Sequence[Claim]) -> Shrunk:
         shrunk, evidence = _rewritten(original, box, chosen)
         if _is_accepted(original, box, claims, shrunk.data, evidence):
             return shrunk
-    return Shrunk(original.path.read_bytes(), original.network, WrittenFacts(None))
+    layers = len(original.network.layers)
+    return Shrunk(original.path.read_bytes(), original.network, None, by_simulation(NO_FACTS, layers))
 
 
 def _rewritten(original: Original, box: Domain, claims: Sequence[Claim]) -> tuple[Shrunk, PhaseEvidence]:
@@ -67,11 +81,8 @@ def _rewritten(original: Original, box: Domain, claims: Sequence[Claim]) -> tupl
     sizes = enumerate(original.network.sizes, start=1)
     phases = [[_WORDS[signs.get((k, i), 0)] for i in range(size)] for k, size in sizes]
     result = rewrite(original.network, Facts(box.lower, box.upper, phases))
-    ports = _in_batches(result.network.interface)
-    # Nothing that depends on the box: slices that are the same network are the same file.
-    provenance: Mapping[str, str] = {"secateur.version": version(), "secateur.source_sha256": original.sha256}
     try:
-        data = to_model_bytes(replace(result.network, interface=ports), provenance=provenance)
+        data = stored(original, result.network)
     except ValueError as error:
         kind = result.network.interface.element_type
         raise InputError(f"the network cannot be written exactly in {kind} ({error})", remedy="it cannot be sliced") from None
@@ -79,7 +90,15 @@ def _rewritten(original: Original, box: Domain, claims: Sequence[Claim]) -> tupl
     layers = enumerate(result.neurons, start=1)
     phased = [(k, i, _SIGNS[n.phase]) for k, layer in layers for i, n in enumerate(layer) if n.phase in _SIGNS]
     evidence = prove_at_once(network, box, (), phased)
-    return Shrunk(data, network, written_facts(evidence, network.input_size)), evidence
+    proof = by_simulation(written_facts(evidence, network.input_size), len(network.layers))
+    return Shrunk(data, network, result, proof), evidence
+
+
+def stored(original: Original, network: Network) -> bytes:
+    """A slice's network as a file. ValueError where the element type cannot hold the weights."""
+    # Nothing that depends on the box: slices that are the same network are the same file.
+    provenance: Mapping[str, str] = {"secateur.version": version(), "secateur.source_sha256": original.sha256}
+    return to_model_bytes(replace(network, interface=_in_batches(network.interface)), provenance=provenance)
 
 
 def _in_batches(ports: Interface) -> Interface:
@@ -91,8 +110,6 @@ def _in_batches(ports: Interface) -> Interface:
 
 def _is_accepted(original: Original, box: Domain, claims: Sequence[Claim], data: bytes, evidence: PhaseEvidence) -> bool:
     """Whether the checker accepts that both networks agree on the box, if the claims about the original are facts."""
-    granted = tuple(SolverClaim(c, "the certificate of the family") for c in claims)
-    nothing = (0,) * len(original.network.layers)
     text = box.to_json().encode()
     certificate = certificate_bytes(
         producer="secateur",
@@ -101,10 +118,21 @@ def _is_accepted(original: Original, box: Domain, claims: Sequence[Claim], data:
         reduced=FileReference("reduced.onnx", hashlib.sha256(data).hexdigest()),
         domain=FileReference("domain.json", hashlib.sha256(text).hexdigest()),
         input_size=box.dimension,
-        evidence=PhaseEvidence(nothing, solver=granted),
+        evidence=granted(original, claims),
         reduced_evidence=evidence,
     )
+    return accepts(original, {"reduced.onnx": data, "domain.json": text, "certificate.secateur": certificate})
+
+
+def granted(original: Original, claims: Sequence[Claim]) -> PhaseEvidence:
+    """Facts that the checker takes for granted here: their proofs are those of the family's certificate."""
+    nothing = (0,) * len(original.network.layers)
+    return PhaseEvidence(nothing, solver=tuple(SolverClaim(c, "the certificate of the family") for c in claims))
+
+
+def accepts(original: Original, files: Mapping[str, bytes]) -> bool:
+    """Whether the checker accepts the certificate among these files."""
     with tempfile.TemporaryDirectory() as name:
-        for file, content in (("reduced.onnx", data), ("domain.json", text), ("certificate.secateur", certificate)):
+        for file, content in files.items():
             (Path(name) / file).write_bytes(content)
         return isinstance(check(name, original=original.path), Accepted)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from secateur.certificate import FileReference, Leaf, WrittenFacts, family_bytes, manifest_bytes, simulation_leaf
+from secateur.certificate import FileReference, Leaf, WrittenFacts, by_simulation, family_bytes, manifest_bytes
 from secateur.certificate.family import NO_FACTS
 from secateur.family import MANIFEST, Family
 from secateur.files import path_from
@@ -27,13 +28,13 @@ from secateur.reduction.size import network_size
 from secateur.reduction.slicing.partition import Region
 from secateur.reduction.slicing.run import Sliced
 from secateur.specification import Domain
+from secateur.specification.comparison import Agreement, Comparison
 from secateur.specification.numerals import format_rational
 from secateur.version import version
 
 __all__ = ["CERTIFICATE", "FamilyFiles", "FamilyMeasurement", "collect", "measure_family", "summarise_family"]
 
 CERTIFICATE = "family.secateur"
-CLAIM = "on every slice of D, its network and N agree exactly"
 
 POINTS, SECONDS, CHUNK = 50_000, 20.0, 2_000
 BATCHES = (1, 64, 4096)
@@ -41,20 +42,27 @@ BATCHES = (1, 64, 4096)
 
 @dataclass(frozen=True)
 class SliceLine:
-    """A slice in the summary. share : of the domain's volume. made : whether it was begun at all."""
+    """A slice in the summary. removed, differences : as in `SliceStatistics`. made : whether it was begun at all."""
 
     file: int
     parameters: int
     neurons: int
     undecided: int
     proven: int
+    removed: Mapping[str, int]
+    differences: int
     depth: int
     made: bool
 
 
 @dataclass(frozen=True, eq=False)
 class FamilyFiles:
-    """The manifest, the networks by name, the regions as the certificate holds them, and a line for each slice (preorder)."""
+    """The manifest, the networks by name, the regions as the certificate holds them, and a line for each slice (preorder).
+
+    claim : of every slice.
+    """
+
+    claim: Comparison
 
     manifest: bytes
     networks: dict[str, bytes]
@@ -71,14 +79,14 @@ class FamilyFiles:
         """`family.secateur`."""
         return family_bytes(
             producer=f"secateur {version()}",
-            tolerance=Fraction(0),
+            claim=self.claim,
             original=original,
             manifest=FileReference(MANIFEST, hashlib.sha256(self.manifest).hexdigest()),
             regions=self.regions,
         )
 
 
-def collect(sliced: Sliced, model: ModelFile, domain: Domain) -> FamilyFiles:
+def collect(sliced: Sliced, model: ModelFile, domain: Domain, claim: Comparison) -> FamilyFiles:
     """Put together what the ledger holds; slices that are the same file are stored once."""
     files: dict[str, int] = {}
     networks: dict[str, bytes] = {}
@@ -90,35 +98,47 @@ def collect(sliced: Sliced, model: ModelFile, domain: Domain) -> FamilyFiles:
             nodes.append((region.coordinate, region.cut))
             regions.append(region.facts)
             continue
-        leaf, data, line = _slice(sliced, region, model.network, model.data)
+        leaf, data = _slice(sliced, region, model)
         sha256 = hashlib.sha256(data).hexdigest()
         number = files.setdefault(sha256, len(files))
         networks.setdefault(_file(number), data)
         nodes.append(number)
         regions.append(leaf)
-        lines.append(SliceLine(number, *line))
+        lines.append(_line(number, sliced, region, model.network))
     names = [FileReference(_file(number), sha256) for sha256, number in files.items()]
     manifest = manifest_bytes(producer=f"secateur {version()}", domain=domain, files=names, nodes=nodes)
     coordinates = tuple(None if isinstance(node, int) else node[0] for node in nodes)
-    return FamilyFiles(manifest, networks, tuple(regions), tuple(lines), coordinates, _tree_nodes(sliced))
+    return FamilyFiles(claim, manifest, networks, tuple(regions), tuple(lines), coordinates, _tree_nodes(sliced))
 
 
 def _file(number: int) -> str:
     return f"slices/{number:05d}.onnx"
 
 
-def _slice(
-    sliced: Sliced, region: Region, original: Network, data: bytes
-) -> tuple[Leaf, bytes, tuple[int, int, int, int, int, bool]]:
+def _slice(sliced: Sliced, region: Region, model: ModelFile) -> tuple[Leaf, bytes]:
     record = sliced.record(region)
     if record is None:  # nobody began it: the original network, which agrees with itself
-        size = network_size(original)
-        leaf = simulation_leaf(region.facts, NO_FACTS, len(original.layers), Fraction(0))
-        known = len({c[:2] for c in (*region.known, *region.facts.claims)})
-        return leaf, data, (size.parameters, size.neurons, size.neurons - known, known, region.depth, False)
-    leaf = simulation_leaf(record.facts, record.reduced, record.layers, Fraction(0))
+        return Leaf(region.facts, by_simulation(NO_FACTS, len(model.network.layers))), model.data
+    return Leaf(record.facts, record.proof), record.data
+
+
+def _line(number: int, sliced: Sliced, region: Region, original: Network) -> SliceLine:
+    record = sliced.record(region)
+    if record is None:
+        size, known = network_size(original), len({c[:2] for c in (*region.known, *region.facts.claims)})
+        return SliceLine(number, size.parameters, size.neurons, size.neurons - known, known, {}, 0, region.depth, made=False)
     made = record.statistics
-    return leaf, record.data, (made.parameters, made.neurons, made.undecided, made.proven, region.depth, True)
+    return SliceLine(
+        number,
+        made.parameters,
+        made.neurons,
+        made.undecided,
+        made.proven,
+        made.removed,
+        made.differences,
+        region.depth,
+        made=True,
+    )
 
 
 def _tree_nodes(sliced: Sliced) -> int:
@@ -194,7 +214,7 @@ def summarise_family(
             "lower": list(map(format_rational, domain.lower)),
             "upper": list(map(format_rational, domain.upper)),
         },
-        "claim": CLAIM,
+        "claim": claim_in_words(files.claim),
         "slices": len(lines),
         "files": len(files.networks),
         "constant": sum(line.neurons == 0 for line in lines),
@@ -212,7 +232,9 @@ def summarise_family(
             "neurons": sum(line.undecided for line in lines),
             "not_begun": sum(not line.made for line in lines),
         },
+        "removed": {kind: count / len(lines) for kind, count in sorted(_together(line.removed for line in lines).items())},
         "tree_nodes": files.nodes,
+        "differences": {"slices": sum(x.differences > 0 for x in lines), "nodes": sum(x.differences for x in lines)},
         "certificate": {"file": CERTIFICATE, "sha256": hashlib.sha256(certificate).hexdigest(), "bytes": len(certificate)},
         "nodes": list(files.coordinates),
         "leaves": [[x.parameters, x.neurons, x.undecided, x.depth, x.file] for x in lines],
@@ -228,6 +250,20 @@ def summarise_family(
             if (value := getattr(options, key)) is not None
         },
     }
+
+
+def claim_in_words(claim: Comparison) -> str:
+    """The claim of a family, about the network N' of every slice."""
+    if claim == Agreement(Fraction(0)):
+        return "on every slice of D, its network and N agree exactly"
+    return f"on every slice of D, with N' its network: {claim.words.removesuffix(' on D')}"
+
+
+def _together(counts: Iterable[Mapping[str, int]]) -> Counter[str]:
+    total = Counter[str]()
+    for own in counts:
+        total.update(own)
+    return total
 
 
 def _spread(values: Sequence[int], lines: Sequence[SliceLine]) -> dict[str, float]:

@@ -11,7 +11,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -19,24 +19,34 @@ from pathlib import Path
 from secateur.bounds import Claim, set_threads, warmup
 from secateur.certificate import written_facts
 from secateur.network import parse_onnx
-from secateur.reduction.size import network_size
+from secateur.reduction.relax import Effort
+from secateur.reduction.removed import Name, removed_by_kind
 from secateur.reduction.slicing.ledger import Ledger, SliceRecord, SliceStatistics
-from secateur.reduction.slicing.shrink import Original, shrink
+from secateur.reduction.slicing.relaxed import shrink_further
+from secateur.reduction.slicing.shrink import Original, Shrunk, shrink
 from secateur.search import decide_slice
 from secateur.specification import Domain
+from secateur.specification.comparison import Comparison, Decision
 
 __all__ = ["SliceTask", "make_slice", "prepare_worker"]
+
+_LEAST_RELAXING, _LEAST_ATTEMPT, _SAMPLES = 1.0, 0.1, 4_096
+"""Seconds for removing more than phases allow, which otherwise gets as long as the phases took; those of one attempt; samples."""
 
 
 @dataclass(frozen=True)
 class SliceTask:
-    """A slice to be made. folder : the run's. name : in the ledger. sha256 : of the original. seconds : for its phases."""
+    """A slice to be made. folder : the run's. name : in the ledger. sha256 : of the original. seconds : for its phases.
+
+    claim : what it has to keep, where that is less than equality.
+    """
 
     folder: Path
     name: str
     sha256: str
     box: Domain
     known: tuple[Claim, ...]
+    claim: Comparison | None
     seed: int
     seconds: float
     turn: int
@@ -61,7 +71,10 @@ def _end_with(ended: Callable[[], None]) -> None:
 
 
 def make_slice(task: SliceTask) -> SliceStatistics:
-    """Decide phases, rewrite, file the result. InputError where the network cannot be rewritten exactly."""
+    """Decide phases, rewrite, remove more where the claim allows it, file the result.
+
+    InputError where the network cannot be rewritten exactly.
+    """
     begun = time.monotonic()
     ledger = Ledger(task.folder)
     original = _original(ledger.model, task.sha256)
@@ -70,25 +83,40 @@ def make_slice(task: SliceTask) -> SliceStatistics:
     searched = time.monotonic() - begun
     facts = written_facts(phases.evidence, original.network.input_size)
     claims = (*task.known, *facts.claims)
-    shrunk = shrink(original, task.box, claims)
-    size = network_size(shrunk.network)
+    shrunk, relaxing = shrink(original, task.box, claims), time.monotonic()
+    if task.claim is not None:
+        end = relaxing + max(_LEAST_RELAXING, searched)
+        effort = Effort(end, _LEAST_ATTEMPT, _SAMPLES, task.seed, lambda: ledger.stopped)
+        shrunk = shrink_further(original, task.box, claims, task.claim, shrunk, effort)
+    now, proven = time.monotonic(), {c[:2] for c in claims}
     statistics = SliceStatistics(
-        size.parameters,
-        size.neurons,
+        shrunk.size.parameters,
+        shrunk.size.neurons,
         len(phases.undecided),
-        len({c[:2] for c in claims}),
+        len(proven),
+        _removed(original, shrunk, proven, task.claim),
         phases.nodes,
-        time.monotonic() - begun,
+        shrunk.differences,
+        now - begun,
         searched,
+        now - relaxing,
         task.turn,
     )
     earlier = ledger.slice(task.name)
-    if earlier is not None and earlier.statistics.parameters <= size.parameters:  # a second turn need not be luckier
+    if earlier is not None and earlier.statistics.parameters <= statistics.parameters:  # a second turn need not be luckier
         statistics = replace(earlier.statistics, turn=task.turn)
         ledger.keep(task.name, replace(earlier, statistics=statistics))
     else:
-        ledger.keep(task.name, SliceRecord(facts, shrunk.reduced, len(shrunk.network.layers), shrunk.data, statistics))
+        ledger.keep(task.name, SliceRecord(facts, shrunk.proof, shrunk.data, statistics))
     return statistics
+
+
+def _removed(original: Original, shrunk: Shrunk, proven: Collection[Name], claim: Comparison | None) -> dict[str, int]:
+    """Neurons that are gone, by kind."""
+    if shrunk.rewrite is None:
+        return {}
+    decides = isinstance(claim, Decision)
+    return removed_by_kind(original.network, shrunk.rewrite, proven, set(shrunk.linearised), decides=decides)
 
 
 @lru_cache(maxsize=1)

@@ -1,0 +1,36 @@
+"""Flags that say what a smaller network may change: those of `prune` and `slice`."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from secateur.errors import InputError
+
+if TYPE_CHECKING:
+    from secateur.specification.comparison import Decision
+
+__all__ = ["add_claim_flags", "preserved"]
+
+_RULES = ("argmax", "argmin")
+
+
+def add_claim_flags(parser: argparse.ArgumentParser) -> None:
+    """Add `--tolerance`, `--preserve`, `--decision` and `--lead`."""
+    parser.add_argument("--tolerance", metavar="E", default="0", help="largest admitted change of an output (default 0)")
+    parser.add_argument("--preserve", choices=("decision",), help="outputs may change, the winning output may not")
+    parser.add_argument("--decision", choices=_RULES, help="which output wins (default argmax); only with --preserve")
+    parser.add_argument("--lead", metavar="M", help="winners that lead by no more than M may change; only with --preserve")
+
+
+def preserved(options: argparse.Namespace) -> Decision | None:
+    """The decision that shall stay the same; None where outputs count."""
+    from secateur.specification.comparison import Decision
+    from secateur.specification.numerals import parse_rational
+
+    if options.preserve is None:
+        for flag, value in (("--decision", options.decision), ("--lead", options.lead)):
+            if value is not None:
+                raise InputError("is only for --preserve decision", where=flag)
+        return None
+    return Decision(options.decision or "argmax", parse_rational(options.lead or "0", "--lead"))
