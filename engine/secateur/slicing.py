@@ -170,7 +170,11 @@ def _checked(files: FamilyFiles, source: ModelFile, progress: Progress) -> bool:
             folder = Path(name) / "family"
             original = Path(name) / "original.onnx"
             original.write_bytes(source.data)
-            content = {**files.networks, MANIFEST: files.manifest, CERTIFICATE: files.certificate(original_reference(source, None))}
+            content = {
+                **files.networks,
+                MANIFEST: files.manifest,
+                CERTIFICATE: files.certificate(original_reference(source, None)),
+            }
             publish(folder, content)
             verdict = check(folder, original=original, progress=progress.update)
     except KeyboardInterrupt:
