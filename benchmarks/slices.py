@@ -82,7 +82,17 @@ def measure_sample(model: ModelFile, domain: Domain, options: argparse.Namespace
         ledger = Ledger.opened(Path(name))
         ledger.keep_model(model.data)
         tasks = [
-            SliceTask(ledger.folder, digest(model.sha256, box, (), claim, 0), model.sha256, box, (), relaxed, 0, options.seconds or share, 1)
+            SliceTask(
+                ledger.folder,
+                digest(model.sha256, box, (), claim, 0),
+                model.sha256,
+                box,
+                (),
+                relaxed,
+                0,
+                options.seconds or share,
+                1,
+            )
             for box in boxes
         ]
         with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn"), initializer=prepare_worker) as pool:
