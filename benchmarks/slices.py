@@ -81,19 +81,11 @@ def measure_sample(model: ModelFile, domain: Domain, options: argparse.Namespace
     with tempfile.TemporaryDirectory() as name:
         ledger = Ledger.opened(Path(name))
         ledger.keep_model(model.data)
+        seconds = options.seconds or share
+        names = [digest(model.sha256, box, (), claim, 0) for box in boxes]
         tasks = [
-            SliceTask(
-                ledger.folder,
-                digest(model.sha256, box, (), claim, 0),
-                model.sha256,
-                box,
-                (),
-                relaxed,
-                0,
-                options.seconds or share,
-                1,
-            )
-            for box in boxes
+            SliceTask(ledger.folder, name, model.sha256, box, (), relaxed, 0, seconds, 1)
+            for name, box in zip(names, boxes, strict=True)
         ]
         with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn"), initializer=prepare_worker) as pool:
             list(pool.map(make_slice, tasks[: options.jobs]))  # the kernels are loaded

@@ -170,12 +170,8 @@ def _checked(files: FamilyFiles, source: ModelFile, progress: Progress) -> bool:
             folder = Path(name) / "family"
             original = Path(name) / "original.onnx"
             original.write_bytes(source.data)
-            content = {
-                **files.networks,
-                MANIFEST: files.manifest,
-                CERTIFICATE: files.certificate(original_reference(source, None)),
-            }
-            publish(folder, content)
+            certificate = files.certificate(original_reference(source, None))
+            publish(folder, {**files.networks, MANIFEST: files.manifest, CERTIFICATE: certificate})
             verdict = check(folder, original=original, progress=progress.update)
     except KeyboardInterrupt:
         progress.note("interrupted before the certificate was checked; run: secateur check")

@@ -9,10 +9,13 @@ from fractions import Fraction
 
 import numpy as np
 
-from secateur.certificate import FileReference, family_bytes, manifest_bytes, simulation_leaf, written_facts
+from secateur.certificate import FileReference, Leaf, by_difference, by_simulation, family_bytes, manifest_bytes, written_facts
 from secateur.certificate.family import NO_FACTS
-from secateur.search import PhaseEvidence, ProvenTree
+from secateur.network.difference import paired_by_position
+from secateur.search import PartProof, PhaseEvidence, ProvenTree
 from secateur.specification import Domain
+from secateur.specification.comparison import Agreement, Decision
+from tests.reduction.support import chain
 
 TREE = ProvenTree(((2, 1, 1),), 1, 3, np.array([1, 0, 0], dtype=np.uint16), ())
 EVIDENCE = PhaseEvidence((9, 8), ((1, 0, -1),), (TREE,))
@@ -29,11 +32,11 @@ def test_facts_know_their_claims_and_nodes() -> None:
 
 def test_the_container_holds_regions_and_streams_in_preorder() -> None:
     inner, own = written_facts(PhaseEvidence((9, 8), ((1, 1, 1),)), 2), written_facts(EVIDENCE, 2)
-    leaf = simulation_leaf(own, NO_FACTS, 2, Fraction(0))
-    empty = simulation_leaf(NO_FACTS, own, 1, Fraction(1, 3))
+    leaf = Leaf(own, by_simulation(NO_FACTS, 2))
+    empty = Leaf(NO_FACTS, by_simulation(own, 1))
     names = FileReference("../net.onnx", "a" * 64), FileReference("manifest.json", "b" * 64)
     data = family_bytes(
-        producer="p", tolerance=Fraction(1, 3), original=names[0], manifest=names[1], regions=[inner, leaf, empty]
+        producer="p", claim=Agreement(Fraction(1, 3)), original=names[0], manifest=names[1], regions=[inner, leaf, empty]
     )
     assert data[:10] == b"SECATEUR1\n"
     (length,) = struct.unpack("<Q", data[10:18])
@@ -49,7 +52,7 @@ def test_the_container_holds_regions_and_streams_in_preorder() -> None:
     }  # fmt: skip
     assert second["evidence"]["reduced"] == {"grid": [0, 0], "interval": [], "trees": [], "solver": []}
     assert third["facts"] is None
-    assert third["claim"] == {"kind": "agree", "tolerance": "1/3"}
+    assert third["claim"] == {"kind": "agree", "tolerance": "0"}
     assert rest[header["regions"]["bytes"] :] == own.streams[0] * 2
 
 
@@ -61,3 +64,18 @@ def test_the_manifest_is_exact() -> None:
         "format": "secateur-family", "version": 1, "producer": "p", "lower": ["-1/3"], "upper": ["1"],
         "files": [{"file": "slices/0.onnx", "sha256": "c" * 64}], "nodes": [[0, "1/3"], 0, 0],
     }  # fmt: skip
+
+
+def test_a_proof_by_differences_stands_at_its_leaf() -> None:
+    network = chain(([[1, 2], [3, 4]], [0, 0]), ([[1, 1]], [0]))
+    proof = PartProof(2, (9, 8), 1, np.array([3, 0, 0], dtype=np.uint16), 0, (5,))
+    pairing = paired_by_position(network, network)
+    own = written_facts(EVIDENCE, 2)
+    leaf = Leaf(own, by_difference(Decision("argmin", Fraction(1, 2)), (network, network), pairing, proof))
+    assert leaf.entry["claim"] == {"kind": "decision", "rule": "argmin", "margin": "1/2"}
+    assert leaf.entry["evidence"] == {
+        "kind": "difference", "levels": [1], "pairs": "position", "shifts": [5],
+        "difference": {"grid": [9, 8], "steps": 1, "nodes": 3, "trusted": 0, "bytes": len(leaf.streams[1])},
+    }  # fmt: skip
+    assert leaf.streams[0] == own.streams[0]
+    assert zlib.decompress(leaf.streams[1]) == b"\3\0\0"

@@ -25,6 +25,7 @@ def summary(**changes: Any) -> dict[str, Any]:
         "neurons": {"original": 20, **spread},
         "bytes": {"original": 900, "family": 700, "manifest": 300, "certificate": 1234},
         "proven": 7.25, "undecided": {"slices": 0, "neurons": 0, "not_begun": 0}, "tree_nodes": 4321,
+        "removed": {"phase": 3.5, "relaxed": 1.25}, "differences": {"slices": 2, "nodes": 56},
         "nodes": [1, None, 0, None, None],
         "leaves": [[100, 20, 0, 1, 0], [10, 2, 0, 2, 1], [10, 2, 0, 2, 1]],
         "certificate": {"file": "family.secateur", "sha256": "1" * 64, "bytes": 1234},
@@ -61,6 +62,8 @@ def test_the_page_is_whole_and_says_the_numbers() -> None:
         "2 distinct files",
         "1 slice of 3 need no neuron",
         "4,321",
+        "3.5 phase",
+        "1.2 relaxed",
         "1,234",
     ):
         assert text in page, text

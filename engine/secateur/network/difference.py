@@ -124,9 +124,8 @@ def difference_network(
         joined.add_level(level)
     output = joined.output()
     network = Network(first.input_size, tuple(joined.layers), output, first.interface)
-    return DifferenceNetwork(
-        network, first, tuple(joined.partners), tuple(joined.shifts), pairing.levels, tuple(joined.places[1:])
-    )
+    partners, shifts, places = tuple(joined.partners), tuple(joined.shifts), tuple(joined.places[1:])
+    return DifferenceNetwork(network, first, partners, shifts, pairing.levels, places)
 
 
 def _require_fit(first: Network, second: Network, pairing: Pairing) -> None:

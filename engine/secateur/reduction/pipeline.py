@@ -49,8 +49,8 @@ __all__ = [
 #: Points on which original and reduced file are compared in onnxruntime.
 POINTS = 100_000
 
-_LEAST_SECONDS, _SAMPLES = 5.0, 16_384
-"""For an attempt to remove more than phases allow."""
+_LEAST_SECONDS, _SAMPLES, _STEPS = 5.0, 16_384, 3
+"""For an attempt to remove more than phases allow: seconds at least, sampled points, steps of slope optimisation."""
 
 _PHASES = {Status.INACTIVE: Phase.INACTIVE, Status.ACTIVE: Phase.ACTIVE}
 
@@ -220,7 +220,7 @@ def relaxed(
         facts.claims,
         lambda network: _stored(analysis, network, claim.words),
     )
-    effort = Effort(deadline, _LEAST_SECONDS, _SAMPLES, analysis.options.seed)
+    effort = Effort(deadline, _LEAST_SECONDS, _SAMPLES, analysis.options.seed, _STEPS)
     found = relax(given, network_size(exact.network), effort, solver, progress)
     if found is None:
         return exact

@@ -9,7 +9,7 @@ bisected. What was proven stays. Soundness: the rewriting is not trusted here, t
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from secateur.bounds import Claim
@@ -22,7 +22,7 @@ from secateur.reduction.rewrite import Rewrite, rewrite_unproven
 from secateur.reduction.simulation import Linearised, Simulation
 from secateur.reduction.size import Size, network_size
 from secateur.residual import ResidualSolver
-from secateur.search import Attempt, PartProof, attempt
+from secateur.search import Attempt, PartProof, Until, attempt
 from secateur.specification import Domain
 from secateur.specification.comparison import Comparison, comparison_query
 
@@ -52,13 +52,15 @@ class Relaxable:
 class Effort:
     """What it may take. deadline : in `time.monotonic`. least : seconds that an attempt gets at least. samples : at most.
 
-    stopped : says whether to come to an end.
+    steps : of slope optimisation: fewer make sub-domains cheaper, which pays where many are split. stopped : says whether to
+    come to an end.
     """
 
     deadline: float
     least: float
     samples: int
     seed: int
+    steps: int
     stopped: Callable[[], bool] = lambda: False
 
     @property
@@ -117,8 +119,9 @@ class _Run:
                 # Where floats do not see what is wrong with a point, the set shrinks all the same.
                 pending.insert(0, chosen[:-1] if self.simulation.fits(linearised, _ROOM) else chosen)
             elif len(chosen) > 1:
-                half = len(chosen) // 2
-                pending[:0] = [chosen[:half], chosen[half:]]
+                # Late layers first: what changes there passes through few others, and is bounded tightly.
+                half, late = len(chosen) // 2, sorted(chosen, key=lambda neuron: -neuron[0])
+                pending[:0] = [late[:half], late[half:]]
         if not self.kept and not self.effort.over:
             self._prove({}, 1)
 
@@ -140,8 +143,8 @@ class _Run:
             pairing,
             {(layer, neuron): sign for layer, neuron, sign in given.facts},
             self.solver,
-            now + max((self.effort.deadline - now) / share, self.effort.least),
-            self.effort.stopped,
+            Until(now + max((self.effort.deadline - now) / share, self.effort.least), self.effort.stopped),
+            self.effort.steps,
         )
         if outcome.proof is not None:
             self.size = size

@@ -85,8 +85,12 @@ class Simulation:
         return needs.max(axis=1, initial=0.0)
 
     def order(self) -> list[tuple[float, tuple[int, int], Phase]]:
-        """Every neuron without a proven phase with its better replacement and what that needs, the least first."""
-        best: dict[tuple[int, int], tuple[float, Phase]] = {}
+        """Every neuron without a proven phase with its better replacement and what that needs, the least first.
+
+        Of equals (most need nothing on samples) the one that is clearest of a change of sign comes first.
+        """
+        best: dict[tuple[int, int], tuple[float, float, Phase]] = {}
+        margins = self._margins()
         for phase in (Phase.INACTIVE, Phase.ACTIVE):
             needs = [np.zeros(size) for size in self._network.sizes]
             for points in self._chunks():
@@ -94,9 +98,18 @@ class Simulation:
                     needs[k] = np.maximum(needs[k], own)
             for k, own in enumerate(needs, start=1):
                 for i, need in enumerate(own.tolist()):
-                    if (k, i) not in self._given and need < best.get((k, i), (1.0, phase))[0]:
-                        best[k, i] = need, phase
-        return sorted(((need, neuron, phase) for neuron, (need, phase) in best.items()), key=lambda entry: entry[:2])
+                    if (k, i) not in self._given and need < best.get((k, i), (1.0, 0.0, phase))[0]:
+                        best[k, i] = need, -float(margins[k - 1][i]), phase
+        order = sorted((need, margin, neuron, phase.value) for neuron, (need, margin, phase) in best.items())
+        return [(need, neuron, Phase(phase)) for need, _, neuron, phase in order]
+
+    def _margins(self) -> list[Floats]:
+        """For each layer how far its neurons keep from 0 on the first samples, in units of their spread there."""
+        margins = []
+        for z in self._network.pre_activations(self._points[:_CHUNK]):
+            spread = np.ptp(z, axis=0)
+            margins.append(np.abs(z).min(axis=0) / np.where(spread > 0.0, spread, 1.0))
+        return margins
 
     def choose(self, candidates: Sequence[tuple[tuple[int, int], Phase]], kept: Linearised, room: float) -> list[tuple[int, int]]:
         """The candidates, in their order, that together with `kept` need at most `room`: a prefix, then one by one."""

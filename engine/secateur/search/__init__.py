@@ -1,6 +1,6 @@
 """The solver core: what holds on the whole domain, decided by splitting it."""
 
-from secateur.search.comparing import Attempt, attempt
+from secateur.search.comparing import Attempt, Until, attempt
 from secateur.search.decide import decide
 from secateur.search.deciding import DecidingRow, deciding_rows
 from secateur.search.distance import Distance, largest_difference
@@ -45,6 +45,7 @@ __all__ = [
     "Status",
     "Tightest",
     "Unknown",
+    "Until",
     "Verdict",
     "Violated",
     "Witness",

@@ -29,12 +29,12 @@ from secateur.search.question import Question
 from secateur.search.tree import Aside, SplitTree
 from secateur.specification import Domain
 
-__all__ = ["PartProof", "Refutation", "Start", "quantised_rows", "require_affordable", "row_network", "start"]
+__all__ = ["STEPS", "PartProof", "Refutation", "Start", "quantised_rows", "require_affordable", "row_network", "start"]
 
 Point = tuple[Fraction, ...]
 Floats = NDArray[np.float64]
 
-_STEPS = 3
+STEPS = 3
 """Slope optimisation steps: as for phases, more save little."""
 _PAUSES = {0: 10, 20: 10, 28: 20, 40: 60}
 """Halvings after which a sub-domain that is still open goes to the residual deciders, if it has at most so many unstable neurons:
@@ -116,8 +116,8 @@ class Refutation:
 
     residuals : sub-domains that the residual deciders settled. trusted : the SMT solvers whose word was needed. reason : why
     the proof cannot be finished, empty as long as it can. deadline : when everything ends (`time.monotonic`). facts : proven
-    phases of the (first) network's neurons on the domain, (layer, neuron) to sign. Raises InputError where the network does not
-    fit the kernels.
+    phases of the (first) network's neurons on the domain, (layer, neuron) to sign. steps : of slope optimisation.
+    Raises InputError where the network does not fit the kernels.
     """
 
     def __init__(
@@ -128,6 +128,7 @@ class Refutation:
         *,
         certify: bool = False,
         facts: Mapping[tuple[int, int], int] = MappingProxyType({}),
+        steps: int = STEPS,
     ) -> None:
         self.question = question
         self.residuals = 0
@@ -137,7 +138,7 @@ class Refutation:
         network, domains, goals = start(question, deadline, facts)
         self._starts = np.cumsum([0, *(layer.size for layer in network.layers)])
         self._pauses = _CERTIFYING_PAUSES if certify else _PAUSES
-        self.tree = SplitTree(network, domains, goals, _STEPS, pauses=list(self._pauses))
+        self.tree = SplitTree(network, domains, goals, steps, pauses=list(self._pauses))
 
     @property
     def finished(self) -> bool:
@@ -155,7 +156,7 @@ class Refutation:
         symbols = self.tree.symbols()
         difference = self.question.difference
         shifts = () if difference is None else difference.shifts
-        return PartProof(len(self.question.goals), self.tree.network.grids, _STEPS, symbols, self.residuals, shifts)
+        return PartProof(len(self.question.goals), self.tree.network.grids, self.tree.steps, symbols, self.residuals, shifts)
 
     def advance(self, deadline: float, most_nodes: int) -> list[Point]:
         """Work until finished, the deadline (`time.monotonic`), a number of nodes, or candidates, which are returned."""

@@ -1,4 +1,4 @@
-"""A family as the independent checker sees it, and its partition as the tests read it."""
+"""A family as its files say: accepted by the independent checker, its slices, and what was inherited."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from secateur.checker import Accepted, check
+from secateur.checker.container import read_certificate
+from secateur.checker.records import FamilyCertificate
 from secateur.specification import Domain
 
 __all__ = ["Walked", "walk_family"]
@@ -19,48 +21,50 @@ __all__ = ["Walked", "walk_family"]
 
 @dataclass(frozen=True)
 class Walked:
-    """What the checker accepted: the leaves' boxes with the numbers of their files, and how many facts leaves inherit."""
+    """The leaves' boxes with the numbers of their files and their evidence, and how many facts they inherit together."""
 
     leaves: tuple[tuple[Domain, int], ...]
+    evidence: tuple[str, ...]
     inherited: int
-    nodes: int
+    statement: str
 
 
 def walk_family(files: Mapping[str, bytes], original: bytes) -> Walked:
-    """Have the checker verify the family among the files, given by name; AssertionError with its words if it refuses."""
+    """Have the checker accept the certificate among the files of a family, given by name; then read the partition."""
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        for path, data in files.items():
-            (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            (folder / path).write_bytes(data)
-        (folder / "original.onnx").write_bytes(original)
-        verdict = check(folder, original=folder / "original.onnx", strict=True)
-    assert isinstance(verdict, Accepted), str(verdict)
+        folder = Path(name) / "family"
+        for file, data in {**files, "../net.onnx": original}.items():
+            (folder / file).parent.mkdir(parents=True, exist_ok=True)
+            (folder / file).write_bytes(data)
+        verdict = check(folder, original=Path(name) / "net.onnx", strict=True)
+    assert isinstance(verdict, Accepted), verdict
+    assert isinstance(read_certificate(files["family.secateur"]), FamilyCertificate)
     manifest = json.loads(files["manifest.json"])
-    nodes, entries = iter(manifest["nodes"]), iter(_regions(files["family.secateur"]))
-    leaves: list[tuple[Domain, int]] = []
-    root = Domain(tuple(map(Fraction, manifest["lower"])), tuple(map(Fraction, manifest["upper"])), "family")
-    inherited = _region(root, 0, nodes, entries, leaves)
-    assert next(nodes, None) is None
-    return Walked(tuple(leaves), inherited, verdict.counts.nodes)
+    lower, upper = (tuple(map(Fraction, manifest[side])) for side in ("lower", "upper"))
+    leaves, evidence, inherited = [], [], 0
+    waiting = [(Domain(lower, upper), 0)]
+    for node, entry in zip(manifest["nodes"], _entries(files["family.secateur"]), strict=True):
+        box, known = waiting.pop()
+        if isinstance(node, int):
+            leaves.append((box, node))
+            evidence.append(entry["evidence"]["kind"])
+            inherited += known
+            continue
+        i, cut = node[0], Fraction(node[1])
+        first = Domain(box.lower, (*box.upper[:i], cut, *box.upper[i + 1 :]))
+        second = Domain((*box.lower[:i], cut, *box.lower[i + 1 :]), box.upper)
+        known += _count(entry)
+        waiting += [(second, known), (first, known)]
+    return Walked(tuple(leaves), tuple(evidence), inherited, verdict.statement)
 
 
-def _regions(certificate: bytes) -> list[Any]:
-    """The regions stream (FORMAT.md, section 10)."""
+def _entries(certificate: bytes) -> list[Any]:
     length = int.from_bytes(certificate[10:18], "little")
     header = json.loads(certificate[18 : 18 + length])
-    return list(json.loads(zlib.decompress(certificate[18 + length :][: header["regions"]["bytes"]])))
+    begin = 18 + length
+    entries: list[Any] = json.loads(zlib.decompress(certificate[begin : begin + header["regions"]["bytes"]]))
+    return entries
 
 
-def _region(box: Domain, known: int, nodes: Any, entries: Any, leaves: list[tuple[Domain, int]]) -> int:
-    """Walk one node; how many facts the leaves below it inherit in all, `known` being those above it."""
-    node, entry = next(nodes), next(entries)
-    if isinstance(node, int):
-        leaves.append((box, node))
-        return known
-    own = known + (0 if entry is None else len(entry["interval"]) + sum(len(tree["claims"]) for tree in entry["trees"]))
-    i, cut = node[0], Fraction(node[1])
-    lower, upper = list(box.lower), list(box.upper)
-    upper[i] = lower[i] = cut
-    first, second = Domain(box.lower, tuple(upper), "first"), Domain(tuple(lower), box.upper, "second")
-    return _region(first, own, nodes, entries, leaves) + _region(second, own, nodes, entries, leaves)
+def _count(facts: Any) -> int:
+    return 0 if facts is None else len(facts["interval"]) + sum(len(tree["claims"]) for tree in facts["trees"])

@@ -5,10 +5,11 @@ from __future__ import annotations
 from fractions import Fraction
 from pathlib import Path
 
-from secateur.certificate.family import WrittenFacts
+from secateur.certificate import LeafProof, WrittenFacts
 from secateur.reduction.slicing.ledger import Ledger, SliceRecord, SliceStatistics, digest
 from secateur.reduction.slicing.partition import Analysis
 from secateur.specification import Domain
+from secateur.specification.comparison import Agreement
 
 FACTS = WrittenFacts(
     {
@@ -19,7 +20,9 @@ FACTS = WrittenFacts(
     },
     (b"abc",),
 )
-RECORD = SliceRecord(FACTS, WrittenFacts(None), 2, b"network", SliceStatistics(7, 3, 1, 2, 9, 0.5, 0.25, 1))
+PROOF = LeafProof({"kind": "agree", "tolerance": "0"}, {"kind": "simulation", "reduced": {}}, (b"x", b""))
+RECORD = SliceRecord(FACTS, PROOF, b"network", SliceStatistics(7, 3, 1, 2, {"phase": 4}, 9, 0, 0.5, 0.25, 0.125, 1))
+EXACT, LOOSE = Agreement(Fraction(0)), Agreement(Fraction(1, 8))
 BOX = Domain((Fraction(0),), (Fraction(1),))
 
 
@@ -29,8 +32,8 @@ def test_a_slice_comes_back_as_it_was(tmp_path: Path) -> None:
     ledger.keep("x", RECORD)
     found = Ledger(tmp_path / "run").slice("x")
     assert found is not None
-    assert (found.facts, found.reduced, found.layers, found.data, found.statistics) == (
-        FACTS, WrittenFacts(None), 2, b"network", RECORD.statistics,
+    assert (found.facts, found.proof, found.data, found.statistics) == (
+        FACTS, PROOF, b"network", RECORD.statistics,
     )  # fmt: skip
     assert FACTS.claims == ((1, 0, 1), (1, 1, -1))
 
@@ -63,14 +66,15 @@ def test_first_looks_survive_a_torn_line(tmp_path: Path) -> None:
 def test_another_question_has_another_name() -> None:
     other = Domain((Fraction(0),), (Fraction(2),))
     names = {
-        digest("n", BOX, (), 0),
-        digest("m", BOX, (), 0),
-        digest("n", other, (), 0),
-        digest("n", BOX, ((1, 0, 1),), 0),
-        digest("n", BOX, (), 1),
+        digest("n", BOX, (), EXACT, 0),
+        digest("m", BOX, (), EXACT, 0),
+        digest("n", other, (), EXACT, 0),
+        digest("n", BOX, ((1, 0, 1),), EXACT, 0),
+        digest("n", BOX, (), EXACT, 1),
+        digest("n", BOX, (), LOOSE, 0),
     }
-    assert len(names) == 5
-    assert digest("n", BOX, (), 0) in names
+    assert len(names) == 6
+    assert digest("n", BOX, (), EXACT, 0) in names
 
 
 def test_a_new_run_takes_back_the_stop_of_the_last(tmp_path: Path) -> None:

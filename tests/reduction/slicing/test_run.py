@@ -101,7 +101,7 @@ def test_a_slice_without_inherited_facts_is_a_certificate_of_two_networks(tmp_pa
     domain = secateur.read_domain(IRIS_BOX)
     ledger = work.Ledger.opened(tmp_path / "run")
     ledger.keep_model(model.data)
-    work.make_slice(work.SliceTask(ledger.folder, "0" * 40, model.sha256, domain, (), 0, 20.0, 1))
+    work.make_slice(work.SliceTask(ledger.folder, "0" * 40, model.sha256, domain, (), None, 0, 20.0, 1))
     record = ledger.slice("0" * 40)
     assert record is not None
     evidence = secateur.search.decide_slice(model.network, domain, (), (0, 0), 20.0, lambda: False).evidence

@@ -1,7 +1,7 @@
 """The network of a slice that keeps a tolerance or a decision only: smaller, with a proof by differences on the slice's box.
 
-The facts that the proof may build on are all those on the slice's path. As for exact slices the checker is asked at once whether it
-follows, taking these facts for granted; where it does not, or nothing is gained, the exact network stands.
+The facts that the proof may build on are all those on the slice's path. As for exact slices the checker is asked at once whether
+it follows, taking these facts for granted; where it does not, or nothing is gained, the exact network stands.
 """
 
 from __future__ import annotations

@@ -30,8 +30,10 @@ from secateur.specification.comparison import Comparison, Decision
 
 __all__ = ["SliceTask", "make_slice", "prepare_worker"]
 
-_LEAST_RELAXING, _LEAST_ATTEMPT, _SAMPLES = 1.0, 0.1, 4_096
-"""Seconds for removing more than phases allow, which otherwise gets as long as the phases took; those of one attempt; samples."""
+_LEAST_RELAXING, _LEAST_ATTEMPT = 1.0, 0.1
+"""Seconds for removing more than phases allow, which otherwise gets as long as the phases took; and those of one attempt."""
+_SAMPLES, _STEPS = 4_096, 1
+"""For an attempt: sampled points, steps of slope optimisation."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ def make_slice(task: SliceTask) -> SliceStatistics:
     shrunk, relaxing = shrink(original, task.box, claims), time.monotonic()
     if task.claim is not None:
         end = relaxing + max(_LEAST_RELAXING, searched)
-        effort = Effort(end, _LEAST_ATTEMPT, _SAMPLES, task.seed, lambda: ledger.stopped)
+        effort = Effort(end, _LEAST_ATTEMPT, _SAMPLES, task.seed, _STEPS, lambda: ledger.stopped)
         shrunk = shrink_further(original, task.box, claims, task.claim, shrunk, effort)
     now, proven = time.monotonic(), {c[:2] for c in claims}
     statistics = SliceStatistics(
