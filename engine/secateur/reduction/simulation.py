@@ -82,7 +82,8 @@ class Simulation:
         """The same for some of the samples, each for itself."""
         before = self._outputs[which]
         needs = self._needs(before, self._changed(self._points[which], linearised) - before)
-        return needs.max(axis=1, initial=0.0)
+        worst: Floats = needs.max(axis=1, initial=0.0)
+        return worst
 
     def order(self) -> list[tuple[float, tuple[int, int], Phase]]:
         """Every neuron without a proven phase with its better replacement and what that needs, the least first.
