@@ -133,6 +133,12 @@ def test_sums_are_bounded_closely_from_both_sides(seed: int) -> None:
         assert abs(end.numerator >> (end.numerator & -end.numerator).bit_length() - 1).bit_length() <= 24 if end else True
 
 
+def test_the_slack_is_what_is_left_of_a_sum_that_cancels() -> None:
+    assert (below(1, -1), above(1, -1)) == (-(2.0**-49), 2.0**-49)
+    assert (below(0, 0), above(0, 0)) == (0, 0)
+    assert (below(1, 0), above(1, 0)) == (1 - 2.0**-24, 1 + 2.0**-23)
+
+
 @given(st.floats(min_value=2.0**-890, max_value=2.0**890), st.sampled_from([1, -1]))
 def test_doubles_are_rounded_down_like_rationals(size: float, sign: int) -> None:
     assert down24_double(sign * size) == down24(*(sign * size).as_integer_ratio())

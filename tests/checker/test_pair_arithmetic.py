@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from secateur.checker.chain import ChainLayer
+from secateur.checker.differences import Relation, differences_of
 from secateur.checker.exact import down24_double
 from secateur.checker.nodes import OutOfRange
 from tests.checker.pair_cases import PairCase, close_pair, problem, prove, random_pair, with_claim
@@ -109,7 +110,17 @@ def test_both_arithmetics_agree_for_any_bounds_of_partners_and_differences(seed:
     case.claim["tolerance"] = nearly_closed(twins, case.grid[1], rng)
     known, twins = twins.waiting[0][0], twins_of(case)
     twins.set_bounds(known.lower[0], known.upper[0])
+    node = twins.waiting[0][0]
     twins.visit(rng.randint(1, 2))
+    differences = differences_of(layer, node.lower[0], node.upper[0])
+    expected = [
+        (
+            own.low if own.relation(True) is Relation.CONSTANT else 0.0,
+            own.high if own.relation(False) is Relation.CONSTANT else 0.0,
+        )
+        for own in differences.values()
+    ]
+    assert twins.fast_constants(1, differences) == expected
 
 
 @pytest.mark.parametrize("seed", [1, 3])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from secateur.checker.chain import Chain
@@ -51,6 +51,11 @@ class Twins:
         node, slot = self.waiting[-1]
         node.lower[0][:], node.upper[0][:] = lower, upper
         self.fast.pool.lower[slot, : len(lower)], self.fast.pool.upper[slot, : len(upper)] = lower, upper
+
+    def fast_constants(self, k: int, neurons: Iterable[int]) -> list[tuple[float, float]]:
+        """The constants that bound these difference neurons of layer k, as the fast arithmetic found them in the last node."""
+        work, first = self.fast._works[0], int(self.fast._system.start[k])
+        return [(float(work.rise_constant[first + i]), float(work.fall_constant[first + i])) for i in neurons]
 
     def visit(self, symbol: int) -> Outcome[PyNode]:
         """Visits the next node in preorder in both and compares what comes out."""
