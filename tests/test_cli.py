@@ -55,10 +55,11 @@ def test_prune_then_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert lines[0] == f"iris.onnx -> {out}/reduced.onnx"
     assert lines[1].split() == ["neurons", "32", "->", "24"]
     assert lines[4].split(maxsplit=1) == ["status", "8 inactive, 0 active, 24 both, 0 unknown"]
-    assert lines[5].split(maxsplit=1) == ["claim", "N and N' agree exactly on D"]
-    assert lines[7].split()[:4] == ["confirmed", "8", "of", "8"]
+    assert lines[5].split() == ["removed", "8", "phase"]
+    assert lines[6].split(maxsplit=1) == ["claim", "N and N' agree exactly on D"]
+    assert lines[8].split()[:4] == ["confirmed", "8", "of", "8"]
     assert lines[-1].split(maxsplit=2)[-1] == f"secateur check {out}"
-    assert 6 <= len(lines) <= 10
+    assert 6 <= len(lines) <= 11
     assert "prove phases" in printed.err
     assert main(["check", str(out), "--strict"]) == 0
     assert capsys.readouterr().out.startswith("Verified: for all x in D, max |N(x) - N'(x)| = 0")

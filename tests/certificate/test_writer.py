@@ -18,7 +18,7 @@ from secateur.network import Network, read_onnx, write_onnx
 from secateur.options import PruneOptions
 from secateur.progress import SilentProgress
 from secateur.reduction import Facts, Phase, rewrite
-from secateur.search import PhaseResult, Status, decide_phases
+from secateur.search import PhaseResult, ProvenTree, Status, decide_phases
 from secateur.search.tree import SplitTree
 from secateur.specification import Domain
 from tests.bounds.support import boxes, random_network
@@ -87,21 +87,20 @@ def test_a_tree_may_end_after_facts_that_it_did_not_use(tmp_path: Path) -> None:
     network = random_network([4, 16, 16, 12, 2], seed=5, shift=-0.25)
     result = certify(network, domain, tmp_path)
     network = read_onnx(tmp_path / "original.onnx")
-    second, third = result.evidence.trees
-    assert {c[0] for c in second.claims} == {2}
-    assert {c[0] for c in third.claims} == {3}
     quantised = quantise(network, domain.lower, domain.upper)
     facts = {c[:2]: c[2] for c in result.evidence.interval}
-    late = SplitTree(
-        quantised,
-        root(quantised, root_bounds(quantised.layers, facts), len(third.claims)),
-        [Goal.of(c) for c in third.claims],
-        3,
-        len(facts),
-    )
-    late.advance(float("inf"))
-    assert late.proof().tightest != third.tightest, "the case is only of interest if the facts make a difference"
-    evidence = replace(result.evidence, trees=(second, late.proof()))
+
+    def tree(layer: int, facts: dict[tuple[int, int], int]) -> ProvenTree:
+        claims = [c for t in result.evidence.trees for c in t.claims if c[0] == layer]
+        start = root(quantised, root_bounds(quantised.layers, facts), len(claims))
+        found = SplitTree(quantised, start, [Goal.of(c) for c in claims], 3, len(facts))
+        found.advance(float("inf"))
+        return found.proof()
+
+    second, late = tree(2, facts), tree(3, facts)
+    early = tree(3, facts | {c[:2]: c[2] for c in second.claims})
+    assert late.tightest != early.tightest, "the case is only of interest if the facts make a difference"
+    evidence = replace(result.evidence, trees=(second, late))
     write(network, domain, replace(result, evidence=evidence), tmp_path)
     verdict = check(tmp_path, strict=True)
     assert isinstance(verdict, Accepted), verdict

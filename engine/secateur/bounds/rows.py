@@ -8,28 +8,16 @@ hence order-free) and takes powers of two from a table. Options and buffers trav
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from secateur.bounds.differences import LINE, LINEAR, RELU, VALUE, lower_form, phases_of, upper_form, value_range
-from secateur.bounds.microkernel import LANES, TILE_ROWS, exchange_row, multiply_tile, round_row, scale_row
+from secateur.bounds.microkernel import LANES, TILE_ROWS, multiply_tile, round_row, scale_row
 from secateur.bounds.powers import REACH, exponent_of, floor_to_bits, kernel, power
+from secateur.bounds.relaxing import clear, largest_value, layer_slopes, relax
 from secateur.bounds.rounding import BITS, GRID_BITS, VOID
 
-__all__ = [
-    "MIX_BITS",
-    "REACH",
-    "Scratch",
-    "floor_to_bits",
-    "kernel",
-    "lower_rows",
-    "new_scratch",
-    "power",
-    "set_reach",
-]
+__all__ = ["MIX_BITS", "lower_rows", "set_reach"]
 
 Floats = NDArray[np.float64]
 
@@ -39,62 +27,6 @@ _INTEGER = np.int64
 """Plain literals as arguments would make numba compile a function once more for each value."""
 MIX_BITS = 20
 """A mixed row is a sum of target rows with integer weights up to 2**20; its scale starts at 2**-20."""
-
-
-class Scratch(NamedTuple):
-    """Buffers of one worker; contents carry nothing from one sub-domain to the next.
-
-    rows, products : (2 n, n + 1) for the widest layer n, both rounded up to whole tiles; terms : (n + 1,);
-    slopes : (6, n + 1), relaxation of the current layer as `exchange_row` reads it; sums : (2,);
-    alive, targets, chosen, steady : (2 n,) indices; constant_low, constant_high : (2 n,) of the neurons in `steady`;
-    signs, thresholds : (2 n,); wanted : (2 n,) flags;
-    exponents, constants, weights : (2 n,) per row; row_inputs : (2 n, n_0) coefficients at the input;
-    reach, charges : (K + 2,) S_h and D_h; alphas, coefficients, values, losses : one per neuron;
-    influence : (neurons, n_0), |input coefficient| x width of each refreshed neuron;
-    point, best_row, new_low, new_high, keep_low, keep_high, scores : (n_0,); outputs : (n + 1,);
-    mix : (2 n,) weights of the rows of a goal; share, trial : (2 n,) the same as floats; slant : (2 n, n_0 + 1) those rows over
-    the box as floats, constant last; middle : (n_0,) a point of the box.
-    """
-
-    rows: Floats
-    products: Floats
-    terms: Floats
-    slopes: Floats
-    sums: Floats
-    alive: NDArray[np.int64]
-    targets: NDArray[np.int64]
-    chosen: NDArray[np.int64]
-    steady: NDArray[np.int64]
-    wanted: NDArray[np.bool_]
-    constant_low: Floats
-    constant_high: Floats
-    signs: Floats
-    thresholds: Floats
-    exponents: NDArray[np.int64]
-    constants: Floats
-    weights: Floats
-    row_inputs: Floats
-    reach: Floats
-    charges: Floats
-    alphas: Floats
-    coefficients: Floats
-    best_coefficients: Floats
-    values: Floats
-    losses: Floats
-    influence: Floats
-    point: Floats
-    best_row: Floats
-    new_low: Floats
-    new_high: Floats
-    keep_low: Floats
-    keep_high: Floats
-    scores: Floats
-    outputs: Floats
-    mix: Floats
-    share: Floats
-    trial: Floats
-    slant: Floats
-    middle: Floats
 
 
 @kernel
@@ -149,28 +81,6 @@ def _multiply(left, count, alive, alive_count, matrix, out, extent, bias):
 
 
 @kernel
-def _clear(row, size):
-    for j in range(size):
-        row[j] = 0.0
-
-
-@kernel
-def _largest_value(j, first, layer, net, lower, upper):
-    """Largest magnitude of the value of neuron j of a layer whose neurons begin at `first`."""
-    kind = net.kinds[first + j]
-    low, high = np.float64(lower[first + j]), np.float64(upper[first + j])
-    if kind == RELU:
-        return max(0.0, high)
-    if kind == LINEAR:
-        return max(0.0, high, -low)
-    p = first + kind
-    base_low, base_high, growth = np.float64(lower[p]), np.float64(upper[p]), net.growth[layer]
-    known = phases_of(low, high, base_low, base_high, growth)
-    least, most = value_range(low, high, base_low, base_high, growth, known)
-    return max(abs(least), abs(most))
-
-
-@kernel
 def set_reach(h, net, lower, upper, s):
     """Set S_h and D_{h+1} (FORMAT.md, section 4) from the bounds of source h; infinite where they leave the exact range."""
     size = net.sizes[h]
@@ -180,7 +90,7 @@ def set_reach(h, net, lower, upper, s):
     fine = power(grid + BITS)
     own = power(net.grids[h])
     for j in range(size):
-        rbar = 1.0 if h == 0 else _largest_value(j, start, h, net, lower, upper)
+        rbar = 1.0 if h == 0 else largest_value(j, start, h, net, lower, upper)
         s.terms[j] = np.ceil(net.deltas[column + j] * rbar * fine)
         s.outputs[j] = np.ceil(rbar * own)
     total = _sum_exact(s.terms, size) + np.ceil(net.deltas[column + size] * fine)
@@ -210,7 +120,7 @@ def _start_mixed_row(k, count, net, s):
     """Step 0 for one row that is the sum of mix[r] * sign * Q[target] over `count` targets of layer k."""
     width = net.strides[k]
     row = s.products[0]
-    _clear(row, width)
+    clear(row, width)
     total = 0.0
     for r in range(count):
         factor = s.mix[r]
@@ -248,7 +158,7 @@ def _absorb(k, h, count, net, extent, s):
             and abs(slack_grid - e - shift) <= REACH
         ):
             s.constants[r] = -np.inf
-            _clear(s.rows[r], extent)
+            clear(s.rows[r], extent)
             continue
         bias = np.floor(constant * power(bias_grid - e))
         charge = np.ceil(s.weights[r] * s.charges[h + 1] * power(charge_grid - e))
@@ -257,98 +167,6 @@ def _absorb(k, h, count, net, extent, s):
         s.exponents[r] = e + shift
         if abs(bias) < VOID and charge < VOID and slack < VOID:
             s.constants[r] += bias - charge - slack
-        else:
-            s.constants[r] = -np.inf
-
-
-@njit(cache=True, inline="always")
-def _layer_slopes(h, net, size, lower, upper, alphas, s):
-    """Slopes and bounds of the first `size` neurons of layer h for `_relax`, exact ones where nothing needs relaxing.
-
-    Returns how many neurons are alive, and lists them; and how many have a constant in place of a slope on some side.
-    """
-    start = net.neurons[h]
-    count, steady = _INTEGER(0), _INTEGER(0)
-    for j in range(size, size + (-size) % LANES):
-        _set_slopes(s.slopes, j, 0.0, 0.0)
-    for j in range(size):
-        v = start + j
-        low, high = np.float64(lower[v]), np.float64(upper[v])
-        kind = net.kinds[v]
-        if kind == RELU:
-            alive = high > 0.0
-            if low < 0.0 and alive:
-                _set_slopes(s.slopes, j, alphas[v], high / (high - low))
-                s.slopes[2, j], s.slopes[3, j] = low, high
-            else:
-                _set_slopes(s.slopes, j, 1.0 if alive else 0.0, 1.0 if alive else 0.0)
-        elif kind == LINEAR:
-            alive = True
-            _set_slopes(s.slopes, j, 1.0, 1.0)
-        else:
-            p = start + kind
-            base_low, base_high = np.float64(lower[p]), np.float64(upper[p])
-            known = phases_of(low, high, base_low, base_high, net.growth[h])
-            alive = not (known[0] and known[2])
-            least, most = value_range(low, high, base_low, base_high, net.growth[h], known)
-            steady = _set_difference_slopes(steady, j, low, high, least, most, known, s)
-        if alive:
-            s.alive[count] = j
-            count += 1
-    return count, steady
-
-
-@njit(cache=True, inline="always")
-def _set_slopes(slopes, j, positive, negative):
-    """Slopes of one neuron that cost nothing."""
-    slopes[0, j], slopes[1, j] = positive, negative
-    slopes[2, j] = slopes[3, j] = slopes[4, j] = slopes[5, j] = 0.0
-
-
-@kernel
-def _set_difference_slopes(steady, j, low, high, least, most, known, s):
-    """Slopes of a difference neuron with values in [least, most], and what they cost (section 9).
-
-    Returns the number of neurons with a constant, counting this one if it has one.
-    """
-    below, above = min(0.0, low), max(0.0, high)
-    lower, positive = lower_form(low, high, least, known)
-    upper, negative = upper_form(low, high, most, known)
-    _set_slopes(s.slopes, j, positive, negative)
-    if lower == LINE:
-        s.slopes[4, j], s.slopes[5, j] = above, below
-    if upper == LINE:
-        s.slopes[2, j], s.slopes[3, j] = below, above
-    if VALUE in (lower, upper):
-        s.steady[steady] = j
-        s.constant_low[steady] = least if lower == VALUE else 0.0
-        s.constant_high[steady] = most if upper == VALUE else 0.0
-        steady += 1
-    return steady
-
-
-@njit(cache=True, inline="always")
-def _relax(k, count, net, size, steady, s):
-    """Step 4: from coefficients of r_j to multipliers of z_j, and what the exchange costs; `steady` neurons have constants."""
-    for r in range(count):
-        shift = net.grids[k] - s.exponents[r]
-        row = s.rows[r]
-        if abs(shift) > REACH:
-            s.constants[r] = -np.inf
-            _clear(row, size)
-            continue
-        unit = power(shift)
-        total, magnitude = 0.0, 0.0
-        for i in range(steady):
-            a = row[s.steady[i]]
-            term = np.floor(a * (s.constant_low[i] if a >= 0.0 else s.constant_high[i]) * unit)
-            total += term
-            magnitude += abs(term)
-        exchange_row(s.rows, r, s.slopes, size, unit, s.sums)
-        cost = s.sums[0]
-        s.weights[r] = s.sums[1]
-        if magnitude - cost < VOID:
-            s.constants[r] += cost + total
         else:
             s.constants[r] = -np.inf
 
@@ -395,62 +213,10 @@ def lower_rows(k, count, targets, net, extents, low, high, lower, upper, alphas,
             start = net.neurons[h]
             for j in range(net.sizes[h]):
                 s.coefficients[start + j] = s.rows[0, j]
-        alive_count, steady = _layer_slopes(h, net, extents[h], lower, upper, alphas, s)
-        _relax(k, count, net, extents[h], steady, s)
+        alive_count, steady = layer_slopes(h, net, extents[h], lower, upper, alphas, s)
+        relax(k, count, net, extents[h], steady, s)
         width = net.strides[h]
         offset = net.offsets[h]
         matrix = net.weights[offset : offset + net.sizes[h] * width].reshape((net.sizes[h], width))
         _multiply(s.rows, count, s.alive, alive_count, matrix, s.products, extents[h - 1], net.sizes[h - 1])
     _concretise(k, count, net, low, high, s)
-
-
-@kernel
-def new_scratch(net):
-    """Fresh buffers for one worker."""
-    widest = 1
-    for size in net.sizes:
-        widest = max(widest, size)
-    n, neurons, layers = net.sizes[0], net.neurons[-1], len(net.sizes) + 1
-    rows = 2 * widest + (-2 * widest) % TILE_ROWS
-    width = widest + 1 + (-widest - 1) % LANES
-    return Scratch(
-        np.zeros((rows, width)),
-        np.zeros((rows, width)),
-        np.zeros(widest + 1),
-        np.zeros((6, width)),
-        np.zeros(2),
-        np.zeros(rows, np.int64),
-        np.zeros(rows, np.int64),
-        np.zeros(rows, np.int64),
-        np.zeros(rows, np.int64),
-        np.zeros(rows, np.bool_),
-        np.zeros(rows),
-        np.zeros(rows),
-        np.zeros(rows),
-        np.zeros(rows),
-        np.zeros(rows, np.int64),
-        np.zeros(rows),
-        np.zeros(rows),
-        np.zeros((rows, n)),
-        np.zeros(layers),
-        np.zeros(layers),
-        np.zeros(neurons),
-        np.zeros(neurons),
-        np.zeros(neurons),
-        np.zeros(neurons),
-        np.zeros(neurons),
-        np.zeros((neurons, n)),
-        np.zeros(n),
-        np.zeros(n),
-        np.zeros(n),
-        np.zeros(n),
-        np.zeros(n),
-        np.zeros(n),
-        np.zeros(n),
-        np.zeros(widest + 1),
-        np.zeros(rows),
-        np.zeros(rows),
-        np.zeros(rows),
-        np.zeros((rows, n + 1)),
-        np.zeros(n),
-    )

@@ -27,7 +27,7 @@ from secateur.checker.simulation import Statement, check_agreement
 from secateur.checker.two_networks import TwoNetworks, read_network
 from secateur.checker.verdict import Accepted, Counts, Progress, stated
 
-__all__ = ["check_family", "implies"]
+__all__ = ["Setting", "check_family", "implies"]
 
 
 @dataclass(frozen=True)

@@ -65,28 +65,34 @@ def _leaf(value: dict[str, Any], streams: Streams) -> SliceEvidence:
     return SliceEvidence(claim, Simulation(read_facts(own["reduced"], "facts.reduced", streams), read_match(own, claim.bound)))
 
 
+def _after_space(text: str, at: int) -> int:
+    """Behind the white space that begins at a place."""
+    space = _SPACE.match(text, at)  # always matches: it may be empty
+    return space.end() if space else at
+
+
 def _entries(text: str) -> Iterator[Any]:
     """The values in the text of a JSON list."""
 
     def skip(at: int, wanted: str) -> int:
         """Behind white space and one of the wanted characters."""
-        at = _SPACE.match(text, at).end()  # type: ignore[union-attr]
+        at = _after_space(text, at)
         if text[at : at + 1] not in tuple(wanted):
             choice = " or ".join(f"'{character}'" for character in wanted)
             raise Refusal("regions", "list", f"not valid JSON: {choice} is needed at place {at}")
         return at + 1
 
     at = skip(0, "[")
-    after = _SPACE.match(text, at).end()  # type: ignore[union-attr]
+    after = _after_space(text, at)
     if text[after : after + 1] == "]":
         at = after + 1
     else:
         while text[at - 1] != "]":
             try:
-                value, at = _DECODER.raw_decode(text, _SPACE.match(text, at).end())  # type: ignore[union-attr]
+                value, at = _DECODER.raw_decode(text, _after_space(text, at))
             except (ValueError, RecursionError) as error:
                 raise Refusal("regions", "list", f"not valid JSON: {error}") from None
             yield value
             at = skip(at, ",]")
-    if _SPACE.match(text, at).end() != len(text):  # type: ignore[union-attr]
+    if _after_space(text, at) != len(text):
         raise Refusal("regions", "list", f"not valid JSON: characters follow the list at place {at}")

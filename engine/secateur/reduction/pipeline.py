@@ -226,9 +226,7 @@ def relaxed(
         return exact
     evidence = DifferenceEvidence(claim, found.pairing, found.proof, facts)
     tolerance = getattr(claim, "tolerance", None)
-    return Reduction(
-        analysis, found.rewrite, tolerance, found.network, found.data, PhaseEvidence(()), evidence, found.linearised
-    )
+    return Reduction(analysis, found.rewrite, tolerance, found.network, found.data, PhaseEvidence(()), evidence, found.linearised)
 
 
 def facts_of(analysis: Analysis) -> Facts:

@@ -19,6 +19,7 @@ from secateur.reduction.measure import Agreement, Latencies
 from secateur.reduction.pipeline import Analysis, Measurement, Reduction
 from secateur.reduction.removed import kind_of, removed
 from secateur.reduction.size import network_size
+from secateur.reduction.state import Step
 from secateur.search import Status
 from secateur.specification.numerals import format_rational
 from secateur.version import version
@@ -130,10 +131,7 @@ def summarise(
             "rule": options.preserve.rule, "margin": format_rational(options.preserve.margin)
         },
         "claim": reduction.claim,
-        "steps": [
-            {"rule": s.rule, "layer": s.layer + 1, "removed": list(s.removed), "detail": s.detail}
-            for s in reduction.rewrite.steps
-        ],
+        "steps": [_step(step, set(reduction.linearised)) for step in reduction.rewrite.steps],
         "removed": removed_neurons(reduction),
         **_evidence(reduction),
         "certificate": {"file": CERTIFICATE, "sha256": _sha256(certificate), "bytes": len(certificate)},
@@ -146,6 +144,13 @@ def summarise(
             "timeout": options.timeout, "jobs": options.jobs, "solver": options.solver, "seed": options.seed
         },
     }  # fmt: skip
+
+
+def _step(step: Step, linearised: set[tuple[int, int]]) -> dict[str, Any]:
+    """One rewrite; the rules speak of phases that neurons were given, which is not to say that they have them."""
+    given = sum((step.layer + 1, i) in linearised for i in step.removed)
+    note = f" ({given} of them linearised, which the final claim covers)" if given else ""
+    return {"rule": step.rule, "layer": step.layer + 1, "removed": list(step.removed), "detail": step.detail + note}
 
 
 def _sha256(data: bytes) -> str:

@@ -12,8 +12,8 @@ __all__ = ["BASES", "STATUSES", "bar", "columns", "glyph", "neuron_map", "shares
 STATUSES = {
     "inactive": "never positive on the domain: its output is 0",
     "active": "never negative on the domain: its output equals its input",
-    "both": "takes both phases: it stays",
-    "unknown": "not decided: it stays",
+    "both": "takes both phases",
+    "unknown": "not decided",
 }
 BASES = {
     "exact": "exact bound of the first layer",
