@@ -227,7 +227,7 @@ class _ReadingInput:
                 target[: self.affine.size, at] = entries + 0.0  # never -0.0
         if self.place.columns:
             whole[0][_carried(self.affine, self.place)] = 1.0
-        return Near(*whole)
+        return Near(whole[0], whole[1] if whole[1].any() else None)
 
     def entry(self, row: int, column: int) -> Fraction:
         """An entry of a matrix that `near` describes."""

@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from secateur.network.exact import ExactArray
+from secateur.network.exact import ExactArray, exact_affine
 
 __all__ = ["Near", "NearBox", "first_layer", "has_moderate_floats", "is_moderate"]
 
@@ -67,6 +67,11 @@ class NearBox:
         return is_moderate(numbers) and all(values[i] == 0 for i in np.flatnonzero(numbers == 0.0))
 
     @cached_property
+    def has_exact_lower(self) -> bool:
+        """Whether all lower bounds are doubles."""
+        return all(Fraction(f) == v for f, v in zip(self.floats[0].tolist(), self.lower, strict=True))
+
+    @cached_property
     def short(self) -> NDArray[np.bool_]:
         """Which widths are doubles with few bits."""
         found = _has_bits(self.floats[1], _FEW_BITS)
@@ -96,6 +101,9 @@ def first_layer(weights: Floats, bias: Floats, box: NearBox) -> tuple[_Bounded, 
     errors = np.abs(scaled) * 2.0**-51  # width and product are each off by 2**-53 of themselves at most
     if box.short.any():
         errors[:, box.short & _has_bits(weights, 24).all(axis=0)] = 0.0
+    exact = exact_affine(weights, lower[:, None], bias) if box.has_exact_lower else None
+    if exact is not None:  # integers and the like: their sums decide many ties, which errors would leave in doubt
+        return (scaled, errors), (exact, np.zeros_like(exact))
     spread = np.abs(weights) @ np.abs(lower)[:, None]
     shifted = weights @ lower[:, None] + bias
     rounded = (len(lower) + 8) * 2.0**-52 * (spread + np.abs(bias))

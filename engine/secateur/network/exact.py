@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ExactArray", "Floats", "Objects", "common_denominator", "scaled_floats", "two_product"]
+__all__ = ["ExactArray", "Floats", "Objects", "common_denominator", "exact_affine", "scaled_floats", "two_product"]
 
 Floats = NDArray[np.float64]
 Objects = NDArray[np.object_]
@@ -248,6 +248,12 @@ def _exact_matmul(a: Floats, b: Floats) -> Floats | None:
     magnitude = np.abs(a) @ np.abs(b)
     lowest = _row_minimum(a)[:, None] + _row_minimum(b.T)[None, :]
     return a @ b if bool((magnitude < np.ldexp(1.0, lowest + 52)).all()) else None
+
+
+def exact_affine(weights: Floats, point: Floats, bias: Floats) -> Floats | None:
+    """weights @ point + bias, all of which are columns but the matrix, if nothing is rounded; None otherwise."""
+    product = _exact_matmul(weights, point)
+    return None if product is None else _exact_sum(product, bias)
 
 
 def _row_minimum(a: Floats) -> NDArray[np.int64]:
