@@ -1,6 +1,6 @@
 """Local reduction: how little of an MNIST network is needed around one image, proven.
 
-    python benchmarks/mnist_local.py [--images 10] [--radii 0.03 0.05] [--timeout 60] [--work mnist-local-out] [--everywhere]
+    python benchmarks/mnist_local.py [--images 10] [--radii 0.03 0.05] [--modes exact decision] [--timeout 60] [--everywhere]
 
 For the balls (clipped to [0, 1]) of the VNN-COMP benchmark mnist_fc around its images, prunes the network with two hidden layers
 of 256 neurons: exactly, and so that the winning class is preserved. Every certificate was accepted by the checker before it
@@ -59,6 +59,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=10, help="the first so many images")
     parser.add_argument("--radii", nargs="*", default=["0.03", "0.05"], help="of the balls: 0.03, 0.05")
     parser.add_argument("--timeout", type=float, default=60.0, help="seconds of search per run")
+    parser.add_argument("--modes", nargs="*", choices=list(MODES), default=list(MODES), help="exact, decision")
     parser.add_argument("--everywhere", action="store_true", help="the whole input space too")
     parser.add_argument(
         "--data", type=Path, default=Path(os.environ.get("SECATEUR_DATA", HERE.parent / ".." / "shared" / "data"))
@@ -71,7 +72,7 @@ def main() -> None:
     print("|---" * 8 + "|")
     kept: dict[tuple[str, str], list[int]] = {}
     for name, domain in tasks(folder, options):
-        for mode in MODES:
+        for mode in options.modes:
             path = options.work / f"{name}-{mode}.json"
             if not path.is_file():
                 row = outcome(folder / "onnx" / "mnist-net_256x2.onnx", domain, mode, options.timeout)
