@@ -112,8 +112,8 @@ def test_a_single_point_has_an_exact_distance() -> None:
 
 
 def test_bounds_hold_when_time_is_short() -> None:
-    first, second = random_network([6, 30, 30, 2], 1), random_network([6, 30, 30, 2], 2)
-    domain = box(*[("-1", "1")] * 6)
+    first, second = random_network([12, 60, 60, 60, 2], 1), random_network([12, 60, 60, 60, 2], 2)
+    domain = box(*[("-1", "1")] * 12)
     begun = time.monotonic()
     found = distance((first, second), domain, seconds=0.5)
     assert time.monotonic() - begun < 5.0
