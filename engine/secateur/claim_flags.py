@@ -1,4 +1,4 @@
-"""Flags that say what a smaller network may change: those of `prune` and `slice`."""
+"""Flags that several commands share: what a smaller network may change, and which arithmetic a claim is about."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import argparse
 from typing import TYPE_CHECKING
 
 from secateur.errors import InputError
+from secateur.options import SEMANTICS
 
 if TYPE_CHECKING:
     from secateur.specification.comparison import Decision
 
-__all__ = ["add_claim_flags", "preserved"]
+__all__ = ["add_claim_flags", "add_semantics", "preserved"]
 
 _RULES = ("argmax", "argmin")
 
@@ -21,6 +22,17 @@ def add_claim_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--preserve", choices=("decision",), help="outputs may change, the winning output may not")
     parser.add_argument("--decision", choices=_RULES, help="which output wins (default argmax); only with --preserve")
     parser.add_argument("--lead", metavar="M", help="winners that lead by no more than M may change; only with --preserve")
+
+
+def add_semantics(parser: argparse.ArgumentParser) -> None:
+    """Add `--semantics`."""
+    parser.add_argument(
+        "--semantics",
+        choices=SEMANTICS,
+        default="real",
+        help="what is proven: of the function over the reals, or of every float32 evaluation, in any order of summation "
+        "(default real)",
+    )
 
 
 def preserved(options: argparse.Namespace) -> Decision | None:

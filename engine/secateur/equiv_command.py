@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from secateur.claim_flags import add_semantics
 from secateur.errors import InputError
 from secateur.one_answer import OneAnswer
 from secateur.options import SOLVERS
@@ -47,6 +48,7 @@ def _add_equiv(commands: Any) -> None:
         help="agree means: where ORIGINAL has a single winner (argmax or argmin), OTHER has the same",
     )
     parser.add_argument("--margin", metavar="M", help="with --decision: only where the winner leads by more than M (default 0)")
+    add_semantics(parser)
     parser.add_argument("--timeout", metavar="S", type=float, default=300.0, help="seconds, reading included (default 300)")
     parser.add_argument("--certificate", metavar="FILE", help="write evidence that secateur check accepts")
     parser.add_argument("--solver", choices=SOLVERS, default="z3", help="who gets what the engine leaves (default z3)")
@@ -107,6 +109,7 @@ def _equiv(options: argparse.Namespace) -> int:
                 epsilon=options.epsilon,
                 decision=options.decision,
                 margin=options.margin or "0",
+                semantics=options.semantics,
                 timeout=options.timeout,
                 certificate=options.certificate,
                 jobs=options.jobs,

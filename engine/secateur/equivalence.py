@@ -70,6 +70,10 @@ class Pair:
     def networks(self) -> tuple[Network, Network]:
         return self.first.network, self.second.network
 
+    def meant(self, semantics: str) -> tuple[Network, Network]:
+        """The networks as claims of this semantics mean them."""
+        return self.first.meant(semantics), self.second.meant(semantics)
+
     def replays(self) -> tuple[Replay, Replay]:
         """Both files in onnxruntime."""
         return self.first.replay, self.second.replay
@@ -83,23 +87,27 @@ def decide_pair(
     begun: float,
     certificate: str | Path | None,
     progress: Progress,
+    semantics: str = "real",
 ) -> Verdict:
     """The verdict on a claim, `options.timeout` seconds after `begun` (`time.monotonic`) at the latest; then its certificate."""
+    networks = pair.meant(semantics)
     types = [network.interface.element_type for network in pair.networks]
     query = comparison_query(claim, pair.domain, pair.networks[0].output_size, types)
-    target = None if certificate is None else _target(certificate, claim, pair)
-    pairing = better_pairing(query, pair.networks, begun + options.timeout)
+    target = None if certificate is None else _target(certificate, claim, pair, semantics)
+    pairing = better_pairing(query, networks, begun + options.timeout)
     left = options.timeout - (time.monotonic() - begun)
     if left <= 0:
         return Unknown(f"the time limit of {options.timeout:g} s is used up", timed_out=True)
+    if pairing is None and semantics == "float32":
+        return Unknown("float32 claims about two networks need split trees, for which these are too large")
     options = replace(options, timeout=left, certify=target is not None and pairing is not None)
-    verdict = decide(query, pair.networks, pair.replays, solver, options, progress, pairing=pairing)
+    verdict = decide(query, networks, pair.replays, solver, options, progress, pairing=pairing)
     if target is not None:
         target.write(verdict, pairing, progress)
     return verdict
 
 
-def _target(certificate: str | Path, claim: Comparison, pair: Pair) -> PairCertificate:
+def _target(certificate: str | Path, claim: Comparison, pair: Pair, semantics: str) -> PairCertificate:
     from secateur.pair_certificate import PairCertificate  # loads the checker: only where it is needed
 
-    return PairCertificate(certificate, claim, (pair.first, pair.second), pair.domain, pair.domain_file)
+    return PairCertificate(certificate, claim, (pair.first, pair.second), pair.domain, pair.domain_file, semantics=semantics)

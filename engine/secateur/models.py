@@ -10,6 +10,7 @@ from pathlib import Path
 
 from secateur.errors import InputError
 from secateur.network import Network, Replay, Wiring, parse_onnx
+from secateur.network.float32 import float32_network
 
 __all__ = ["LoadedModel", "ModelStore"]
 
@@ -23,6 +24,15 @@ class LoadedModel:
     data: bytes
     network: Network
     wiring: Wiring | None
+
+    @cached_property
+    def float32(self) -> Network:
+        """The network standing for its float32 evaluations; InputError where their rounding is not known."""
+        return float32_network(self.network, self.data, str(self.path), self.path.parent, self.wiring)
+
+    def meant(self, semantics: str) -> Network:
+        """The network as claims of this semantics mean it (`SEMANTICS`)."""
+        return self.float32 if semantics == "float32" else self.network
 
     @cached_property
     def replay(self) -> Replay:

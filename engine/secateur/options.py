@@ -12,9 +12,11 @@ from secateur.errors import InputError
 if TYPE_CHECKING:  # numpy comes with it, and help should not wait for that
     from secateur.specification.comparison import Comparison, Decision
 
-__all__ = ["SOLVERS", "PruneOptions", "SliceOptions", "VerifyOptions"]
+__all__ = ["SEMANTICS", "SOLVERS", "PruneOptions", "SliceOptions", "VerifyOptions", "check_semantics"]
 
 SOLVERS = ("z3", "cvc5", "both", "none")
+SEMANTICS = ("real", "float32")
+"""What a claim is about: the function over the reals, or all float32 evaluations, whatever their order of summation."""
 
 
 def _cores() -> int:
@@ -112,6 +114,13 @@ class SliceOptions:
     def is_exact(self) -> bool:
         """Whether nothing but equality will do."""
         return self.preserve is None and not self.tolerance
+
+
+def check_semantics(semantics: str) -> None:
+    """InputError for a word that is none of SEMANTICS."""
+    if semantics not in SEMANTICS:
+        remedy = f"choose {' or '.join(SEMANTICS)}"
+        raise InputError(f"unknown semantics {semantics!r}", where="--semantics", remedy=remedy)
 
 
 def _check_claim(tolerance: Fraction, preserve: Decision | None) -> None:

@@ -13,17 +13,18 @@ An `Engine` keeps kernels, solver processes and loaded networks warm over thousa
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from secateur.asked import Asked, Models, asked_of, uncovered
 from secateur.bounds import set_threads
 from secateur.equivalence import Number, Pair, claimed, decide_pair
 from secateur.errors import InputError
 from secateur.models import LoadedModel, ModelStore
-from secateur.options import VerifyOptions
+from secateur.options import VerifyOptions, check_semantics
 from secateur.progress import Progress, SilentProgress
 from secateur.residual import ResidualSolver
 from secateur.search import (
@@ -37,9 +38,7 @@ from secateur.search import (
     largest_difference,
     output_bounds,
 )
-from secateur.specification import Domain, Query, Specification, read_domain, read_query
-from secateur.specification.vnnlib.formula import Kind
-from secateur.specification.vnnlib.query import NetworkDeclaration
+from secateur.specification import Domain, Query, read_domain
 
 if TYPE_CHECKING:
     from secateur.query_certificate import CertificateTarget
@@ -47,13 +46,7 @@ if TYPE_CHECKING:
     from secateur.reduction.redundancy_claim import RedundancyClaim
     from secateur.redundancy_certificate import RedundancyCertificate
 
-__all__ = ["Asked", "Engine", "Models", "bounds", "distance", "equivalent", "verify"]
-
-Models = str | Path | Mapping[str, str | Path]
-"""A network file, or one for every network that the query declares, by name."""
-
-Asked = Query | Specification | str | Path
-"""A query, a specification (whose negation is the query), or a VNN-LIB file."""
+__all__ = ["Engine", "bounds", "distance", "equivalent", "verify"]
 
 
 class Engine:
@@ -87,6 +80,7 @@ class Engine:
         model: Models,
         query: Asked,
         *,
+        semantics: str = "real",
         timeout: float = 300.0,
         certificate: str | Path | None = None,
         progress: Progress | None = None,
@@ -96,10 +90,11 @@ class Engine:
         Parameters
         ----------
         model : an ONNX file (or `.gz`), or a mapping from the names of the query's networks to files. query : a VNN-LIB file, a
-        `Query`, or a `Specification` such as `robust` makes, which is about one network. timeout : seconds of wall time, reading
-        included. certificate : a file for the evidence of a decided verdict on a query file about one network, of one input and
-        one output tensor, without hidden values; it is written after the checker has accepted it, which the time limit does not
-        cover.
+        `Query`, or a `Specification` such as `robust` makes, which is about one network. semantics : `real`, or `float32`, where
+        `Holds` says that no float32 input satisfies the query however the outputs are evaluated in float32 (any order of
+        summation, fused or not). timeout : seconds of wall time, reading included. certificate : a file for the evidence of a
+        decided verdict on a query file about one network, of one input and one output tensor, without hidden values; it is
+        written after the checker has accepted it, which the time limit does not cover.
 
         Returns
         -------
@@ -107,12 +102,13 @@ class Engine:
         """
         begun = time.monotonic()
         replace(self._options, timeout=timeout)  # before anything is read
+        check_semantics(semantics)
         progress = SilentProgress() if progress is None else progress
         progress.stage("read")
-        asked, models = self._asked(model, query)
-        target = None if certificate is None else _target(certificate, query, asked, models)
+        asked, models = asked_of(model, query, self._models)
+        target = None if certificate is None else _target(certificate, query, asked, models, semantics)
         set_threads(self._options.jobs)
-        networks = [m.network for m in models]
+        networks = [m.meant(semantics) for m in models]
         pairing = better_pairing(asked, networks, begun + timeout) if len(networks) == 2 else None
         left = timeout - (time.monotonic() - begun)
         if left <= 0:
@@ -206,6 +202,7 @@ class Engine:
         epsilon: Number | None = None,
         decision: str | None = None,
         margin: Number = 0,
+        semantics: str = "real",
         timeout: float = 300.0,
         certificate: str | Path | None = None,
         progress: Progress | None = None,
@@ -217,9 +214,10 @@ class Engine:
         original, other : ONNX files (or `.gz`) with as many inputs and outputs. domain : the box, or a file that `read_domain`
         reads. epsilon : the largest admitted difference of an output. decision : `argmax` or `argmin`; wherever the original has
         a single winner that leads by more than `margin`, the other network must have the same. Exactly one of the two is to be
-        given. timeout : seconds of wall time, reading included. certificate : a file for the evidence of a decided verdict; it
-        is written after the checker has accepted it, which the time limit does not cover; it names a JSON file of the domain,
-        and where `domain` is none, NAME.domain.json is written beside it.
+        given. semantics : `real`, or `float32`, where `Holds` speaks of all float32 evaluations of both networks at float32
+        inputs (any order of summation, fused or not). timeout : seconds of wall time, reading included. certificate : a file for
+        the evidence of a decided verdict; it is written after the checker has accepted it, which the time limit does not cover;
+        it names a JSON file of the domain, and where `domain` is none, NAME.domain.json is written beside it.
 
         Returns
         -------
@@ -228,10 +226,11 @@ class Engine:
         begun = time.monotonic()
         options = replace(self._options, timeout=timeout)  # before anything is read
         claim = claimed(epsilon, decision, margin)
+        check_semantics(semantics)
         progress = SilentProgress() if progress is None else progress
         progress.stage("read")
         pair = self._pair(original, other, domain)
-        return decide_pair(pair, claim, self._solver, options, begun, certificate, progress)
+        return decide_pair(pair, claim, self._solver, options, begun, certificate, progress, semantics)
 
     def distance(
         self,
@@ -270,23 +269,12 @@ class Engine:
         file = None if isinstance(domain, Domain) else Path(domain)
         return Pair(self._models.load(Path(first)), self._models.load(Path(second)), box, file)
 
-    def _asked(self, model: Models, query: Asked) -> tuple[Query, list[LoadedModel]]:
-        """The query, and the networks that it is about in the order of its declarations."""
-        if isinstance(query, Specification):
-            loaded = self._models.load(_one_path(model))
-            return _negation(query, loaded), [loaded]
-        asked = query if isinstance(query, Query) else read_query(query)
-        wirings = [declaration.wiring for declaration in asked.networks]
-        models = [self._models.load(path, wiring) for path, wiring in zip(_paths(model, asked), wirings, strict=True)]
-        for declaration, loaded in zip(asked.networks, models, strict=True):
-            _require_fit(declaration, loaded, asked)
-        return asked, models
-
 
 def verify(
     model: Models,
     query: Asked,
     *,
+    semantics: str = "real",
     timeout: float = 300.0,
     certificate: str | Path | None = None,
     jobs: int | None = None,
@@ -296,7 +284,7 @@ def verify(
 ) -> Verdict:
     """One call of `Engine.verify` with an engine of its own; see there."""
     with Engine(jobs=jobs, solver=solver, seed=seed) as engine:
-        return engine.verify(model, query, timeout=timeout, certificate=certificate, progress=progress)
+        return engine.verify(model, query, semantics=semantics, timeout=timeout, certificate=certificate, progress=progress)
 
 
 def equivalent(
@@ -307,6 +295,7 @@ def equivalent(
     epsilon: Number | None = None,
     decision: str | None = None,
     margin: Number = 0,
+    semantics: str = "real",
     timeout: float = 300.0,
     certificate: str | Path | None = None,
     jobs: int | None = None,
@@ -323,6 +312,7 @@ def equivalent(
             epsilon=epsilon,
             decision=decision,
             margin=margin,
+            semantics=semantics,
             timeout=timeout,
             certificate=certificate,
             progress=progress,
@@ -359,26 +349,19 @@ def _redundancy_target(
     return RedundancyCertificate(certificate, claim, model, box, file)
 
 
-def _target(certificate: str | Path, query: Asked, asked: Query, models: Sequence[LoadedModel]) -> CertificateTarget:
+def _target(
+    certificate: str | Path, query: Asked, asked: Query, models: Sequence[LoadedModel], semantics: str
+) -> CertificateTarget:
     """Where the certificate goes; InputError for what one cannot speak about."""
     from secateur.query_certificate import CertificateTarget  # loads the checker: only where it is needed
 
     if not isinstance(query, str | Path) or len(models) != 1:
         problem = "a certificate speaks about a query file and one network"
         raise InputError(problem, where=asked.source, remedy="ask without a certificate")
-    uncovered = _uncovered(asked.networks[0])
-    if uncovered:
-        raise InputError(f"a certificate cannot cover {uncovered}", where=asked.source, remedy="ask without a certificate")
-    return CertificateTarget(certificate, models[0].path, Path(query))
-
-
-def _uncovered(declared: NetworkDeclaration) -> str:
-    """What of a network's declaration the checker does not read; empty where it reads all of it."""
-    if declared.hidden:
-        return "hidden values"
-    if len(declared.inputs) > 1 or len(declared.outputs) > 1:
-        return "several input or output tensors"
-    return "the ONNX names of inputs and outputs" if declared.wiring is not None else ""
+    what = uncovered(asked.networks[0])
+    if what:
+        raise InputError(f"a certificate cannot cover {what}", where=asked.source, remedy="ask without a certificate")
+    return CertificateTarget(certificate, models[0].path, Path(query), semantics)
 
 
 def bounds(
@@ -394,70 +377,3 @@ def bounds(
     """One call of `Engine.bounds` with an engine of its own; see there."""
     with Engine(jobs=jobs, solver="none", seed=seed) as engine:
         return engine.bounds(model, domain, timeout=timeout, tolerance=tolerance, progress=progress)
-
-
-def _one_path(model: Models) -> Path:
-    """The file of the network that a specification is about."""
-    if isinstance(model, str | Path):
-        return Path(model)
-    if len(model) != 1:
-        raise InputError(f"a specification is about one network, not {len(model)}", remedy="give one file")
-    return Path(next(iter(model.values())))
-
-
-def _negation(specification: Specification, loaded: LoadedModel) -> Query:
-    network = loaded.network
-    specification.box.require_dimension(network.input_size, str(loaded.path))
-    try:
-        return specification.query(network.output_size, network.interface.element_type)
-    except InputError as error:
-        raise InputError(error.problem, where=error.where or str(loaded.path), remedy=error.remedy) from None
-
-
-def _paths(model: Models, query: Query) -> list[Path]:
-    """The file of each network that the query declares, in that order."""
-    declared = [n.name for n in query.networks]
-    if isinstance(model, str | Path):
-        if len(declared) > 1:
-            raise InputError(
-                f"the query declares {len(declared)} networks: {', '.join(declared)}",
-                where=query.source,
-                remedy="give a file for each, by name",
-            )
-        return [Path(model)]
-    foreign = [name for name in model if name not in declared]
-    if foreign:
-        raise InputError(
-            f"there is no network {foreign[0]!r} in the query",
-            where=query.source,
-            remedy=f"it declares {', '.join(declared)}",
-        )
-    return [Path(_file_of(declaration, model, query.networks, query.source)) for declaration in query.networks]
-
-
-def _file_of(
-    declaration: NetworkDeclaration,
-    model: Mapping[str, str | Path],
-    networks: Sequence[NetworkDeclaration],
-    source: str,
-) -> str | Path:
-    """The file given for a network, or for the one that it is declared equal to."""
-    name: str | None = declaration.name
-    by_name = {n.name: n for n in networks}
-    while name is not None and name not in model:
-        name = by_name[name].equal_to if name in by_name else None
-    if name is None:
-        raise InputError(f"no file is given for network {declaration.name!r}", where=source, remedy="give one for each network")
-    return model[name]
-
-
-def _require_fit(declaration: NetworkDeclaration, loaded: LoadedModel, query: Query) -> None:
-    outputs = loaded.network.output_size - declaration.size(Kind.HIDDEN)
-    for kind, size in ((Kind.INPUT, loaded.network.input_size), (Kind.OUTPUT, outputs)):
-        if declaration.size(kind) != size:
-            name = kind.name.lower()
-            raise InputError(
-                f"the query declares {declaration.size(kind)} {name}s for network {declaration.name}, the file has {size}",
-                where=f"{query.source}, {loaded.path}",
-                remedy="use the network that the query was written for",
-            )

@@ -33,8 +33,8 @@ _GZIP = b"\x1f\x8b"
 class PairCertificate:
     """Where a certificate about a claim shall go, and the files that it will speak about, as they are now.
 
-    domain_file : where the domain was read from, if it was. layers : as in `ComparedFiles`. InputError for what cannot be
-    certified, said before the long work.
+    domain_file : where the domain was read from, if it was. layers, semantics : as in `ComparedFiles`. InputError for what
+    cannot be certified, said before the long work.
     """
 
     def __init__(
@@ -45,8 +45,9 @@ class PairCertificate:
         domain: Domain,
         domain_file: Path | None,
         layers: tuple[int, int] | None = None,
+        semantics: str = "real",
     ) -> None:
-        self._layers = layers
+        self._layers, self._semantics = layers, semantics
         self.path, self._claim, self._models, self._domain = Path(path), claim, models, domain
         self._own_domain = domain_file if domain_file is not None and _is_certified_form(domain_file, domain) else None
         self._domain_path = self.path.with_suffix(".domain.json") if self._own_domain is None else self._own_domain
@@ -91,8 +92,8 @@ class PairCertificate:
         first, second = (model.network for model in self._models)
         paths = (*(model.path for model in self._models), domain)
         original, reduced, box = (FileReference(path_from(folder, p), h) for p, h in zip(paths, self._hashes, strict=True))
-        files = ComparedFiles(original, reduced, box, self._layers)
-        producer = f"secateur {version()}"
+        files = ComparedFiles(original, reduced, box, self._layers, self._semantics)
+        producer, meant = f"secateur {version()}", self._models[0].meant(self._semantics)
         if isinstance(verdict, Violated):
             point = verdict.witness.exact_inputs[: first.input_size]
             return counterexample_bytes(producer=producer, claim=self._claim, files=files, point=point)
@@ -103,7 +104,7 @@ class PairCertificate:
             claim=self._claim,
             files=files,
             input_size=first.input_size,
-            evidence=PhaseEvidence(quantise(first, self._domain.lower, self._domain.upper).grids),
+            evidence=PhaseEvidence(quantise(meant, self._domain.lower, self._domain.upper).grids),
             levels=pairing.levels,
             pairs=pair_table(pairing, first, second),
             proof=verdict.proofs[0],

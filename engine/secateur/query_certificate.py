@@ -19,13 +19,13 @@ __all__ = ["CertificateTarget"]
 
 
 class CertificateTarget:
-    """Where a certificate shall go, and the two files that it will speak about, as they are now.
+    """Where a certificate shall go, and the two files that it will speak about, as they are now; `semantics` of a refutation.
 
     Raises InputError where the folder cannot be written or a file cannot be read.
     """
 
-    def __init__(self, path: str | Path, network: Path, query: Path) -> None:
-        self.path, self._network, self._query = Path(path), network, query
+    def __init__(self, path: str | Path, network: Path, query: Path, semantics: str = "real") -> None:
+        self.path, self._network, self._query, self._semantics = Path(path), network, query, semantics
         self._hashes = self._digests()
         require_place(self.path)
 
@@ -49,7 +49,14 @@ class CertificateTarget:
         network = FileReference(path_from(folder, self._network), self._hashes[0])
         query = FileReference(path_from(folder, self._query), self._hashes[1])
         if isinstance(verdict, Holds):
-            return refutation_bytes(producer=producer, network=network, query=query, input_size=input_size, proofs=verdict.proofs)
+            return refutation_bytes(
+                producer=producer,
+                network=network,
+                query=query,
+                input_size=input_size,
+                proofs=verdict.proofs,
+                semantics=self._semantics,
+            )
         return satisfaction_bytes(producer=producer, network=network, query=query, point=verdict.witness.exact_inputs)
 
     def _digests(self) -> tuple[str, str]:

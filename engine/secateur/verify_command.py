@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from secateur.claim_flags import add_semantics
 from secateur.errors import InputError
 from secateur.one_answer import OneAnswer
 from secateur.options import SOLVERS
@@ -49,6 +50,7 @@ def _add_verify(commands: Any) -> None:
         required=True,
         help="an ONNX file; with its name in the query where there are several",
     )
+    add_semantics(parser)
     parser.add_argument("--timeout", metavar="S", type=float, default=300.0, help="seconds, reading included (default 300)")
     parser.add_argument("--certificate", metavar="FILE", help="write evidence that secateur check accepts (one network)")
     parser.add_argument("--serialise-assignments", metavar="DIR", help="after sat, write every variable as DIR/NAME.pb")
@@ -74,6 +76,7 @@ def _verify(options: argparse.Namespace) -> int:
             verdict = verify(
                 model,
                 options.query,
+                semantics=options.semantics,
                 timeout=options.timeout,
                 certificate=options.certificate,
                 jobs=options.jobs,

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secateur.bounds.columns import Columns, columns_of
+from secateur.bounds.float32 import slack_of
 from secateur.bounds.near import Near, NearBox, first_layer, has_moderate_floats, is_moderate
 from secateur.network import Dense, Network
 from secateur.network.exact import ExactArray
@@ -51,7 +52,8 @@ class ChainLayer:
 
     near : the matrix, nearly. exact : the source of its exact entries, which are seldom needed. kinds : of each neuron, RELU,
     LINEAR or, for a difference neuron, the place of its partner in the layer. shift : differences are counted in units of
-    2**-shift.
+    2**-shift. slack : by column, how much float32 rounding may add to every neuron, per unit of the column's value: numbers of 24
+    bits; None where exact values are meant (FORMAT.md, section 11).
     """
 
     near: Near
@@ -59,6 +61,7 @@ class ChainLayer:
     exact: ExactEntries
     kinds: Integers
     shift: int = 0
+    slack: Floats | None = None
 
     @classmethod
     def of(cls, matrix: ExactArray, own: int) -> ChainLayer:
@@ -105,7 +108,7 @@ class ChainLayer:
     @cached_property
     def columns(self) -> Columns:
         """The matrix as the kernels read it; InputError where its weights exceed their range."""
-        return columns_of(self.near, self.exact.entry)
+        return columns_of(self.near, self.exact.entry, self.slack)
 
 
 class ExactEntries(Protocol):
@@ -166,6 +169,8 @@ def chain_form(
     box = NearBox(lower, tuple(high - low for low, high in zip(lower, upper, strict=True)))
     last_reader = _last_readers(network)
     sizes = (n, *network.sizes)
+    if len({layer.rounding is None for layer in network.layers}) > 1:
+        raise ValueError("some layers stand for float32 evaluations, others do not")
     layers: list[ChainLayer] = []
     position = {0: 0}  # where each carried source starts in the layer before
     width = n
@@ -184,6 +189,13 @@ def chain_form(
 
 
 def _layer(affine: Affine, place: _Place, box: NearBox) -> ChainLayer:
+    layer = _exact_layer(affine, place, box)
+    if affine.rounding is None or layer.slack is not None:
+        return layer
+    return replace(layer, slack=slack_of(affine.rounding, dict(place.position), place.width, box))
+
+
+def _exact_layer(affine: Affine, place: _Place, box: NearBox) -> ChainLayer:
     kept = _kept_of(affine)
     layer = kept.layers.get(place)
     if layer is not None:

@@ -32,6 +32,8 @@ _MAX_WIDTH = 8192
 _FINEST_GRID = 40
 _GRID_ROOM = 43
 """Root bounds take at most this many bits on a layer's grid, so that rows rarely become void (VOID is 2**46)."""
+_SLACK_ROOM = 26
+"""What float32 rounding adds takes at most so many bits there, 24 more in the charge D of a row (FORMAT.md, section 4)."""
 
 
 class KernelNetwork(NamedTuple):
@@ -172,8 +174,21 @@ def _grids(bounds: RootBounds, neurons: Integers) -> list[int]:
     """The finest grid of each layer on which its root bounds keep clear of VOID; 0 for the input."""
     reaches = np.maximum(np.abs(bounds.lower), np.abs(bounds.upper))
     starts = neurons[1:].tolist()
-    return [0, *(_grid(float(reaches[start:end].max(initial=0.0))) for start, end in pairwise(starts))]
+    grids = [_grid(float(reaches[start:end].max(initial=0.0))) for start, end in pairwise(starts)]
+    return [0, *(min(grid, finest) for grid, finest in zip(grids, _finest_for_slack(bounds), strict=True))]
 
 
 def _grid(reach: float) -> int:
     return min(_FINEST_GRID, _GRID_ROOM - math.frexp(reach)[1]) if reach > 0 else _FINEST_GRID
+
+
+def _finest_for_slack(bounds: RootBounds) -> list[int]:
+    """For each layer the finest grid on which what float32 rounding may add keeps clear of the end of exact doubles."""
+    finest = []
+    before = np.ones(bounds.layers[0].in_size) if bounds.layers else np.zeros(0)
+    for layer, ends in zip(bounds.layers, bounds.ends, strict=True):
+        error = 0.0 if layer.slack is None else float(layer.slack[:-1] @ before + layer.slack[-1])
+        finest.append(_SLACK_ROOM - math.frexp(error)[1] if error > 0 else _FINEST_GRID)
+        low, high = ends.outputs(layer)
+        before = np.maximum(np.abs(low), np.abs(high))
+    return finest

@@ -137,7 +137,7 @@ def root_bounds(layers: Sequence[ChainLayer], facts: Mapping[tuple[int, int], in
     before, moderate = _unit_box(layers), True
     for k, layer in enumerate(layers, start=1):
         moderate = moderate and layer.is_moderate
-        found = _float_ends(layer, *before) if moderate else integer_ends(layer, *before)
+        found = _float_ends(layer, *before) if moderate and layer.slack is None else integer_ends(layer, *before)
         ends.append(_narrowed(*found, {i: sign for (level, i), sign in facts.items() if level == k} if facts else {}))
         before = ends[-1].outputs(layer)
         moderate = moderate and _has_moderate_exponents(np.concatenate(found))
@@ -256,7 +256,19 @@ def _intervals(layer: ChainLayer, low: Sequence[_Dyadic], high: Sequence[_Dyadic
         spread = sum(map(mul, magnitude, spreads))
         bottoms.append(middle - spread >> 1)
         tops.append(middle + spread >> 1)
-    return _Ratios(bottoms, tops, denominator << finest)
+    exact = _Ratios(bottoms, tops, denominator << finest)
+    return exact if layer.slack is None else _widened(exact, layer.own, layer.slack, low, high)
+
+
+def _widened(exact: _Ratios, own: int, slack: Floats, low: Sequence[_Dyadic], high: Sequence[_Dyadic]) -> _Ratios:
+    """Ranges with what float32 rounding may add to the layer's own neurons (FORMAT.md, section 11)."""
+    reaches = [max(abs(Fraction(p, 1 << s)), abs(Fraction(q, 1 << t))) for (p, s), (q, t) in zip(low, high, strict=True)]
+    error = sum((Fraction(c) * r for c, r in zip(slack[:-1].tolist(), reaches, strict=True)), Fraction(float(slack[-1])))
+    scale, units = error.denominator, error.numerator * exact.denominator
+    sides = ([v * scale for v in side] for side in (exact.bottoms, exact.tops))
+    bottoms, tops = sides
+    lower = [v - units if i < own else v for i, v in enumerate(bottoms)]
+    return _Ratios(lower, [v + units if i < own else v for i, v in enumerate(tops)], exact.denominator * scale)
 
 
 def _exact_float(integer: int, shift: int) -> float:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from secateur.certificate.writer import FileReference, container, facts_header, stream
+from secateur.certificate.writer import FileReference, container, facts_header, semantics_entry, stream
 from secateur.network import Network
 from secateur.network.difference import Pairing, paired_by_position
 from secateur.search import PartProof, PhaseEvidence
@@ -20,13 +20,15 @@ __all__ = ["ComparedFiles", "claim_entry", "comparison_bytes", "counterexample_b
 class ComparedFiles:
     """What a certificate about two networks names.
 
-    layers : of each network the layer whose outputs are compared; None for the networks' outputs.
+    layers : of each network the layer whose outputs are compared; None for the networks' outputs. semantics : of a claim that
+    holds.
     """
 
     original: FileReference
     reduced: FileReference
     domain: FileReference
     layers: tuple[int, int] | None = None
+    semantics: str = "real"
 
 
 def comparison_bytes(
@@ -47,7 +49,8 @@ def comparison_bytes(
     streams = [*(stream(tree.symbols, input_size) for tree in evidence.trees), stream(proof.symbols, input_size + 1)]
     facts = {"facts": {"original": facts_header(evidence, streams[:-1])}}
     own = difference_entry(levels, pairs, proof, len(streams[-1]))
-    return container(_header(producer, _claim(claim, files), files) | facts | own, streams)
+    header = _header(producer, _claim(claim, files), files) | semantics_entry(files.semantics)
+    return container(header | facts | own, streams)
 
 
 def difference_entry(levels: Sequence[int], pairs: str | list[list[int]], proof: PartProof, size: int) -> dict[str, Any]:

@@ -29,6 +29,7 @@ __all__ = [
     "interval_evidence",
     "refutation_bytes",
     "satisfaction_bytes",
+    "semantics_entry",
     "stream",
 ]
 
@@ -78,9 +79,15 @@ def certificate_bytes(
 
 
 def refutation_bytes(
-    *, producer: str, network: FileReference, query: FileReference, input_size: int, proofs: Sequence[PartProof]
+    *,
+    producer: str,
+    network: FileReference,
+    query: FileReference,
+    input_size: int,
+    proofs: Sequence[PartProof],
+    semantics: str = "real",
 ) -> bytes:
-    """The certificate that no point satisfies a query (FORMAT.md, section 8)."""
+    """The certificate that no point satisfies a query (FORMAT.md, section 8; `semantics` as in section 11)."""
     streams = [stream(p.symbols, input_size + 1) for p in proofs]
     parts = [
         {
@@ -93,7 +100,8 @@ def refutation_bytes(
         }
         for p, s in zip(proofs, streams, strict=True)
     ]
-    return container(_query_header(producer, {"kind": "unsat"}, network, query) | {"parts": parts}, streams)
+    header = _query_header(producer, {"kind": "unsat"}, network, query) | semantics_entry(semantics) | {"parts": parts}
+    return container(header, streams)
 
 
 def satisfaction_bytes(*, producer: str, network: FileReference, query: FileReference, point: Sequence[Fraction]) -> bytes:
@@ -111,6 +119,11 @@ def _query_header(producer: str, claim: dict[str, Any], network: FileReference, 
         "network": {"file": network.file, "sha256": network.sha256},
         "query": {"file": query.file, "sha256": query.sha256},
     }
+
+
+def semantics_entry(semantics: str) -> dict[str, Any]:
+    """The key of a claim about float32 evaluations (FORMAT.md, section 11); claims about the reals have none."""
+    return {} if semantics == "real" else {"semantics": semantics}
 
 
 def container(header: dict[str, Any], streams: Sequence[bytes]) -> bytes:

@@ -4,6 +4,9 @@ Requires two networks over the same inputs and a pairing of their neurons. Retur
 neurons of the second: *separate* ones as they are, paired ones as their difference from the partner, counted in units of
 2**-shift; where that is identically 0 the neuron is *shared* and vanishes. Whatever the second network reads is then read as
 partner plus difference, exactly. Soundness: all entries are placed, scaled by powers of two, added and subtracted exactly.
+
+Two networks that stand for their float32 evaluations (`Network.is_float32`) may be evaluated differently: then no neuron is
+shared and no difference scaled, and rounding adds to a difference what it adds to both neurons (FORMAT.md, section 11).
 """
 
 from __future__ import annotations
@@ -15,9 +18,9 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
+from secateur.network.affine_rows import AffineRows, add_block, bias_column, spread
 from secateur.network.exact import ExactArray, Floats
-from secateur.network.linear import Dense
-from secateur.network.model import Affine, Network, Term
+from secateur.network.model import Affine, Network, Rounding
 
 __all__ = ["DifferenceNetwork", "Pairing", "difference_network", "paired_by_position"]
 
@@ -25,9 +28,6 @@ Integers = NDArray[np.int64]
 _SAMPLES = 256
 _ROOM = 2
 _LARGEST_SHIFT = 40
-_MORE_BITS = 4
-"""How many bits longer than the first network's coefficients over one of its neurons a scaled change may be: one column of an
-integer matrix holds both, and what the longer ones take of its bits the others lose."""
 
 
 @dataclass(frozen=True)
@@ -112,12 +112,16 @@ def difference_network(
 ) -> DifferenceNetwork:
     """The joined network; `box` is where its values are sampled to choose the shifts, if none are given.
 
-    ValueError where the networks have not the same inputs, or the pairing does not fit them.
+    ValueError where the networks have not the same inputs or semantics, or the pairing does not fit them.
     """
+    if first.is_float32 != second.is_float32:
+        raise ValueError("one of the networks stands for its float32 evaluations, the other does not")
     if first.input_size != second.input_size:
         raise ValueError("networks of different input sizes have no differences")
     _require_fit(first, second, pairing)
     depth = max(len(first.layers), *pairing.levels, 0) if pairing.levels else len(first.layers)
+    if first.is_float32:
+        shifts = [0] * depth
     chosen = list(shifts) if shifts is not None else _shifts(first, second, pairing, box, depth)
     joined = _Joining(first, second, pairing, chosen, limited=shifts is None)
     for level in range(1, depth + 1):
@@ -178,16 +182,35 @@ class _Joining:
         own = self._first.layers[level - 1].size if level <= len(self._first.layers) else 0
         parts = [self._first_rows(self._first.layers[level - 1])] if own else []
         partners = [-1] * own
+        rounding = self._rounding(level, own)
         if level in self._layer_at:
             more, mates = self._second_part(level, own, parts[0] if parts else None)
             parts += more
             partners += mates
-        stacked = _Rows.stacked(parts)
+        stacked = AffineRows.stacked(parts)
         self._sizes.append(stacked.size)
-        self.layers.append(stacked.affine())
+        self.layers.append(replace(stacked.affine(), rounding=rounding))
         self.partners.append(np.array(partners, dtype=np.int64))
 
-    def _second_part(self, level: int, own: int, base: _Rows | None) -> tuple[list[_Rows], list[int]]:
+    def _rounding(self, level: int, own: int) -> Rounding | None:
+        """What float32 may do to the neurons of a level; both networks' errors meet in a difference."""
+        if not self._first.is_float32:
+            return None
+        bounds = [layer.rounding for layer in self._first.layers[level - 1 : level] if layer.rounding is not None]
+        parts = [self._first_rows(bound.magnitudes) for bound in bounds]
+        if level in self._layer_at:
+            layer = self._layer_at[level]
+            bound = self._second.layers[layer].rounding
+            assert bound is not None  # noqa: S101 - both networks have the same semantics
+            rows, mates = self._second_rows(bound.magnitudes), self._pairing.partners[layer]
+            bounds.append(bound)
+            parts.append(rows.take([i for i, mate in enumerate(mates) if mate is None]))
+            paired = [(i, mate) for i, mate in enumerate(mates) if mate is not None]
+            if own and paired:
+                parts.append(rows.take([i for i, _ in paired]) + parts[0].take([p for _, p in paired]))
+        return Rounding(AffineRows.stacked(parts).affine(), max((bound.count for bound in bounds), default=0))
+
+    def _second_part(self, level: int, own: int, base: AffineRows | None) -> tuple[list[AffineRows], list[int]]:
         """Rows and partners of the second network's neurons at a level, behind `own` neurons of the first with rows `base`."""
         layer = self._layer_at[level]
         rows, mates = self._second_rows(self._second.layers[layer]), self._pairing.partners[layer]
@@ -197,11 +220,11 @@ class _Joining:
         parts, kinds = [rows.take(separate)], [-1] * len(separate)
         paired = [(i, mate) for i, mate in enumerate(mates) if mate is not None]
         if base is not None and paired:
-            changes = _Rows.change(rows.take([i for i, _ in paired]), base.take([p for _, p in paired]))
+            changes = rows.take([i for i, _ in paired]) - base.take([p for _, p in paired])
             if self._limited:
                 self.shifts[level - 1] = min(self.shifts[level - 1], base.room(changes))
             changes = changes.scaled(Fraction(1 << self.shifts[level - 1]))
-            alive = changes.nonzero()
+            alive = list(range(changes.size)) if self._first.is_float32 else changes.nonzero()
             parts.append(changes.take(alive))
             kinds += [paired[n][1] for n in alive]
             column[[i for i, _ in paired]] = [p for _, p in paired]
@@ -211,107 +234,35 @@ class _Joining:
 
     def output(self) -> Affine:
         """The outputs of the first network, then those of the second."""
-        return _Rows.stacked([self._first_rows(self._first.output), self._second_rows(self._second.output)]).affine()
+        outputs = self._first.output, self._second.output
+        exact = self._both_rows(*outputs)
+        mine, other = (output.rounding for output in outputs)
+        if mine is None or other is None:
+            return exact
+        bound = self._both_rows(mine.magnitudes, other.magnitudes)
+        return replace(exact, rounding=Rounding(bound, max(mine.count, other.count)))
 
-    def _first_rows(self, affine: Affine) -> _Rows:
+    def _both_rows(self, first: Affine, second: Affine) -> Affine:
+        return AffineRows.stacked([self._first_rows(first), self._second_rows(second)]).affine()
+
+    def _first_rows(self, affine: Affine) -> AffineRows:
         blocks: dict[int, ExactArray] = {}
         for term in affine.terms:
             matrix = term.map.dense().array()
             columns = np.arange(matrix.shape[1])
-            _add(blocks, term.source, _spread(matrix, columns, self._sizes[term.source]))
-        return _Rows(blocks, _bias(affine))
+            add_block(blocks, term.source, spread(matrix, columns, self._sizes[term.source]))
+        return AffineRows(blocks, bias_column(affine))
 
-    def _second_rows(self, affine: Affine) -> _Rows:
+    def _second_rows(self, affine: Affine) -> AffineRows:
         blocks: dict[int, ExactArray] = {}
         for term in affine.terms:
             matrix = term.map.dense().array()
             level = self._level_of[term.source]
             place, width = self.places[term.source], self._sizes[level]
-            _add(blocks, level, _spread(matrix, place.base, width))
+            add_block(blocks, level, spread(matrix, place.base, width))
             moved = np.flatnonzero(place.difference >= 0)
             if moved.size:
                 unit = ExactArray(np.full((1, 1), 2.0 ** -self.shifts[level - 1]))
                 changed = matrix.rearranged(lambda a, moved=moved: a[:, moved]) * unit  # type: ignore[misc]
-                _add(blocks, level, _spread(changed, place.difference[moved], width))
-        return _Rows(blocks, _bias(affine))
-
-
-def _bias(affine: Affine) -> ExactArray:
-    return ExactArray.of_fractions(list(affine.rational_bias()), (affine.size, 1))
-
-
-def _add(blocks: dict[int, ExactArray], source: int, matrix: ExactArray) -> None:
-    blocks[source] = blocks[source] + matrix if source in blocks else matrix
-
-
-def _spread(matrix: ExactArray, columns: Integers, width: int) -> ExactArray:
-    """The matrix with its columns at other (distinct) places among `width`."""
-    height = matrix.shape[0]
-    return matrix.placed((height, width), (np.arange(height)[:, None], columns[None, :]))
-
-
-@dataclass(frozen=True, eq=False)
-class _Rows:
-    """Affine functions of the joined network's sources: a matrix for each source that is read, and constants (rows, 1)."""
-
-    blocks: Mapping[int, ExactArray]
-    bias: ExactArray
-
-    @classmethod
-    def change(cls, second: _Rows, first: _Rows) -> _Rows:
-        """second - first."""
-        blocks = dict(second.blocks)
-        for source, matrix in first.blocks.items():
-            _add(blocks, source, -matrix)
-        return cls(blocks, second.bias - first.bias)
-
-    def scaled(self, factor: Fraction) -> _Rows:
-        """Multiplied by a number."""
-        number = ExactArray.of_fractions([factor], (1, 1))
-        return _Rows({s: m * number for s, m in self.blocks.items()}, self.bias * number)
-
-    def room(self, changes: _Rows) -> int:
-        """The largest shift with which changes are not much longer than these rows in any column that both read."""
-        room = _LARGEST_SHIFT
-        pairs = [(self.blocks[s], changes.blocks[s]) for s in self.blocks if s in changes.blocks]
-        for own, change in [*pairs, (self.bias, changes.bias)]:
-            size, moved = (np.abs(a.floats).max(axis=0, initial=0.0) for a in (own, change))
-            both = (size > 0.0) & (moved > 0.0)
-            if both.any():
-                room = min(room, int(np.frexp(size[both] / moved[both])[1].min()) + _MORE_BITS)
-        return max(room, 0)
-
-    @classmethod
-    def stacked(cls, parts: Sequence[_Rows]) -> _Rows:
-        """The parts below each other."""
-        sources = sorted({s for part in parts for s in part.blocks})
-        blocks = {}
-        for source in sources:
-            width = next(part.blocks[source].shape[1] for part in parts if source in part.blocks)
-            blocks[source] = ExactArray.concatenated(
-                [part.blocks.get(source, ExactArray(np.zeros((part.size, width)))) for part in parts]
-            )
-        return cls(blocks, ExactArray.concatenated([part.bias for part in parts] or [ExactArray(np.zeros((0, 1)))]))
-
-    @property
-    def size(self) -> int:
-        return int(self.bias.shape[0])
-
-    def take(self, rows: Sequence[int]) -> _Rows:
-        index = np.array(rows, dtype=np.intp)
-        blocks = {s: m.rearranged(lambda a: a[index]) for s, m in self.blocks.items()}
-        return _Rows(blocks, self.bias.rearranged(lambda a: a[index]))
-
-    def nonzero(self) -> list[int]:
-        """The rows that are not identically 0."""
-        arrays = [*self.blocks.values(), self.bias]
-        some = np.zeros(self.size, dtype=bool)
-        for array in arrays:
-            entries = array.floats if array.rationals is None else array.rationals
-            some |= (entries != 0).any(axis=1)
-        return np.flatnonzero(some).tolist()
-
-    def affine(self) -> Affine:
-        bias = self.bias.reshape((self.size,))
-        terms = tuple(Term(s, Dense(m.floats, m.rationals)) for s, m in sorted(self.blocks.items()))
-        return Affine(terms, bias.floats, None if bias.rationals is None else tuple(bias.rationals.tolist()))
+                add_block(blocks, level, spread(changed, place.difference[moved], width))
+        return AffineRows(blocks, bias_column(affine))

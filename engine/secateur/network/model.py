@@ -20,7 +20,7 @@ import numpy as np
 from secateur.network.exact import Floats
 from secateur.network.linear import LinearMap
 
-__all__ = ["Affine", "ExactTrace", "Interface", "Network", "Term"]
+__all__ = ["Affine", "ExactTrace", "Interface", "Network", "Rounding", "Term"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,12 +36,14 @@ class Affine:
     """An affine function of the sources: z = sum of map(source) + bias.
 
     `bias` has shape (size,), float64. Where its exact value is no float64, `exact_bias` holds the rationals
-    and `bias` the nearest floats; otherwise `exact_bias` is None.
+    and `bias` the nearest floats; otherwise `exact_bias` is None. `rounding` is what its evaluation in float32 may add, None
+    where exact values are meant.
     """
 
     terms: tuple[Term, ...]
     bias: Floats
     exact_bias: tuple[Fraction, ...] | None = None
+    rounding: Rounding | None = None
 
     @property
     def size(self) -> int:
@@ -65,6 +67,19 @@ class Affine:
             for i, value in enumerate(term.map.apply_exact(values[term.source])):
                 total[i] += value
         return total
+
+
+@dataclass(frozen=True, eq=False)
+class Rounding:
+    """What float32 arithmetic may do to an affine function: it is off by at most gamma(count) magnitudes(|values|).
+
+    magnitudes : an affine function with coefficients >= 0. count : roundings on the longest way to a value. steps : what
+    intermediate results are at most, in the same form: none of them may overflow. Source: FORMAT.md, section 11.
+    """
+
+    magnitudes: Affine
+    count: int
+    steps: tuple[Affine, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -112,6 +127,11 @@ class Network:
     @property
     def neuron_count(self) -> int:
         return sum(self.sizes)
+
+    @property
+    def is_float32(self) -> bool:
+        """Whether the network stands for its float32 evaluations, not for one function over the reals."""
+        return self.output.rounding is not None
 
     @cached_property
     def is_chain(self) -> bool:

@@ -28,7 +28,7 @@ from secateur.network.wiring import Wire, Wiring, matched
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["SUPPORTED_OPSETS", "parse_onnx", "read_onnx"]
+__all__ = ["SUPPORTED_OPSETS", "GraphReader", "load_model", "opset_of", "parse_onnx", "read_onnx"]
 
 # Below 7, broadcasting followed other rules; 23 to 25 only widened the element types of what is read here.
 SUPPORTED_OPSETS = range(7, 26)
@@ -56,11 +56,12 @@ def parse_onnx(data: bytes, source: str, folder: Path | None = None, wiring: Wir
     folder : where weights stored outside the file are looked for; None if there are none.
     wiring : the tensors that make up input and output; None for a file that has one of each.
     """
-    model = _load(data, source, folder)
-    return _Reader(source, _opset(model, source), model.graph).network(wiring)
+    model = load_model(data, source, folder)
+    return GraphReader(source, opset_of(model, source), model.graph).network(wiring)
 
 
-def _load(data: bytes, source: str, folder: Path | None) -> onnx.ModelProto:
+def load_model(data: bytes, source: str, folder: Path | None) -> onnx.ModelProto:
+    """The model in the bytes of a file, with all of its weights; arguments as for `parse_onnx`."""
     import onnx  # a third of a second: only those who read a file pay for it
     from google.protobuf.message import DecodeError
 
@@ -90,7 +91,8 @@ def _load_outside_weights(model: onnx.ModelProto, source: str, folder: Path | No
         raise InputError(problem, where=source, remedy="put the data file next to it") from None
 
 
-def _opset(model: onnx.ModelProto, source: str) -> int:
+def opset_of(model: onnx.ModelProto, source: str) -> int:
+    """The version of the operators; InputError where it is not supported."""
     versions = [entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")]
     if not versions:
         raise InputError("names no version of the ONNX operators", where=source)
@@ -107,8 +109,8 @@ def _opset(model: onnx.ModelProto, source: str) -> int:
 
 
 @dataclass
-class _Reader:
-    """One pass over a graph; `values` grows node by node."""
+class GraphReader:
+    """One pass over a graph, for one call of `network`; `values` grows node by node."""
 
     source: str
     opset: int
@@ -122,7 +124,8 @@ class _Reader:
         self.sparse = {t.values.name for t in self.graph.sparse_initializer}
 
     def network(self, wiring: Wiring | None) -> Network:
-        given, wanted = self._ports(wiring)
+        """What the graph computes; InputError where it cannot be read exactly."""
+        given, wanted = self.ports(wiring)
         self._check_names([port.name for port in given])
         shapes, element_type = self._read_inputs(given, wiring)
         self._run_towards(port.name for port in wanted)
@@ -150,7 +153,7 @@ class _Reader:
         except UnsupportedError as error:
             raise InputError(error.problem, where=self.source, remedy=error.remedy) from None
 
-    def _ports(self, wiring: Wiring | None) -> tuple[list[onnx.ValueInfoProto], list[onnx.ValueInfoProto]]:
+    def ports(self, wiring: Wiring | None) -> tuple[list[onnx.ValueInfoProto], list[onnx.ValueInfoProto]]:
         """The ports that make up input and output, in the order of their elements."""
         # Old files list the stored weights among the inputs.
         inputs = [port for port in self.graph.input if port.name not in self.stored and port.name not in self.sparse]
@@ -239,8 +242,12 @@ class _Reader:
                 self._run(node)
                 self.done.add(number)
 
+    def where(self, proto: onnx.NodeProto) -> str:
+        """A node's place, for messages."""
+        return f"{self.source}: node {proto.name or proto.output[0]!r} ({proto.op_type}, opset {self.opset})"
+
     def _run(self, proto: onnx.NodeProto) -> None:
-        where = f"{self.source}: node {proto.name or proto.output[0]!r} ({proto.op_type}, opset {self.opset})"
+        where = self.where(proto)
         operator = OPERATORS.get(proto.op_type) if proto.domain in ("", "ai.onnx") else None
         if operator is None:
             known = ", ".join(sorted(OPERATORS))

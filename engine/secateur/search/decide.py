@@ -214,7 +214,8 @@ def decide(
     """
     started = time.monotonic()
     run = _Run(started, started + options.timeout, progress)
-    checker = WitnessChecker(query, networks, replays, nearest=True)
+    in_float32 = any(network.is_float32 for network in networks)
+    checker = WitnessChecker(query, networks, replays, nearest=not in_float32)
     waiting: list[_Pursuit] = []
 
     def fresh() -> Iterator[_Pursuit]:

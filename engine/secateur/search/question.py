@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import takewhile
 from weakref import WeakKeyDictionary
@@ -20,6 +20,7 @@ from secateur.errors import InputError
 from secateur.network import Affine, Dense, Network, Term
 from secateur.network.difference import DifferenceNetwork, Pairing, difference_network
 from secateur.network.exact import ExactArray
+from secateur.network.float32 import require_range
 from secateur.network.join import side_by_side
 from secateur.specification import Domain, Query
 from secateur.specification.vnnlib.formula import Kind, Polytope, Row, Variable
@@ -54,6 +55,11 @@ class Question:
     coordinates: tuple[int, ...]
     difference: DifferenceNetwork | None = None
 
+    @property
+    def is_float32(self) -> bool:
+        """Whether it is asked of all float32 evaluations, for which exact deciders have no form."""
+        return (self.network if self.difference is None else self.difference.network).is_float32
+
     def query_point(self, point: Sequence[Fraction]) -> tuple[Fraction, ...]:
         """A point of the domain as the query's inputs."""
         return tuple(point[c] for c in self.coordinates)
@@ -69,7 +75,8 @@ def questions(query: Query, networks: Sequence[Network], pairing: Pairing | None
     """The query as questions whose union it is, streamed in the order of the file.
 
     `networks` in the order of the query's declarations, the hidden values of each following its outputs; `pairing` of two
-    networks that get the same inputs. InputError for an input without bounds, and for numbers beyond float64; ValueError where a
+    networks that get the same inputs. InputError for an input without bounds, for numbers beyond float64, and for networks that
+    stand for float32 evaluations which may overflow, or of which there are several without a pairing; ValueError where a
     network has other outputs than these.
     """
     if [n.output_size for n in networks] != [d.size(Kind.OUTPUT) + d.size(Kind.HIDDEN) for d in query.networks]:
@@ -124,6 +131,9 @@ def _question(
     offsets = np.cumsum([0, *(n.input_size for n in networks)])
     inputs = [coordinates[offsets[n] : offsets[n + 1]] for n in range(len(networks))]
     joined = side_by_side(networks, inputs, domain.dimension)
+    for network, own in zip(networks, inputs, strict=True):
+        if network.is_float32:
+            require_range(network, [domain.lower[c] for c in own], [domain.upper[c] for c in own], query.source)
     rows: list[Row] = []
     goals = []
     settled = {id(r) for r in first.rows if _is_settled(r, coordinates)}  # rows that disjuncts share are the same objects
@@ -141,7 +151,11 @@ def _question(
         low, high = (np.array([float(v) for v in side]) for side in (domain.lower, domain.upper))
         whole = difference_network(networks[0], networks[1], pairing, (low, high))
         difference = whole.with_output(_row_values(query, whole.network, rows, coordinates))
-    yield Question(network, domain, tuple(goals), tuple(r.strict for r in rows), coordinates, difference)
+    question = Question(network, domain, tuple(goals), tuple(r.strict for r in rows), coordinates, difference)
+    if question.is_float32 != any(network.is_float32 for network in networks):
+        problem = "a float32 claim is about one network, or about two with the same inputs that are not too large for split trees"
+        raise InputError(problem, where=query.source, remedy="claim it of the reals")
+    yield question
 
 
 def _coordinates(count: int, equalities: frozenset[tuple[int, int]]) -> tuple[int, ...]:
@@ -266,7 +280,7 @@ def _matrix(rows: Sequence[Mapping[int, Fraction]], width: int) -> ExactArray:
 
 
 def composed(outer: ExactArray, direct: ExactArray, bounds: Sequence[Fraction], inner: Affine) -> Affine:
-    """outer @ inner + direct @ input - bounds."""
+    """outer @ inner + direct @ input - bounds; what rounding does to the result is what it does to `inner`."""
     blocks = {0: direct} if direct.rationals is not None or direct.floats.any() else {}
     for term in inner.terms:
         product = outer @ term.map.dense().array()
@@ -275,4 +289,9 @@ def composed(outer: ExactArray, direct: ExactArray, bounds: Sequence[Fraction], 
     bias = [v - b for v, b in zip(constant.fractions(), bounds, strict=True)]
     whole = ExactArray.of_fractions(bias, (len(bias),))
     terms = tuple(Term(source, Dense(array.floats, array.rationals)) for source, array in sorted(blocks.items()))
-    return Affine(terms, whole.floats, None if whole.rationals is None else tuple(whole.rationals.tolist()))
+    rounding = None
+    if inner.rounding is not None:
+        shape, free = direct.shape, [Fraction(0)] * len(bounds)
+        magnitudes = composed(outer.rearranged(np.abs), ExactArray.full(shape), free, inner.rounding.magnitudes)
+        rounding = replace(inner.rounding, magnitudes=magnitudes)
+    return Affine(terms, whole.floats, None if whole.rationals is None else tuple(whole.rationals.tolist()), rounding)

@@ -137,7 +137,7 @@ class Refutation:
         self._solver, self._deadline = solver, deadline
         network, domains, goals = start(question, deadline, facts)
         self._starts = np.cumsum([0, *(layer.size for layer in network.layers)])
-        self._pauses = _CERTIFYING_PAUSES if certify else _PAUSES
+        self._pauses = {} if question.is_float32 else _CERTIFYING_PAUSES if certify else _PAUSES
         self.tree = SplitTree(network, domains, goals, steps, pauses=list(self._pauses))
 
     @property
@@ -174,6 +174,9 @@ class Refutation:
     def _settle(self, aside: Aside) -> list[Point]:
         """Ask the residual deciders about every goal that is open on the sub-domain put aside last; points against it."""
         points: list[Point] = []
+        if self.question.is_float32:
+            self.reason = "a sub-domain that cannot be split further is as good as a tie, within what float32 rounding may do"
+            return points
         open_because: str | None = None
         for g in np.flatnonzero(aside.part.domains.open[0]):
             until = min(self._deadline, time.monotonic() + _RESIDUAL_SECONDS)
