@@ -58,7 +58,7 @@ class ChainLayer:
 
     @cached_property
     def errors(self) -> list[float]:
-        """By column what a unit of multiplier is charged for a unit of value in section 4: delta, or delta + sigma (section 11)."""
+        """By column: what section 4 charges a unit of multiplier for a unit of value; delta, or delta + sigma (section 11)."""
         slack = self.slack or [0.0] * len(self.exponents)
         return [column_error(*own) for own in zip(self.exponents, self.inexact, slack, strict=True)]
 

@@ -1,7 +1,7 @@
 """Float32 evaluations of a network: how often its values are rounded, how large they are, that none overflows (section 11).
 
-Magnitudes are the affine functions of the absolute network |N|, which is lowered with the same code as N: constants are replaced by
-their absolute values, differences by sums, and 2^-125 is added wherever a product may underflow.
+Magnitudes are the affine functions of the absolute network |N|, which is lowered with the same code as N: constants are
+replaced by their absolute values, differences by sums, and 2^-125 is added wherever a product may underflow.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ class _Reader:
             raise Refusal(RULE, _step(node), "arithmetic on constants alone, which rounds them, is not supported")
         if node.operator == "Gemm" and node.number("alpha", 1.0) != (1, 1):
             raise Refusal(
-                RULE, _step(node), "alpha is not 1: what it is multiplied by first, and so what underflows, is not known"
+                RULE, _step(node), "alpha is not 1: what it multiplies first, and so what underflows, is not known"
             )
 
 

@@ -1,4 +1,4 @@
-"""Magnitudes of the joined network J of two networks that are computed in float32, and of its row layer (section 11 of the format)."""
+"""Magnitudes of the joined network of two networks that are computed in float32, and of its row layer (section 11)."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class _Levels:
 
 
 def row_magnitude(value: Form, known: Sequence[Form]) -> Form:
-    """sum |a_i| M_i of a row value, a function of symbols 0 (the constant, which adds nothing), 1, 2, ...; `known` are M_1, M_2, ..."""
+    """sum |a_i| M_i of a row value sum a_i v_i of symbols 1, 2, ...; its constant adds nothing. `known` are M_1, M_2, ..."""
     sizes = {symbol: abs(a) for symbol, a in value[1].items() if symbol}
     return substituted((value[0], sizes), dict(enumerate(known, 1)))
 

@@ -147,6 +147,6 @@ class _Joiner:
 def joined(original: Network, reduced: Network, plan: Plan, sharing: bool = True) -> Joined:
     """J; refuses a plan that does not fit the networks, which have as many inputs.
 
-    Without `sharing` every paired neuron has a difference neuron: what is the same function may be computed differently (section 11).
+    Without `sharing` every paired neuron has a difference neuron: the same function may be computed in two ways (section 11).
     """
     return _Joiner(original, reduced, plan, sharing).run()
