@@ -142,9 +142,7 @@ class _Reader:
         if node.operator in ARITHMETIC and all(tensor.constant for tensor in operands):
             raise Refusal(RULE, _step(node), "arithmetic on constants alone, which rounds them, is not supported")
         if node.operator == "Gemm" and node.number("alpha", 1.0) != (1, 1):
-            raise Refusal(
-                RULE, _step(node), "alpha is not 1: what it multiplies first, and so what underflows, is not known"
-            )
+            raise Refusal(RULE, _step(node), "alpha is not 1: what it multiplies first, and so what underflows, is not known")
 
 
 def _step(node: Node) -> str:

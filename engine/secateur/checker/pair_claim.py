@@ -46,14 +46,13 @@ def difference_proof(claim: PairClaim, evidence: Evidence, inputs: TwoNetworks) 
 
 def _check_float32(evidence: Evidence) -> None:
     """What a claim about float32 arithmetic may not use (section 11)."""
-    if evidence.facts.solver:
-        raise Refusal("float32", "facts.original.solver", "a solver's word is about the reals, not about float32 arithmetic")
-    if evidence.tree.trusted:
-        raise Refusal("float32", f"{STEP}.trusted", "a solver's word is about the reals, not about float32 arithmetic")
+    for given, where in ((evidence.facts.solver, "facts.original.solver"), (evidence.tree.trusted, f"{STEP}.trusted")):
+        if given:
+            raise Refusal("float32", where, OF_REALS)
     for level, shift in enumerate(evidence.plan.shifts):
         if shift:
             raise Refusal(
-                "float32", f"shifts[{level}]", f"the differences of computed values are not scaled: 0 is needed, not {shift}"
+                "float32", f"shifts[{level}]", f"differences of computed values are not scaled: 0 is needed, not {shift}"
             )
 
 
