@@ -1,7 +1,7 @@
 """Random small float32 networks, and evaluations of them in every way that section 11 of the format allows.
 
-An evaluation goes through the nodes of a model and rounds as IEEE binary32 does, by exact fractions: sums in random order and grouping,
-products fused with additions at random, constants in the sums of a product of matrices at random.
+An evaluation goes through the nodes of a model and rounds as IEEE binary32 does, by exact fractions: sums in random order and
+grouping, products fused with additions at random, constants in the sums of a product of matrices at random.
 """
 
 from __future__ import annotations
@@ -171,9 +171,9 @@ class _Maker:
             beta = float(self.rng.choice([1.0, 1.0, -0.3]))
             return self.add("Gemm", [name, self.weights(after, before), self.weights(after)], transB=1, beta=beta)
         if kind == "conv":
-            shape = np.array([1, 1, 1, before])
-            self.stored["image"] = shape
-            image = self.add("Reshape", [name, "image"])
+            self.count += 1
+            self.stored[f"image{self.count}"] = np.array([1, 1, 1, before])
+            image = self.add("Reshape", [name, f"image{self.count}"])
             row = self.add("Conv", [image, self.weights(2, 1, 1, 2), self.weights(2)], pads=[0, 1, 0, 0])
             return self.dense("gemm", self.add("Flatten", [row]), 2 * before, after)
         made = self.add("Add", [self.add("MatMul", [name, self.weights(before, after)]), self.weights(after)])

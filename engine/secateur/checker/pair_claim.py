@@ -16,6 +16,7 @@ from secateur.checker.refusal import Refusal
 from secateur.checker.replay import Proof, replay
 from secateur.checker.root import RootBounds
 from secateur.checker.row_layer import with_layer
+from secateur.checker.slack import OF_REALS
 from secateur.checker.two_networks import TwoNetworks, replayed
 from secateur.checker.verdict import Accepted, Counts, Progress, shown_point, stated
 

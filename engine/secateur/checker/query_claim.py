@@ -20,7 +20,7 @@ from secateur.checker.refusal import Refusal, located
 from secateur.checker.replay import Proof, replay
 from secateur.checker.root import RootBounds
 from secateur.checker.row_layer import goals, row_magnitudes, with_row_layer
-from secateur.checker.slack import Magnitudes
+from secateur.checker.slack import OF_REALS, Magnitudes
 from secateur.checker.verdict import Accepted, Counts, Progress, shown_point, stated
 
 __all__ = ["GivenFiles", "check_query"]
@@ -111,9 +111,7 @@ def _trusted(parts: tuple[Part, ...], strict: bool, float32: bool) -> tuple[str,
     words = []
     for number, part in enumerate(parts):
         if part.trusted and float32:
-            raise Refusal(
-                "float32", f"parts[{number}].trusted", "a solver's word is about the reals, not about float32 arithmetic"
-            )
+            raise Refusal("float32", f"parts[{number}].trusted", OF_REALS)
         if part.trusted and strict:
             reason = f"{part.trusted} of its leaves rest on the word of an LP or SMT solver alone"
             raise Refusal("solver", f"parts[{number}]", reason)

@@ -1,7 +1,7 @@
 """What rounding in float32 can do to the pre-activations of a layer, column by column (section 11 of the format).
 
-A computed pre-activation differs from its exact affine function of the computed values before it by at most gamma M(|x|, r); M has
-coefficients >= 0. A row pays for this as it pays for the quantisation of its matrix: by the largest entry of each column.
+A computed pre-activation differs from its exact affine function of the computed values before it by at most gamma M(|x|, r);
+M has coefficients >= 0. A row pays for this as it pays for the quantisation of its matrix: by the largest entry of each column.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from secateur.checker.exact import up24
 from secateur.checker.lowering import Affine
 from secateur.checker.refusal import Refusal
 
-__all__ = ["MAX_ROUNDINGS", "Magnitudes", "column_error", "column_slack", "gamma", "reach"]
+__all__ = ["MAX_ROUNDINGS", "OF_REALS", "Magnitudes", "column_error", "column_slack", "gamma", "reach"]
 
 MAX_ROUNDINGS = 1 << 20
+OF_REALS = "a solver's word is about the reals, not about float32 arithmetic"
 PRECISION = 24  # significant bits of float32: u = 2^-24
 
 
