@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import cached_property
 
 from secateur.checker.domain import Domain
 from secateur.checker.exact import binary_exponent, round_ratio
 from secateur.checker.lowering import Affine, Network
 from secateur.checker.refusal import Refusal
+from secateur.checker.slack import Magnitudes, column_error, column_slack
 
 __all__ = ["Chain", "ChainLayer", "Differences", "chain_form"]
 
@@ -39,7 +41,8 @@ class ChainLayer:
 
     `quantised` holds the integers Q, `exponents` the column exponents c, `inexact` whether the column was rounded
     (its error delta is then 2^-(c+1)). `partners` and `shift` are those of the difference neurons among the own ones;
-    `linear` are the pass-through neurons that carry the value of one. All other neurons are ReLU neurons.
+    `linear` are the pass-through neurons that carry the value of one. All other neurons are ReLU neurons. `slack` is what
+    rounding in float32 can do, by column (section 11); 0 everywhere where it is empty.
     """
 
     own: int
@@ -51,6 +54,13 @@ class ChainLayer:
     partners: Mapping[int, int] = field(default_factory=dict)
     shift: int = 0
     linear: frozenset[int] = frozenset()
+    slack: Sequence[float] = ()
+
+    @cached_property
+    def errors(self) -> list[float]:
+        """By column: what section 4 charges a unit of multiplier for a unit of value; delta, or delta + sigma (section 11)."""
+        slack = self.slack or [0.0] * len(self.exponents)
+        return [column_error(*own) for own in zip(self.exponents, self.inexact, slack, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -139,12 +149,17 @@ class _Normaliser:
 
 
 def chain_form(
-    network: Network, domain: Domain, differences: Sequence[Differences] = (), kept: dict[int, ChainLayer] | None = None
+    network: Network,
+    domain: Domain,
+    differences: Sequence[Differences] = (),
+    kept: dict[int, ChainLayer] | None = None,
+    magnitudes: Magnitudes | None = None,
 ) -> Chain:
     """The chain form of a network on t in [0, 1]^n; refuses networks that are too wide.
 
     `differences` says which neurons of layers 1, 2, ... are difference neurons; layers beyond its end have none. `kept` holds the
     layers that do not depend on the domain, and is filled: for the same network and differences on another domain.
+    `magnitudes` are those of all layers, where values are computed in float32.
     """
     kept = {} if kept is None else kept
     normaliser, last = _Normaliser(domain), _last_readers(network)
@@ -166,6 +181,8 @@ def chain_form(
             layer = _chain_layer(own, denominator, rows, width, here, linear)
             if not normaliser.concerns(affine):
                 kept[k] = layer
+        if magnitudes is not None:
+            layer = replace(layer, slack=column_slack(magnitudes, k, place, domain))
         layers.append(layer)
         signed.update(network.starts[k] + i for i in here.partners)
         outputs = [*range(network.starts[k], network.starts[k] + own), *symbols]

@@ -1,4 +1,4 @@
-"""The certificate file: header, schema, and the compressed streams of the trees (sections 1 and 8 to 10 of the format).
+"""The certificate file: header, schema, and the compressed streams of the trees (sections 1 and 8 to 11 of the format).
 
 Nothing here is believed: unknown or repeated keys are refused, and every stream must decompress to exactly the number of symbols
 that the header announces.
@@ -87,20 +87,28 @@ def _agreement(header: dict[str, Any], rest: bytes) -> Certificate:
     return Certificate(read_text(header["producer"], "producer"), tolerance, original, reduced, domain, facts, match)
 
 
+def _float32(header: dict[str, Any]) -> bool:
+    """Whether the claim is about float32 arithmetic (section 11), in a header that may say so."""
+    if "semantics" in header and header["semantics"] != "float32":
+        raise bad("semantics", "only 'float32' is known")
+    return "semantics" in header
+
+
 def _about_query(header: dict[str, Any], rest: bytes, refuted: bool) -> QueryCertificate:
     keys = "format version producer claim network query"
-    read_object(header, "header", f"{keys} parts" if refuted else keys)
+    read_object(header, "header", f"{keys} parts" if refuted else keys, optional="semantics" if refuted else "")
     claim, streams = read_object(header["claim"], "claim", "kind" if refuted else "kind point"), Streams(rest)
     point = None if refuted else read_list(claim["point"], "claim.point", read_rational)
     parts = read_list(header["parts"], "parts", streams.part) if refuted else ()
     streams.finish()
     network, query = (read_reference(header[key], key) for key in ("network", "query"))
-    return QueryCertificate(read_text(header["producer"], "producer"), point, network, query, parts)
+    return QueryCertificate(read_text(header["producer"], "producer"), point, network, query, parts, _float32(header))
 
 
 def _about_pair(header: dict[str, Any], rest: bytes, refuted: bool) -> PairCertificate:
     keys = "format version producer claim original reduced domain"
-    read_object(header, "header", keys if refuted else f"{keys} facts levels pairs shifts difference")
+    full = f"{keys} facts levels pairs shifts difference"
+    read_object(header, "header", keys if refuted else full, optional="" if refuted else "semantics")
     own, streams = header["claim"], Streams(rest)
     evidence: Evidence | tuple[Fraction, ...]
     if refuted:
@@ -113,7 +121,8 @@ def _about_pair(header: dict[str, Any], rest: bytes, refuted: bool) -> PairCerti
         evidence = Evidence(facts, read_plan(header), streams.difference(header["difference"], "difference"))
     streams.finish()
     original, reduced, domain = (read_reference(header[key], key) for key in ("original", "reduced", "domain"))
-    return PairCertificate(read_text(header["producer"], "producer"), claim, original, reduced, domain, evidence)
+    producer, float32 = read_text(header["producer"], "producer"), _float32(header)
+    return PairCertificate(producer, claim, original, reduced, domain, evidence, float32)
 
 
 def _about_family(header: dict[str, Any], rest: bytes) -> FamilyCertificate:

@@ -57,9 +57,8 @@ def _system(chain: Chain, grid: Sequence[int], goals: Sequence[Goal], steps: int
     scale, delta, bias_delta = np.zeros(width.sum()), np.zeros(width.sum()), np.zeros(count + 1)
     for k, layer in enumerate(layers, 1):
         place = slice(start[k - 1], start[k - 1] + size[k - 1])
-        exponents, inexact = np.array(layer.exponents), np.array(layer.inexact)
-        scale[place] = np.ldexp(1.0, -exponents[:-1])
-        deltas = np.where(inexact, np.ldexp(1.0, grid[k - 1] + 24 - (exponents + 1)), 0.0)
+        scale[place] = np.ldexp(1.0, -np.array(layer.exponents)[:-1])
+        deltas = np.ldexp(layer.errors, grid[k - 1] + 24)
         delta[place], bias_delta[k] = deltas[:-1], np.ceil(deltas[-1])
     kind, partner = np.zeros(width.sum(), np.uint8), np.zeros(width.sum(), np.int64)
     for k, layer in enumerate(layers, 1):
@@ -114,7 +113,8 @@ def _pool(nodes: int, inputs: int, places: int, goals: int) -> Pool:
 def _fits(chain: Chain, bounds: Sequence[tuple[list[float], list[float]]]) -> bool:
     """Whether exponents are small enough for the argument at the head of this file."""
     exponents = [c for layer in chain.layers for c in layer.exponents]
-    sizes = [math.frexp(b)[1] for pair in bounds for side in pair for b in side if b != 0.0]
+    numbers = [b for pair in bounds for side in pair for b in side] + [s for layer in chain.layers for s in layer.slack]
+    sizes = [math.frexp(b)[1] for b in numbers if b != 0.0]
     return (
         len(chain.layers) <= MAX_LAYERS
         and max(map(abs, exponents), default=0) <= MAX_COLUMN_EXPONENT

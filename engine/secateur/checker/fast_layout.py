@@ -8,9 +8,9 @@ they stay below it:
 * |mu_j| <= |a_j| <= 2^24 and sum_i |Q_ij| <= 2^28 per column, so every partial sum of mu Q, in any order, is at most
   2^52; w = sum |mu_j| <= 8192 * 2^24 = 2^37, and D has 16 significant bits, so w D has at most 53. The weights of a mixed
   row are at most 2^20.
-* a p, mu l and (a - mu) u are products of 24-bit numbers; factors 2^x only move the exponent. Of difference neurons the
-  bounds and the ends of the values have 24 bits too, and -l' / (u' - l') and u' / (u' - l') lie in [0, 1] after rounding, so
-  |mu_j| <= |a_j| as before.
+* a p, mu l, (a - mu) u and (delta + sigma) rbar are products of 24-bit numbers; factors 2^x only move the exponent. Of
+  difference neurons the bounds and the ends of the values have 24 bits too, and -l' / (u' - l') and u' / (u' - l') lie in
+  [0, 1] after rounding, so |mu_j| <= |a_j| as before.
 * the terms of a row are tested against 2^46 before they are used (the void rule), and at most 31 layers add four of
   them each: |const| < 2^53. Sums of terms of one sign that pass 2^53 stay above it after rounding, so the test is exact;
   in step 4 it is one of the sum of magnitudes. The sum of step 3 has both signs, and is given up (`OUT`) if the magnitudes
@@ -108,7 +108,7 @@ class System(NamedTuple):
     column_start: Integers
     scale: Floats  # per source: 2^-c of the columns of the layer above; 0 at the bias
     bias_exponent: Integers  # [k] c of the bias column of layer k
-    delta: Floats  # per source: delta_j 2^(G+24) of the layer above
+    delta: Floats  # per source: delta_j 2^(G+24) of the layer above, with sigma_j where there is one
     bias_delta: Floats  # [k] ceil(delta_bias 2^(G_k+24))
     kind: NDArray[np.uint8]  # per source: RELU, LINEAR or DIFFERENCE
     partner: Integers  # per source: where the source has a difference neuron, the position of its partner in it

@@ -18,7 +18,7 @@ from secateur.checker.refusal import Refusal
 from secateur.checker.row_layer import over_one_denominator
 from secateur.checker.tensors import Expression, linear_combination
 
-__all__ = ["Form", "Joined", "in_terms_of", "joined", "weighted_sum"]
+__all__ = ["Form", "Joined", "in_terms_of", "joined", "substituted", "weighted_sum"]
 
 Form = tuple[int, Expression]  # denominator, and numerators by symbol
 Pair = tuple[int, int, int, int]
@@ -43,8 +43,13 @@ def weighted_sum(terms: Iterable[tuple[Fraction, Form]]) -> Form:
 
 def in_terms_of(affine: Affine, row: Expression, known: Mapping[int, Form]) -> Form:
     """A row of a network, with forms in place of the network's own symbols."""
-    denominator, terms = weighted_sum((Fraction(c), known[symbol]) for symbol, c in row.items())
-    return denominator * affine.denominator, terms
+    return substituted((affine.denominator, row), known)
+
+
+def substituted(form: Form, known: Mapping[int, Form]) -> Form:
+    """A form, with forms in place of its symbols."""
+    denominator, terms = weighted_sum((Fraction(c), known[symbol]) for symbol, c in form[1].items())
+    return denominator * form[0], terms
 
 
 def _by_position(original: Network, reduced: Network, levels: Sequence[int]) -> Iterable[Pair]:
@@ -82,8 +87,8 @@ def _partners(original: Network, reduced: Network, plan: Plan) -> list[dict[int,
 class _Joiner:
     """Builds J level by level."""
 
-    def __init__(self, original: Network, reduced: Network, plan: Plan) -> None:
-        self.original, self.reduced, self.plan = original, reduced, plan
+    def __init__(self, original: Network, reduced: Network, plan: Plan, sharing: bool) -> None:
+        self.original, self.reduced, self.plan, self.sharing = original, reduced, plan, sharing
         self.partners = _partners(original, reduced, plan)
         self.layer_at = {level: layer for layer, level in enumerate(plan.levels, 1)}
         outside: dict[int, Form] = {s: (1, {s: 1}) for s in range(1 + original.input_size)}
@@ -133,13 +138,15 @@ class _Joiner:
         """The pre-activation of neuron j's difference neuron, `distance` being z' - z_p; None where it is shared."""
         partner = self.known[0][self.original.starts[level] + self.partners[layer - 1][j]]
         scale = Fraction(1 << self.plan.shifts[level - 1])
-        output = partner
-        if distance[1]:
-            output = weighted_sum([(Fraction(1), partner), (1 / scale, self._fresh())])
+        shared = self.sharing and not distance[1]
+        output = partner if shared else weighted_sum([(Fraction(1), partner), (1 / scale, self._fresh())])
         self.known[1][self.reduced.starts[layer] + j] = output
-        return weighted_sum([(scale, distance)]) if distance[1] else None
+        return None if shared else weighted_sum([(scale, distance)])
 
 
-def joined(original: Network, reduced: Network, plan: Plan) -> Joined:
-    """J; refuses a plan that does not fit the networks, which have as many inputs."""
-    return _Joiner(original, reduced, plan).run()
+def joined(original: Network, reduced: Network, plan: Plan, sharing: bool = True) -> Joined:
+    """J; refuses a plan that does not fit the networks, which have as many inputs.
+
+    Without `sharing` every paired neuron has a difference neuron: the same function may be computed in two ways (section 11).
+    """
+    return _Joiner(original, reduced, plan, sharing).run()

@@ -39,7 +39,7 @@ from secateur.checker.tensors import (
     transposed,
 )
 
-__all__ = ["Affine", "Network", "lower"]
+__all__ = ["Affine", "Network", "lower", "lower_graph"]
 
 FLOAT, INT64 = 1, 7  # ONNX element types
 
@@ -80,6 +80,7 @@ class _Builder:
     layers: list[Affine] = field(default_factory=list)
 
 
+After = Callable[[Node, list[Tensor], list[Tensor]], list[Tensor]]  # a node, its operands and its results; the results to use
 _Operator = Callable[[_Builder, Node, list[Tensor]], list[Tensor]]
 
 
@@ -344,7 +345,7 @@ OPERATORS: dict[str, tuple[_Operator, int, int]] = {  # with the least and great
 }
 
 
-def _run(builder: _Builder, node: Node) -> None:
+def _run(builder: _Builder, node: Node, after: After) -> None:
     if node.domain not in ("", "ai.onnx") or node.operator not in OPERATORS:
         raise node.refusal("unsupported operator")
     operator, least, most = OPERATORS[node.operator]
@@ -356,7 +357,8 @@ def _run(builder: _Builder, node: Node) -> None:
     missing = [name for name in given if name not in builder.values]
     if missing:
         raise node.refusal(f"its input {missing[0]!r} has not been computed before it")
-    results = operator(builder, node, [builder.values[name] for name in given])
+    operands = [builder.values[name] for name in given]
+    results = after(node, operands, operator(builder, node, operands))
     for name, result in zip(node.outputs, results, strict=False):
         if name in builder.values:
             raise node.refusal(f"its output {name!r} exists already")
@@ -373,9 +375,17 @@ def _needed(graph: Graph) -> list[Node]:
     return nodes[::-1]
 
 
+def _as_they_are(_: Node, __: list[Tensor], results: list[Tensor]) -> list[Tensor]:
+    return results
+
+
 def lower(data: bytes) -> Network:
     """The layered exact form of the network in the bytes of an ONNX file; a batch of open size is one sample."""
-    graph = read_model(data)
+    return lower_graph(read_model(data))
+
+
+def lower_graph(graph: Graph, after: After = _as_they_are) -> Network:
+    """The layered exact form of a graph; `after` sees every node that the output depends on, and may change its results."""
     if None in graph.input.shape[1:]:
         raise Refusal("onnx", "graph", "the input has a free size other than the batch")
     shape = tuple(1 if size is None else size for size in graph.input.shape)
@@ -386,7 +396,7 @@ def lower(data: bytes) -> Network:
     builder.values[graph.input.name] = _symbols(shape, 1, graph.input.element_type)
     try:
         for node in _needed(graph):
-            _run(builder, node)
+            _run(builder, node, after)
     except (ValueError, IndexError) as error:  # a shape that no rule above foresaw
         raise Refusal("onnx", "graph", f"malformed operator: {error}") from None
     output = builder.values.get(graph.output.name)

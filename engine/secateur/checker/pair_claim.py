@@ -8,13 +8,15 @@ from secateur.checker.chain import chain_form
 from secateur.checker.container import symbols_with_trusted
 from secateur.checker.evaluation import evaluate
 from secateur.checker.facts import Establisher, proven_phases, trusted_facts
-from secateur.checker.joined import joined
-from secateur.checker.pair_rows import broken_at, compared_sizes, pair_goals, statement
+from secateur.checker.float32_pairs import joined_magnitudes
+from secateur.checker.joined import joined, substituted
+from secateur.checker.pair_rows import FLOATS, REALS, broken_at, compared_sizes, compared_values, pair_goals, statement
 from secateur.checker.records import DifferenceTree, Evidence, PairCertificate, PairClaim
 from secateur.checker.refusal import Refusal
 from secateur.checker.replay import Proof, replay
 from secateur.checker.root import RootBounds
 from secateur.checker.row_layer import with_layer
+from secateur.checker.slack import OF_REALS
 from secateur.checker.two_networks import TwoNetworks, replayed
 from secateur.checker.verdict import Accepted, Counts, Progress, shown_point, stated
 
@@ -25,19 +27,34 @@ STEP = "difference"
 
 def difference_proof(claim: PairClaim, evidence: Evidence, inputs: TwoNetworks) -> Proof:
     """The tree over the joined network; the facts count as established."""
-    tree = evidence.tree
+    tree, size = evidence.tree, compared_sizes(claim, inputs.original, inputs.reduced, "claim")
     stream, leaf = symbols_with_trusted(tree, inputs.original.input_size, STEP)
-    both = joined(inputs.original, inputs.reduced, evidence.plan)
+    both = joined(inputs.original, inputs.reduced, evidence.plan, sharing=inputs.floats is None)
     depth = len(both.network.layers)
     if len(tree.grid) != depth + 1:
         raise Refusal("header", f"{STEP}.grid", f"{len(tree.grid)} grid exponents for {depth + 1} layers")
-    rows, goals = pair_goals(claim, inputs.original, inputs.reduced, both)
-    chain = chain_form(with_layer(both.network, rows), inputs.domain, both.differences)
+    values, goals = pair_goals(claim, size, depth + 1)
+    known = compared_values(claim, inputs.original, inputs.reduced, both)
+    network = with_layer(both.network, [substituted(value, known) for value in values])
+    magnitudes = joined_magnitudes(claim, values, inputs, evidence.plan, both)
+    chain = chain_form(network, inputs.domain, both.differences, magnitudes=magnitudes)
     root = RootBounds(chain)
     for fact in evidence.facts.claims():
         root.add(fact)
     bounds = [root.bounds(k) for k in range(1, depth + 1)]
     return Proof(chain, tree.grid, goals, tree.steps, stream, leaf, bounds, STEP)
+
+
+def _check_float32(evidence: Evidence) -> None:
+    """What a claim about float32 arithmetic may not use (section 11)."""
+    for given, where in ((evidence.facts.solver, "facts.original.solver"), (evidence.tree.trusted, f"{STEP}.trusted")):
+        if given:
+            raise Refusal("float32", where, OF_REALS)
+    for level, shift in enumerate(evidence.plan.shifts):
+        if shift:
+            raise Refusal(
+                "float32", f"shifts[{level}]", f"differences of computed values are not scaled: 0 is needed, not {shift}"
+            )
 
 
 def _trusted(evidence: Evidence, strict: bool) -> tuple[str, ...]:
@@ -56,14 +73,18 @@ def trusted_leaves(tree: DifferenceTree, strict: bool) -> tuple[str, ...]:
 def _proven(
     claim: PairClaim, evidence: Evidence, inputs: TwoNetworks, strict: bool, arithmetic: str, progress: Progress
 ) -> Accepted:
+    if inputs.floats:
+        _check_float32(evidence)
     trusted = _trusted(evidence, strict)
-    compared_sizes(claim, inputs.original, inputs.reduced, "claim")
     proof = difference_proof(claim, evidence, inputs)
-    Establisher("original", chain_form(inputs.original, inputs.domain), evidence.facts, arithmetic, progress).run()
+    magnitudes = inputs.floats[0].hidden if inputs.floats else None
+    chain = chain_form(inputs.original, inputs.domain, magnitudes=magnitudes)
+    Establisher("original", chain, evidence.facts, arithmetic, progress).run()
     replay(proof, arithmetic, progress)
     nodes = sum(tree.nodes for tree in evidence.facts.trees) + evidence.tree.nodes - evidence.tree.trusted
     counts = Counts(*proven_phases(evidence.facts), nodes)
-    return Accepted(stated(f"{statement(claim)}, where {inputs.words}; {replayed(counts, arithmetic)}", trusted), counts, trusted)
+    words = statement(claim, FLOATS if inputs.floats else REALS)
+    return Accepted(stated(f"{words}, where {inputs.words}; {replayed(counts, arithmetic)}", trusted), counts, trusted)
 
 
 def _refuted(claim: PairClaim, point: tuple[Fraction, ...], inputs: TwoNetworks) -> Accepted:

@@ -11,24 +11,27 @@ from secateur.checker.records import PairClaim
 from secateur.checker.refusal import Refusal
 from secateur.checker.row_layer import RowGoal
 
-__all__ = ["broken_at", "compared_sizes", "pair_goals", "statement"]
+__all__ = ["FLOATS", "REALS", "broken_at", "compared_sizes", "compared_values", "pair_goals", "statement"]
 
 ONE: Form = (1, {0: 1})
 Goal = tuple[str, list[tuple[Form, bool]]]  # its name, and its rows, with whether they are strict
 
 
-def statement(claim: PairClaim) -> str:
-    """What is claimed, in words."""
+REALS, FLOATS = "for all x in D", "for all float32 x in D and every float32 evaluation of N and N'"
+
+
+def statement(claim: PairClaim, everywhere: str = REALS) -> str:
+    """What is claimed, in words; `everywhere` is REALS, or FLOATS for a statement about float32 arithmetic."""
     if claim.rule == "agree":
         relation = "= 0" if claim.bound == 0 else f"<= {claim.bound}"
         if claim.layers is None:
-            return f"for all x in D, max |N(x) - N'(x)| {relation}"
+            return f"{everywhere}, max |N(x) - N'(x)| {relation}"
         layers = "r of ReLU layer {} of N and r' of ReLU layer {} of N'".format(*claim.layers)
-        return f"for all x in D, max |r(x) - r'(x)| {relation} for the outputs {layers}"
+        return f"{everywhere}, max |r(x) - r'(x)| {relation} for the outputs {layers}"
     greater = "greater" if claim.rule == "argmax" else "less"
     lead = f" by more than {claim.bound}" if claim.bound else ""
     leads = f"{greater} than all others"
-    return f"for all x in D, if an output of N is {leads}{lead}, the same output of N' is {leads}"
+    return f"{everywhere}, if an output of N is {leads}{lead}, the same output of N' is {leads}"
 
 
 def compared_sizes(claim: PairClaim, original: Network, reduced: Network, where: str) -> int:
@@ -76,15 +79,24 @@ def _decision(claim: PairClaim, y: Sequence[Form], other: Sequence[Form]) -> Ite
             yield f"output {i} leads in N, and output {j} is not {side} it in N'", [*leads, (kept, False), (change, True)]
 
 
-def pair_goals(claim: PairClaim, original: Network, reduced: Network, both: Joined) -> tuple[list[Form], list[RowGoal]]:
-    """The values of the row layer, and the goals about them: each says that the claim fails in one way."""
+def compared_values(claim: PairClaim, original: Network, reduced: Network, both: Joined) -> dict[int, Form]:
+    """What a row of `pair_goals` can contain, as functions of J's values."""
     layers = claim.layers or (None, None)
     y, other = _compared(original, both.original, layers[0]), _compared(reduced, both.reduced, layers[1])
+    return dict(enumerate([ONE, *y, *other]))
+
+
+def pair_goals(claim: PairClaim, size: int, layer: int) -> tuple[list[Form], list[RowGoal]]:
+    """The values of the row layer, number `layer`, and the goals about them: each says that the claim fails in one way.
+
+    The values are functions of what is compared: symbols 1 to `size` are y of N, the next ones y' of N'.
+    """
+    y, other = ([(1, {1 + first + i: 1}) for i in range(size)] for first in (0, size))
     rows: list[Form] = []
     goals = []
     for name, own in (_agreement if claim.rule == "agree" else _decision)(claim, y, other):
         strict = tuple(row[1] for row in own)
-        goals.append(RowGoal(name, len(both.network.layers) + 1, len(rows), strict, "case"))
+        goals.append(RowGoal(name, layer, len(rows), strict, "case"))
         rows += [row[0] for row in own]
     return rows, goals
 

@@ -71,9 +71,10 @@ def _below(value: int, limit: int) -> int | None:
     return value if value < limit else None
 
 
-def _scaled_ceil(bound: float, shift: int) -> int:
-    numerator, exponent = mantissa(bound)
-    return ceil_shift(numerator, exponent + shift)
+def _scaled_ceil(bound: float, shift: int, factor: float = 1.0) -> int:
+    """ceil(bound factor 2^shift)."""
+    (numerator, exponent), (other, more) = mantissa(bound), mantissa(factor)
+    return ceil_shift(numerator * other, exponent + more + shift)
 
 
 def _refreshed(layer: ChainLayer, lower: list[float], upper: list[float]) -> list[int]:
@@ -188,12 +189,12 @@ class PythonArithmetic:
         return Source(lower, upper, _below(total, LIMIT), error, slopes, chords, differences, linear)
 
     def _error(self, k: int, reach: list[float]) -> int | None:
-        """D_k: what the quantisation of layer k's matrix can amount to, per unit of multiplier."""
+        """D_k: what the quantisation of layer k's matrix, and rounding, can amount to, per unit of multiplier."""
         if k > len(self._layers):
             return 0  # no layer reads this source
         layer, grid = self._layers[k - 1], self._grid[k]
-        terms = zip([*reach, 1.0], layer.exponents, layer.inexact, strict=True)
-        error = sum(_scaled_ceil(r, grid + 24 - (c + 1)) for r, c, inexact in terms if inexact)
+        terms = zip([*reach, 1.0], layer.errors, strict=True)
+        error = sum(_scaled_ceil(own, grid + 24, r) for r, own in terms)
         return None if error >= LIMIT else round_up_16(error)
 
     def row(self, node: PyNode, sources: list[Source], neuron: tuple[int, int, int], slopes: list[list[float]]) -> Row | None:

@@ -12,13 +12,15 @@ from secateur.checker.container import symbols_with_trusted
 from secateur.checker.domain import Domain
 from secateur.checker.evaluation import evaluate
 from secateur.checker.files import referenced, unpacked
+from secateur.checker.float32 import FloatNetwork, float_network
 from secateur.checker.lowering import Network, lower
-from secateur.checker.query import Disjunct, Query, read_query
+from secateur.checker.query import Disjunct, Query, QueryRow, read_query
 from secateur.checker.records import Part, QueryCertificate
-from secateur.checker.refusal import Refusal
+from secateur.checker.refusal import Refusal, located
 from secateur.checker.replay import Proof, replay
 from secateur.checker.root import RootBounds
-from secateur.checker.row_layer import goals, with_row_layer
+from secateur.checker.row_layer import goals, row_magnitudes, with_row_layer
+from secateur.checker.slack import OF_REALS, Magnitudes
 from secateur.checker.verdict import Accepted, Counts, Progress, shown_point, stated
 
 __all__ = ["GivenFiles", "check_query"]
@@ -40,6 +42,7 @@ class _Inputs:
     network: Network
     query: Query
     names: tuple[str, str]
+    floats: FloatNetwork | None  # where the claim is about float32 arithmetic
 
     def claim(self, subject: str) -> str:
         """The claim in words, with the files that it is about."""
@@ -50,7 +53,8 @@ class _Inputs:
 def _read_inputs(certificate: QueryCertificate, folder: Path, given: GivenFiles) -> _Inputs:
     data = referenced("network", "network", certificate.network, folder, given.network)
     text = referenced("query", "query", certificate.query, folder, given.query)
-    network, query = lower(unpacked(data, "network")), read_query(text)
+    model = unpacked(data, "network")
+    network, query = lower(model), read_query(text)
     for what, own, wanted in (
         ("inputs", network.input_size, query.input_size),
         ("outputs", len(network.output.rows), query.output_size),
@@ -59,7 +63,7 @@ def _read_inputs(certificate: QueryCertificate, folder: Path, given: GivenFiles)
             raise Refusal("query", what, f"the query has {wanted}, the network {own}")
     chosen = (given.network or certificate.network.file, given.query or certificate.query.file)
     names = (PurePosixPath(chosen[0]).name, PurePosixPath(chosen[1]).name)
-    return _Inputs(certificate, network, query, names)
+    return _Inputs(certificate, network, query, names, float_network(model) if certificate.float32 else None)
 
 
 def _next_disjuncts(left: Iterator[Disjunct], part: Part, step: str) -> list[Disjunct]:
@@ -75,23 +79,39 @@ def _next_disjuncts(left: Iterator[Disjunct], part: Part, step: str) -> list[Dis
     return found
 
 
-def _proof(network: Network, part: Part, disjuncts: list[Disjunct], number: int, step: str) -> Proof:
+def _magnitudes(floats: FloatNetwork | None, rows: list[QueryRow], box: Domain) -> Magnitudes | None:
+    """What rounding in float32 can do, in the row layer too (section 11); refuses where something could overflow on the box."""
+    if floats is None:
+        return None
+    floats.check_overflow(box)
+    hidden = floats.hidden
+    last = row_magnitudes(rows, floats.output)
+    return Magnitudes((*hidden.layers, last), (*hidden.roundings, floats.output_roundings))
+
+
+def _proof(inputs: _Inputs, part: Part, disjuncts: list[Disjunct], number: int, step: str) -> Proof:
     """The tree of a part; `number` is that of its first disjunct."""
+    network = inputs.network
     stream, leaf = symbols_with_trusted(part, network.input_size, step)
     depth = len(network.layers)
     if len(part.grid) != depth + 1:
         raise Refusal("header", f"{step}.grid", f"{len(part.grid)} grid exponents for {depth + 1} layers")
     rows = [row for disjunct in disjuncts for row in disjunct.rows]
-    chain = chain_form(with_row_layer(network, rows), Domain(disjuncts[0].lower, disjuncts[0].upper))
+    box = Domain(disjuncts[0].lower, disjuncts[0].upper)
+    with located(step, (), ""):
+        magnitudes = _magnitudes(inputs.floats, rows, box)
+    chain = chain_form(with_row_layer(network, rows), box, magnitudes=magnitudes)
     root = RootBounds(chain)
     bounds = [root.bounds(k) for k in range(1, depth + 1)]
     return Proof(chain, part.grid, goals(disjuncts, depth + 1, number), part.steps, stream, leaf, bounds, step)
 
 
-def _trusted(parts: tuple[Part, ...], strict: bool) -> tuple[str, ...]:
+def _trusted(parts: tuple[Part, ...], strict: bool, float32: bool) -> tuple[str, ...]:
     """The leaves that rest on a solver's word, by part; refused if `strict`."""
     words = []
     for number, part in enumerate(parts):
+        if part.trusted and float32:
+            raise Refusal("float32", f"parts[{number}].trusted", OF_REALS)
         if part.trusted and strict:
             reason = f"{part.trusted} of its leaves rest on the word of an LP or SMT solver alone"
             raise Refusal("solver", f"parts[{number}]", reason)
@@ -102,17 +122,18 @@ def _trusted(parts: tuple[Part, ...], strict: bool) -> tuple[str, ...]:
 
 def _refuted(inputs: _Inputs, strict: bool, arithmetic: str, progress: Progress) -> Accepted:
     parts = inputs.certificate.parts
-    trusted, disjuncts, done = _trusted(parts, strict), inputs.query.disjuncts(), 0
+    trusted, disjuncts, done = _trusted(parts, strict, inputs.floats is not None), inputs.query.disjuncts(), 0
     for number, part in enumerate(parts):
         step = f"parts[{number}]"
         own = _next_disjuncts(disjuncts, part, step)
-        replay(_proof(inputs.network, part, own, done, step), arithmetic, progress)
+        replay(_proof(inputs, part, own, done, step), arithmetic, progress)
         done += len(own)
     if next(disjuncts, None) is not None:
         raise Refusal("parts", "end", f"the query has more than the {done} disjuncts of the parts")
     nodes = sum(part.nodes - part.trusted for part in parts)
     replayed = f"{nodes:,} tree node{'s' * (nodes != 1)} replayed in {arithmetic} integer arithmetic"
-    return Accepted(stated(f"{inputs.claim('no x satisfies')}; {replayed}", trusted), Counts(0, 0, nodes), trusted)
+    subject = "no float32 x satisfies, in any float32 evaluation of N," if inputs.floats else "no x satisfies"
+    return Accepted(stated(f"{inputs.claim(subject)}; {replayed}", trusted), Counts(0, 0, nodes), trusted)
 
 
 def _satisfied(inputs: _Inputs) -> Accepted:

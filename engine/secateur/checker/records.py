@@ -124,13 +124,17 @@ class Certificate:
 
 @dataclass(frozen=True)
 class QueryCertificate:
-    """The content of a certificate about a query: trees that refute it, or a point that satisfies it (then no parts)."""
+    """The content of a certificate about a query: trees that refute it, or a point that satisfies it (then no parts).
+
+    `float32`: the claim is about float32 arithmetic (section 11).
+    """
 
     producer: str
     point: tuple[Fraction, ...] | None
     network: FileReference
     query: FileReference
     parts: tuple[Part, ...]
+    float32: bool = False
 
 
 @dataclass(frozen=True)
@@ -176,7 +180,10 @@ class Evidence:
 
 @dataclass(frozen=True)
 class PairCertificate:
-    """The content of a certificate about two networks by differences: evidence for the claim, or a point that refutes it."""
+    """The content of a certificate about two networks by differences: evidence for the claim, or a point that refutes it.
+
+    `float32`: the claim is about float32 arithmetic (section 11), which no point refutes.
+    """
 
     producer: str
     claim: PairClaim
@@ -184,6 +191,7 @@ class PairCertificate:
     reduced: FileReference
     domain: FileReference
     evidence: Evidence | tuple[Fraction, ...]
+    float32: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
-"""Root bounds of all neurons by exact interval arithmetic, with the facts known so far (section 3 of the format)."""
+"""Root bounds of all neurons by exact interval arithmetic, with the facts known so far (sections 3 and 11 of the format)."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from secateur.checker.chain import Chain
@@ -33,6 +34,17 @@ def _row_bounds(row: list[int], low: list[int], high: list[int]) -> tuple[int, i
             least += weight * above
             greatest += weight * below
     return least, greatest
+
+
+def _rounding(slack: Sequence[float], low: list[int], high: list[int], shift: int) -> tuple[int, int]:
+    """Integers (s, x): rounding changes a neuron of the layer by at most s 2^-(shift + x), for source values as in `_row_bounds`.
+
+    Those are integers over 2^shift.
+    """
+    reach = [max(abs(ends[0]), abs(ends[1])) for ends in zip(low, high, strict=True)] + [1 << shift]
+    terms = [(mantissa(own), r) for own, r in zip(slack, reach, strict=bool(slack)) if own]
+    finer = max((-exponent for (_, exponent), _ in terms), default=0)
+    return sum((m << exponent + finer) * r for (m, exponent), r in terms), finer
 
 
 class RootBounds:
@@ -67,10 +79,13 @@ class RootBounds:
         low, high, shift = self._source(layer - 1)
         pairs = [_row_bounds(row, low, high) for row in matrix.rows]
         biases = [row[-1] << shift for row in matrix.rows]
+        slack, finer = _rounding(matrix.slack, low, high, shift)
+        slacks = [slack * matrix.denominator if i < matrix.own else 0 for i in range(len(pairs))]
+        rows = list(zip(pairs, biases, slacks, strict=True))
         return Interval(
-            [least + bias for (least, _), bias in zip(pairs, biases, strict=True)],
-            [greatest + bias for (_, greatest), bias in zip(pairs, biases, strict=True)],
-            matrix.denominator << shift,
+            [(least + bias << finer) - own for (least, _), bias, own in rows],
+            [(greatest + bias << finer) + own for (_, greatest), bias, own in rows],
+            matrix.denominator << shift + finer,
         )
 
     def _source(self, source: int) -> tuple[list[int], list[int], int]:

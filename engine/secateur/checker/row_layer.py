@@ -11,7 +11,7 @@ from secateur.checker.lowering import Affine, Network
 from secateur.checker.query import Disjunct, QueryRow
 from secateur.checker.tensors import Expression, linear_combination
 
-__all__ = ["RowGoal", "goals", "over_one_denominator", "with_layer", "with_row_layer"]
+__all__ = ["RowGoal", "goals", "over_one_denominator", "row_magnitudes", "with_layer", "with_row_layer"]
 
 
 @dataclass(frozen=True)
@@ -57,9 +57,8 @@ def _scale(row: QueryRow) -> Fraction:
     return Fraction(1, 1 << shift) if shift >= 0 else Fraction(1 << -shift)
 
 
-def _row_value(row: QueryRow, output: Affine) -> tuple[int, Expression]:
+def _row_value(row: QueryRow, scale: Fraction, output: Affine) -> tuple[int, Expression]:
     """scale (a . v - b) as (denominator, expression in the network's symbols)."""
-    scale = _scale(row)
     inputs, outputs = ([(i, a * scale) for i, a in own] for own in (row.inputs, row.outputs))
     bound = row.bound * scale
     common = math.lcm(bound.denominator, *(a.denominator for _, a in (*inputs, *outputs)))
@@ -84,4 +83,10 @@ def over_one_denominator(values: Sequence[tuple[int, Expression]]) -> Affine:
 
 def with_row_layer(network: Network, rows: Sequence[QueryRow]) -> Network:
     """The network with the row values as the pre-activations of one more layer, which nobody reads."""
-    return with_layer(network, [_row_value(row, network.output) for row in rows])
+    return with_layer(network, [_row_value(row, _scale(row), network.output) for row in rows])
+
+
+def row_magnitudes(rows: Sequence[QueryRow], output: Affine) -> Affine:
+    """M of the row values, from that of the outputs: inputs and bounds are exact (section 11)."""
+    sizes = [QueryRow((), tuple((j, abs(a)) for j, a in row.outputs), Fraction(0), row.strict) for row in rows]
+    return over_one_denominator([_row_value(own, _scale(row), output) for own, row in zip(sizes, rows, strict=True)])

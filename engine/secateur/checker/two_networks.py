@@ -7,9 +7,10 @@ from pathlib import Path, PurePosixPath
 
 from secateur.checker.domain import Domain, read_domain
 from secateur.checker.files import referenced
+from secateur.checker.float32 import FloatNetwork, float_network
 from secateur.checker.lowering import Network, lower
 from secateur.checker.records import Certificate, PairCertificate
-from secateur.checker.refusal import Refusal
+from secateur.checker.refusal import Refusal, located
 from secateur.checker.verdict import Counts
 
 __all__ = ["TwoNetworks", "read_network", "read_two_networks", "replayed"]
@@ -17,22 +18,29 @@ __all__ = ["TwoNetworks", "read_network", "read_two_networks", "replayed"]
 
 @dataclass(frozen=True)
 class TwoNetworks:
-    """N and N', the domain D, and words that say which files these are."""
+    """N and N', the domain D, and words that say which files these are; `floats` where the claim is about float32 arithmetic."""
 
     original: Network
     reduced: Network
     domain: Domain
     words: str
+    floats: tuple[FloatNetwork, FloatNetwork] | None = None
 
 
 def read_network(data: bytes, side: str, domain: Domain) -> Network:
     """A network with as many inputs as the domain."""
-    try:
+    with located(side, (), ""):
         network = lower(data)
-    except Refusal as refusal:
-        raise Refusal(refusal.rule, f"{side} {refusal.step}", refusal.reason) from None
     if network.input_size != len(domain.lower):
         raise Refusal("domain", side, f"{len(domain.lower)} bounds for {network.input_size} inputs")
+    return network
+
+
+def _read_floats(data: bytes, side: str, domain: Domain) -> FloatNetwork:
+    """What float32 arithmetic does in a network that has been lowered: nothing overflows on the domain."""
+    with located(side, (), ""):
+        network = float_network(data)
+        network.check_overflow(domain)
     return network
 
 
@@ -43,9 +51,11 @@ def read_two_networks(
     references = {"original": certificate.original, "reduced": certificate.reduced}
     given = {"original": original, "reduced": reduced}
     domain = read_domain(referenced("domain", "domain", certificate.domain, folder, None))
-    networks = {}
-    for side, reference in references.items():
-        networks[side] = read_network(referenced(f"{side} network", side, reference, folder, given[side]), side, domain)
+    data = {side: referenced(f"{side} network", side, own, folder, given[side]) for side, own in references.items()}
+    networks = {side: read_network(own, side, domain) for side, own in data.items()}
+    floats = None
+    if isinstance(certificate, PairCertificate) and certificate.float32:
+        floats = (_read_floats(data["original"], "original", domain), _read_floats(data["reduced"], "reduced", domain))
     names = {side: PurePosixPath(given[side] or reference.file).name for side, reference in references.items()}
     inputs = len(domain.lower)
     words = (
@@ -54,7 +64,7 @@ def read_two_networks(
         f"D = the box of {inputs} input{'s' * (inputs != 1)} in {PurePosixPath(certificate.domain.file).name} "
         f"(sha256 {certificate.domain.sha256})"
     )
-    return TwoNetworks(networks["original"], networks["reduced"], domain, words)
+    return TwoNetworks(networks["original"], networks["reduced"], domain, words, floats)
 
 
 def replayed(counts: Counts, arithmetic: str) -> str:
