@@ -102,6 +102,9 @@ class _AbsoluteReader(GraphReader):
         kind = proto.op_type
         if kind != "Relu" and kind not in _MOVING and kind not in _ARITHMETIC:
             raise InputError("float32 claims do not cover this operator", where=where, remedy="claim it of the reals")
+        if kind == "Gemm" and any(a.name == "alpha" and a.f != 1.0 for a in proto.attribute):
+            problem = "alpha is not 1: what it multiplies first is up to the runtime"
+            raise InputError(problem, where=where, remedy="fold it into the weights, or claim it of the reals")
         count = max((self.roundings.get(name, 0) for name in proto.input), default=0)
         if kind == "Relu" and not self._value(proto.input[0], where).is_constant:
             self.seen.append((count, tuple(self.steps)))
@@ -145,10 +148,9 @@ def _roundings(proto: onnx.NodeProto, operands: Sequence[Tensor]) -> int:
         return math.prod(operands[1].shape[1:]) + 1
     if proto.op_type == "Gemm":
         given = {attribute.name: attribute for attribute in proto.attribute}
-        scalings: int = sum(name in given and given[name].f != 1.0 for name in ("alpha", "beta"))
         turned = "transA" in given and given["transA"].i != 0
         inner: int = operands[0].shape[0 if turned else 1]
-        return inner + 1 + scalings
+        return inner + 1 + ("beta" in given and given["beta"].f != 1.0)
     return 1
 
 
@@ -166,6 +168,6 @@ def _unsigned(proto: onnx.NodeProto) -> onnx.NodeProto:
     copy.CopyFrom(proto)
     copy.op_type = _UNSIGNED.get(proto.op_type, proto.op_type)
     for attribute in copy.attribute:
-        if attribute.name in ("alpha", "beta"):
+        if attribute.name == "beta":
             attribute.f = abs(attribute.f)
     return copy
