@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secateur.checker.domain import Domain, read_domain
+from secateur.checker.float32 import float_network
 from secateur.checker.lowering import Network, lower
 from secateur.checker.pair_claim import difference_proof
 from secateur.checker.python_arithmetic import PythonArithmetic
@@ -60,6 +61,7 @@ class PairCase:
     symbols: list[int] = field(default_factory=list)
     interval: list[list[Any]] = field(default_factory=list)
     solver: list[dict[str, Any]] = field(default_factory=list)
+    float32: bool = False
 
     @property
     def inputs(self) -> int:
@@ -80,6 +82,7 @@ def header_of(case: PairCase) -> tuple[dict[str, Any], list[bytes]]:
         "version": 1,
         "producer": "reference prover",
         "claim": case.claim,
+        **({"semantics": "float32"} if case.float32 else {}),
         "original": {"file": "net.onnx", "sha256": hashlib.sha256(case.original).hexdigest()},
         "reduced": {"file": "other.onnx", "sha256": hashlib.sha256(case.reduced).hexdigest()},
         "domain": {"file": "domain.json", "sha256": hashlib.sha256(case.domain.encode()).hexdigest()},
@@ -103,7 +106,8 @@ def write_pair_certificate(folder: Path, case: PairCase, change: Callable[[dict[
 
 
 def networks_of(case: PairCase) -> TwoNetworks:
-    return TwoNetworks(lower(case.original), lower(case.reduced), read_domain(case.domain.encode()), "")
+    floats = (float_network(case.original), float_network(case.reduced)) if case.float32 else None
+    return TwoNetworks(lower(case.original), lower(case.reduced), read_domain(case.domain.encode()), "", floats)
 
 
 def claim_of(case: PairCase) -> PairClaim:

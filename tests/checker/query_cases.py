@@ -48,6 +48,7 @@ class QueryCase:
     point: list[str] | None = None
     network_file: str = "net.onnx"
     query_file: str = "prop.vnnlib"
+    float32: bool = False
 
 
 def packed(symbols: Sequence[int], inputs: int) -> bytes:
@@ -62,6 +63,7 @@ def header_of(case: QueryCase) -> tuple[dict[str, Any], list[bytes]]:
         "version": 1,
         "producer": "reference prover",
         "claim": {"kind": "unsat"} if case.point is None else {"kind": "sat", "point": case.point},
+        **({"semantics": "float32"} if case.float32 else {}),
         "network": {"file": case.network_file, "sha256": hashlib.sha256(case.network).hexdigest()},
         "query": {"file": case.query_file, "sha256": hashlib.sha256(case.query).hexdigest()},
     }
