@@ -26,6 +26,7 @@ __all__ = ["FloatNetwork", "float_network", "least_power_twice", "roundings"]
 RULE = "float32"
 FLOAT = 1  # the ONNX element type
 ARITHMETIC = ("Add", "Sub", "Mul", "Div", "MatMul", "Gemm", "Conv")
+SUMS = ("Add", "Sub")  # may be merged into the sums of an operand, whose additions then round the other one too
 ABSOLUTE = {"Sub": "Add", "Neg": "Identity"}
 UNDERFLOW = scalar(1, 1 << 125, FLOAT)
 LARGEST = 1 << 126
@@ -116,7 +117,8 @@ class _Reader:
     def after(self, changed: Node, operands: list[Tensor], results: list[Tensor]) -> list[Tensor]:
         node = self._nodes[changed.outputs]
         self._check(node, operands, results)
-        count = max((self.roundings.get(name, 0) for name in node.inputs), default=0)
+        before = [self.roundings.get(name, 0) for name in node.inputs]
+        count = sum(before) if node.operator in SUMS else max(before, default=0)
         if node.operator in ARITHMETIC:
             count += roundings(node, operands)
             results = [add(result, UNDERFLOW) for result in results]

@@ -35,6 +35,8 @@ _MOVING = frozenset(
      "Unsqueeze")
 )  # fmt: skip
 _ARITHMETIC = frozenset(("Add", "Conv", "Div", "Gemm", "MatMul", "Mul", "Sub"))
+_SUMS = frozenset(("Add", "Sub"))
+"""What may be merged into the sums of an operand, whose additions then round the other one too."""
 _UNSIGNED = {"Sub": "Add", "Neg": "Identity"}
 _UNDERFLOW = Fraction(1, 1 << 125)
 _UNIT = Fraction(1, 1 << 24)
@@ -105,7 +107,8 @@ class _AbsoluteReader(GraphReader):
         if kind == "Gemm" and any(a.name == "alpha" and a.f != 1.0 for a in proto.attribute):
             problem = "alpha is not 1: what it multiplies first is up to the runtime"
             raise InputError(problem, where=where, remedy="fold it into the weights, or claim it of the reals")
-        count = max((self.roundings.get(name, 0) for name in proto.input), default=0)
+        before = [self.roundings.get(name, 0) for name in proto.input]
+        count = sum(before) if kind in _SUMS else max(before, default=0)
         if kind == "Relu" and not self._value(proto.input[0], where).is_constant:
             self.seen.append((count, tuple(self.steps)))
             self.steps = []
