@@ -1,8 +1,9 @@
-"""Claims about float32 arithmetic from end to end: asked, proven, certified, checked in both arithmetics, and compared with evaluations."""
+"""Claims about float32 arithmetic from end to end: asked, proven, certified, checked, and compared with evaluations."""
 
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ BOX = '{"lower": ["-1", "-1"], "upper": ["1", "1"]}'
 
 def weights(seed: int, sizes: tuple[int, ...] = (2, 6, 6, 2)) -> list[np.ndarray]:
     rng = np.random.default_rng(seed)
-    shapes = [shape for a, b in zip(sizes, sizes[1:], strict=False) for shape in ((a, b), (b,))]
+    shapes = [shape for a, b in pairwise(sizes) for shape in ((a, b), (b,))]
     return [rng.normal(size=shape).astype(np.float32) for shape in shapes]
 
 
@@ -121,7 +122,8 @@ def test_certificates_are_accepted_and_say_what_they_are_about(tmp_path: Path, a
         verdicts = [
             engine.verify(file, asked, semantics="float32", timeout=20, certificate=tmp_path / "q.secateur"),
             engine.equivalent(
-                file, other, tmp_path / "box.json", epsilon="1", semantics="float32", timeout=20, certificate=tmp_path / "e.secateur"
+                file, other, tmp_path / "box.json", epsilon="1", semantics="float32", timeout=20,
+                certificate=tmp_path / "e.secateur",
             ),
             engine.equivalent(
                 file, file, tmp_path / "box.json", decision="argmax", margin="1/10", semantics="float32", timeout=20,

@@ -106,14 +106,9 @@ def test_what_rounds_in_other_ways_is_refused_by_name(nodes: list[Any], stored: 
 
 
 def test_a_network_of_doubles_is_refused(tmp_path: Path) -> None:
-    data = model_bytes(
-        [node("Relu", ["x"], "y")],
-        {},
-        inputs={"x": [1, 2]},
-        outputs={"y": None},
-        input_type=TensorProto.DOUBLE,
-        output_type=TensorProto.DOUBLE,
-    )
+    double = TensorProto.DOUBLE
+    ports = {"inputs": {"x": [1, 2]}, "outputs": {"y": None}, "input_type": double, "output_type": double}
+    data = model_bytes([node("Relu", ["x"], "y")], {}, **ports)
     with pytest.raises(InputError, match="computes in float64"):
         float32_network(parse_onnx(data, str(tmp_path)), data, "net.onnx", None, None)
 

@@ -16,7 +16,7 @@ from secateur.options import VerifyOptions
 from secateur.progress import SilentProgress
 from secateur.residual import ResidualSolver
 from secateur.search import Holds, Unknown, Verdict, Violated, decide
-from secateur.search.pairing import better_pairing, separate
+from secateur.search.pairing import better_pairing, paired_by_values, separate
 from secateur.specification import Domain, Query
 from secateur.specification.comparison import Agreement, Comparison, Decision, comparison_query
 from tests.bounds.support import random_network
@@ -87,8 +87,36 @@ def test_unrelated_networks_are_searched_side_by_side() -> None:
     assert better_pairing(query, (first, second), time.monotonic() + 10) == separate(second)
 
 
-def test_networks_of_different_shape_have_no_pairs() -> None:
-    first, second = random_network([3, 12, 12, 2], seed=1), random_network([3, 12, 8, 8, 2], seed=1)
+def without(network: Network, layer: int, neuron: int) -> Network:
+    """The network without a neuron of a layer (from 1)."""
+    rows, columns = list(network.layers), [*network.layers, network.output]
+    own, reader = rows[layer - 1], columns[layer]
+    kept = np.arange(own.size) != neuron
+    rows[layer - 1] = Affine((Term(layer - 1, Dense(own.terms[0].map.dense().weight[kept])),), own.bias[kept])
+    fewer = Affine((Term(layer, Dense(reader.terms[0].map.dense().weight[:, kept])),), reader.bias)
+    if layer == len(rows):
+        return Network(network.input_size, tuple(rows), fewer, network.interface)
+    rows[layer] = fewer
+    return Network(network.input_size, tuple(rows), network.output, network.interface)
+
+
+def test_a_smaller_network_is_paired_by_what_its_neurons_compute() -> None:
+    first = random_network([3, 12, 12, 2], seed=1)
+    smaller = without(first, 2, 4)
+    query = comparison_query(Agreement(F(100)), box(*[("-1", "1")] * 3), 2, ["float32"] * 2)
+    low, high = -np.ones(3), np.ones(3)
+    expected = Pairing((1, 2), (tuple(range(12)), tuple(i for i in range(12) if i != 4)))
+    assert paired_by_values(first, smaller, (low, high)) == expected
+    assert better_pairing(query, (first, smaller), time.monotonic() + 10) == expected
+
+
+def test_neurons_that_compute_other_things_are_not_paired() -> None:
+    first, second = random_network([3, 12, 12, 2], seed=1), random_network([3, 8, 12, 2], seed=2)
+    assert paired_by_values(first, second, (-np.ones(3), np.ones(3))) is None
+
+
+def test_unrelated_networks_of_different_shape_have_no_pairs() -> None:
+    first, second = random_network([3, 12, 12, 2], seed=1), random_network([3, 12, 8, 8, 2], seed=2)
     query = comparison_query(Agreement(F(1, 100)), box(*[("-1", "1")] * 3), 2, ["float32"] * 2)
     for networks in ((first, second), (second, first)):
         found = better_pairing(query, networks, time.monotonic() + 10)
