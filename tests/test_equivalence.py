@@ -206,6 +206,17 @@ def test_the_first_line_is_the_answer(
         assert y - other > F(4, 10)
 
 
+def test_the_upper_bound_of_a_distance_is_certified(files: Files, capsys: pytest.CaptureFixture[str]) -> None:
+    target = files.folder / "d.secateur"
+    assert main(files.words("distance", RELU, HALF, "--certificate", str(target))) == 0
+    upper = dict(line.split(" ", 1) for line in capsys.readouterr().out.splitlines())["upper"]
+    outcome = secateur.check(target, strict=True)
+    assert isinstance(outcome, secateur.Accepted)
+    words = outcome.statement
+    certified = F(words[words.index("<= ") + 3 : words.index(",", words.index("<= "))])
+    assert F(1, 2) <= certified <= F(float(upper)) * F(4097, 4096)
+
+
 def test_a_decision_with_a_margin_on_the_command_line(files: Files, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(files.words("equiv", TWO, TWO_LATER, "--decision", "argmax", "--margin", "0.26")) == 0
     assert capsys.readouterr().out == "holds\n"
@@ -234,6 +245,7 @@ def test_a_distance_on_the_command_line(files: Files, capsys: pytest.CaptureFixt
         ("equiv", ["--epsilon", "1", "--certificate", "{}/a.onnx"], "would overwrite"),
         ("distance", ["--tolerance", "-1"], "tolerance -1.0 is no share"),
         ("distance", ["--timeout", "nan"], "time limit nan"),
+        ("distance", ["--certificate", "{}/none/x.secateur"], "its folder does not exist"),
     ],
 )
 def test_bad_input_is_one_line(

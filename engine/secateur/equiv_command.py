@@ -73,6 +73,7 @@ def _add_distance(commands: Any) -> None:
         default=0.01,
         help="how far the bounds may stay apart, as a share of the lower (default 0.01)",
     )
+    parser.add_argument("--certificate", metavar="FILE", help="write evidence of the upper bound, proven once more")
     _add_common(parser)
     parser.set_defaults(run=_distance)
 
@@ -145,7 +146,8 @@ def _distance(options: argparse.Namespace) -> int:
     jobs = {} if options.jobs is None else {"jobs": options.jobs}
     VerifyOptions(options.timeout, seed=options.seed, **jobs)  # before anything is read
     begun = time.monotonic()
-    with OneAnswer("unknown", options.timeout) as answer:
+    # A certificate is proven, checked and written after the answer, outside the time limit.
+    with OneAnswer("unknown", options.timeout if options.certificate is None else None) as answer:
         with ConsoleProgress() as progress:
             from secateur.oracle import distance
 
@@ -155,6 +157,7 @@ def _distance(options: argparse.Namespace) -> int:
                 options.domain,
                 timeout=max(options.timeout - (time.monotonic() - begun), _LEAST_SECONDS),  # imports took their time
                 tolerance=options.tolerance,
+                certificate=options.certificate,
                 jobs=options.jobs,
                 seed=options.seed,
                 progress=progress,

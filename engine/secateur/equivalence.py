@@ -25,7 +25,7 @@ from secateur.specification.numerals import exact_rational
 if TYPE_CHECKING:
     from secateur.pair_certificate import PairCertificate
 
-__all__ = ["Number", "Pair", "claimed", "decide_pair"]
+__all__ = ["Number", "Pair", "certificate_target", "claimed", "decide_pair"]
 
 Number = Fraction | int | float | str
 
@@ -93,7 +93,7 @@ def decide_pair(
     networks = pair.meant(semantics)
     types = [network.interface.element_type for network in pair.networks]
     query = comparison_query(claim, pair.domain, pair.networks[0].output_size, types)
-    target = None if certificate is None else _target(certificate, claim, pair, semantics)
+    target = None if certificate is None else certificate_target(certificate, claim, pair, semantics)
     pairing = better_pairing(query, networks, begun + options.timeout)
     left = options.timeout - (time.monotonic() - begun)
     if left <= 0:
@@ -107,7 +107,8 @@ def decide_pair(
     return verdict
 
 
-def _target(certificate: str | Path, claim: Comparison, pair: Pair, semantics: str) -> PairCertificate:
+def certificate_target(certificate: str | Path, claim: Comparison, pair: Pair, semantics: str = "real") -> PairCertificate:
+    """Where the certificate of a claim goes; InputError for what one cannot speak about, or where it cannot be written."""
     from secateur.pair_certificate import PairCertificate  # loads the checker: only where it is needed
 
     return PairCertificate(certificate, claim, (pair.first, pair.second), pair.domain, pair.domain_file, semantics=semantics)

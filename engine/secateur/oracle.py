@@ -15,13 +15,14 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from secateur.asked import Asked, Models, asked_of, uncovered
 from secateur.bounds import set_threads
-from secateur.equivalence import Number, Pair, claimed, decide_pair
+from secateur.equivalence import Number, Pair, certificate_target, claimed, decide_pair
 from secateur.errors import InputError
 from secateur.models import LoadedModel, ModelStore
 from secateur.options import VerifyOptions, check_semantics
@@ -29,6 +30,7 @@ from secateur.progress import Progress, SilentProgress
 from secateur.residual import ResidualSolver
 from secateur.search import (
     Distance,
+    Holds,
     OutputBounds,
     Ranged,
     Unknown,
@@ -39,6 +41,7 @@ from secateur.search import (
     output_bounds,
 )
 from secateur.specification import Domain, Query, read_domain
+from secateur.specification.comparison import Agreement
 
 if TYPE_CHECKING:
     from secateur.query_certificate import CertificateTarget
@@ -47,6 +50,8 @@ if TYPE_CHECKING:
     from secateur.redundancy_certificate import RedundancyCertificate
 
 __all__ = ["Engine", "bounds", "distance", "equivalent", "verify"]
+
+_ROOM = 1 + Fraction(1, 1 << 12)
 
 
 class Engine:
@@ -240,6 +245,7 @@ class Engine:
         *,
         timeout: float = 60.0,
         tolerance: float = 0.01,
+        certificate: str | Path | None = None,
         progress: Progress | None = None,
     ) -> Distance:
         """The largest difference of any output of two networks anywhere on a box, between two bounds.
@@ -248,6 +254,9 @@ class Engine:
         ----------
         a, b : ONNX files (or `.gz`) with as many inputs and outputs. domain : the box, or a file that `read_domain` reads.
         timeout : seconds of wall time, reading included. tolerance : how far the bounds may stay apart, as a share of the lower.
+        certificate : a file for the evidence that no output differs by more than the upper bound and 1/4096 of it, which leaves
+        room for a proof. That claim is proven by itself, in as much time again; where that does not suffice, `progress` says so
+        and nothing is written.
 
         Returns
         -------
@@ -260,8 +269,17 @@ class Engine:
         progress = SilentProgress() if progress is None else progress
         progress.stage("read")
         pair = self._pair(a, b, domain)
+        if certificate is not None:
+            certificate_target(certificate, Agreement(Fraction(0)), pair)  # says at once whether it can be written
         progress.stage("search (the first time, kernels are compiled)")
-        return largest_difference(pair.networks, pair.domain, tolerance, options.seed, begun + timeout, progress)
+        found = largest_difference(pair.networks, pair.domain, tolerance, options.seed, begun + timeout, progress)
+        if certificate is not None:
+            proof = decide_pair(
+                pair, Agreement(found.upper * _ROOM), self._solver, options, time.monotonic(), certificate, progress
+            )
+            if not isinstance(proof, Holds):
+                progress.note("no certificate: the upper bound was not proven once more within the time limit")
+        return found
 
     def _pair(self, first: str | Path, second: str | Path, domain: Domain | str | Path) -> Pair:
         set_threads(self._options.jobs)
@@ -326,13 +344,14 @@ def distance(
     *,
     timeout: float = 60.0,
     tolerance: float = 0.01,
+    certificate: str | Path | None = None,
     jobs: int | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Distance:
     """One call of `Engine.distance` with an engine of its own; see there."""
     with Engine(jobs=jobs, solver="none", seed=seed) as engine:
-        return engine.distance(a, b, domain, timeout=timeout, tolerance=tolerance, progress=progress)
+        return engine.distance(a, b, domain, timeout=timeout, tolerance=tolerance, certificate=certificate, progress=progress)
 
 
 def _require_share(tolerance: float) -> None:
