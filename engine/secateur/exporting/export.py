@@ -44,8 +44,8 @@ def export(
     Parameters
     ----------
     certificate : the file, or the folder that contains `certificate.secateur` or `family.secateur`. out : a folder that is
-    missing or empty; for `json` a file. form : `vnnlib` writes networks, VNN-LIB queries and `instances.csv`, whose expected answers
-    `manifest.json` names; `smtlib` writes an SMT-LIB 2 text for each claim, exactly; `json` writes the certificate itself, unpacked.
+    missing or empty; for `json` a file. form : `vnnlib` writes networks, VNN-LIB queries and `instances.csv`, whose expected
+    answers `manifest.json` names; `smtlib` an SMT-LIB 2 text for each claim, exactly; `json` the certificate itself, unpacked.
     original, reduced, query : files in place of those that the certificate names; the hashes must agree.
 
     Returns

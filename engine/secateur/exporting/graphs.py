@@ -1,8 +1,8 @@
 """The networks that exported queries are about, as ONNX files.
 
 Two networks are joined over their one input, and end in the linear forms that a query bounds; a network is cut off at the
-pre-activation of a neuron. Every weight is one of the files' (or 0, 1, -1), so the joined file means exactly what the two mean; where
-float32 does not hold them, float64 is written, and where that does not either, there is no file.
+pre-activation of a neuron. Every weight is one of the files' (or 0, 1, -1), so the joined file means exactly what the two mean;
+where float32 does not hold them, float64 is written, and where that does not either, there is no file.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def neuron_network(network: Network, layer: int, neuron: int) -> Network:
 def forms_network(networks: Sequence[Network], forms: Sequence[Sequence[tuple[int, Fraction]]]) -> bytes:
     """Both networks over one input, whose outputs are linear forms of the outputs of the first, then of the second.
 
-    Two plain feed-forward networks give a plain one: block-diagonal layers, the shallower one carried through the remaining layers.
+    Two plain feed-forward networks give a plain one: block-diagonal layers, the shallower one carried through the others.
     NotStorableError where no float type holds the weights.
     """
     depth = max(len(network.layers) for network in networks)

@@ -90,7 +90,8 @@ class _Writer:
             self.progress.update(f"fact {number + 1:,} of {len(phases.facts):,}", number / len(phases.facts))
             label = f"{phases.side}_layer{fact.layer}_neuron{fact.neuron}_{fact.phase}"
             sign = "<=" if fact.phase == "inactive" else ">="
-            words = f"for all x in D, the pre-activation of neuron {fact.neuron} of ReLU layer {fact.layer} is {sign} 0 ({fact.phase})"
+            neuron = f"neuron {fact.neuron} of ReLU layer {fact.layer}"
+            words = f"for all x in D, the pre-activation of {neuron} is {sign} 0 ({fact.phase})"
             network = neuron_network(phases.network.network, fact.layer, fact.neuron)
             try:
                 data = stored(network)
@@ -204,7 +205,7 @@ class _Fact:
 
 
 def _at_zero(row: Row) -> Closed:
-    """z > 0 or z < 0 as a closed bound at 0: `unsat` implies the fact, and a neuron that only just reaches 0 is asked about too."""
+    """z > 0 or z < 0 as a closed bound at 0: `unsat` implies the fact; a neuron that only just reaches 0 is asked about too."""
     shifted = closed([[row._replace(strict=False)]])
     return Closed(shifted.forms, shifted.disjuncts, Relation.STRONGER)
 

@@ -1,4 +1,4 @@
-"""Each claim as an SMT-LIB 2 text over QF_LRA that is unsatisfiable if, and only if, the claim holds (satisfiable for `sat` ones).
+"""Each claim as an SMT-LIB 2 text over QF_LRA that is unsatisfiable if, and only if, the claim holds (of `sat`, satisfiable).
 
 The text mirrors the network: x are the inputs, z and r the pre-activations and outputs of each ReLU layer, y the outputs, all
 exact. No bounds of neurons are stated, so that nothing has to be believed. In texts about two networks the variables of
@@ -16,7 +16,7 @@ from secateur.network import Affine, Network
 from secateur.progress import Progress
 from secateur.specification import Domain
 from secateur.specification.vnnlib.formula import And, Formula, Kind, Row, fold
-from secateur_encodings.script import Script, conjunction, disjunction, inequality, linear
+from secateur_encodings.script import Script, conjunction, disjunction, inequality, linear, numeral
 
 __all__ = ["script_files"]
 
@@ -106,8 +106,8 @@ def _box(script: Script, domain: Domain) -> None:
     script.comment("the box D")
     for i, (low, high) in enumerate(zip(domain.lower, domain.upper, strict=True)):
         script.variable(f"x{i}")
-        script.require(inequality([(f"x{i}", Fraction(-1))], -low, strict=False))
-        script.require(inequality([(f"x{i}", Fraction(1))], high, strict=False))
+        script.require(f"(<= {numeral(low)} x{i})")
+        script.require(f"(<= x{i} {numeral(high)})")
 
 
 def _row(row: Row, names: dict[Kind, list[str]]) -> str:

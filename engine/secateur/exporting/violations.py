@@ -1,7 +1,7 @@
 """What would refute a claim: disjuncts of rows over outputs, and the same with closed atoms for VNN-LIB 1.0.
 
-A claim about two networks is refuted by a point where some disjunct holds, over the outputs of N and then those of N'. The atoms of
-VNN-LIB 1.0 are closed, so a strict row is asked a little more widely: `y - y' > e` becomes `y - y' >= e`, and the answer `unsat`
+A claim about two networks is refuted by a point where some disjunct holds, over the outputs of N and then those of N'. The atoms
+of VNN-LIB 1.0 are closed, so a strict row is asked a little more widely: `y - y' > e` becomes `y - y' >= e`, and `unsat`
 still implies the claim. With e = 0 that would always be `sat`; there a small margin is asked instead, and `unsat` then
 confirms the claim up to this margin only. `Relation` says which it is.
 """
