@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import secateur
 from secateur.network import Affine, Dense, Network, Term, parse_onnx, to_model_bytes
 from secateur.search import Holds, Violated
@@ -67,18 +69,18 @@ def falsified(certificate: Path, key: str, change: Callable[[Network], Network],
     return forged
 
 
-def output_weight_changed(network: Network, by: float = 64.0) -> Network:
-    """One weight of the output layer is another one."""
+def output_weight_changed(network: Network) -> Network:
+    """One weight of the output layer is another one: that of the neuron with the largest bias, which is seldom inactive."""
     (term,) = network.output.terms
     weight = term.map.dense().weight.copy()
-    weight[0, 0] += by
+    weight[0, int(network.layers[-1].bias.argmax())] = 64.0
     output = Affine((Term(term.source, Dense(weight)),), network.output.bias)
     return Network(network.input_size, network.layers, output, network.interface)
 
 
-def biases_raised(network: Network, by: float = 1024.0) -> Network:
+def biases_raised(network: Network) -> Network:
     """No neuron is inactive any more."""
-    layers = tuple(Affine(layer.terms, layer.bias + by) for layer in network.layers)
+    layers = tuple(Affine(layer.terms, np.full(layer.size, 1024.0)) for layer in network.layers)
     return Network(network.input_size, layers, network.output, network.interface)
 
 
