@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import struct
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
+from fnmatch import fnmatch
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import secateur
+from secateur.checker.container import read_certificate
+from secateur.checker.records import Certificate
 from secateur.network import Affine, Dense, Network, Term, parse_onnx, to_model_bytes
 from secateur.search import Holds, Violated
 from tests.bounds.support import random_network
 from tests.search.test_pairing import shifted
 from tests.test_pair_certificate import SIDE, Files
 
-__all__ = ["answers", "biases_raised", "claims", "falsified", "output_weight_changed", "pair", "query", "refuted"]
+__all__ = ["answers", "claims", "false_claim", "false_facts", "header", "pair", "query", "refuted", "with_header"]
 
+F = Fraction
+CLEARLY = F(1)
+"""How far the outputs of a falsified network are from what is claimed; no solver's rounding makes up for it."""
 SIZES = [SIDE, 4, 4, 3]
 
 
@@ -54,34 +62,90 @@ def query(folder: Path, condition: str, kind: type) -> Path:
     return folder / "proof.secateur"
 
 
-def falsified(certificate: Path, key: str, change: Callable[[Network], Network], name: str = "changed.onnx") -> Path:
-    """The certificate, as if it were about another network: what it claims is no longer true."""
+def header(certificate: Path) -> tuple[dict[str, Any], bytes]:
+    """The header of a certificate, and the bytes behind it."""
     data = certificate.read_bytes()
     (length,) = struct.unpack("<Q", data[10:18])
-    header = json.loads(data[18 : 18 + length])
-    old = parse_onnx((certificate.parent / header[key]["file"]).read_bytes(), key)
-    changed = to_model_bytes(change(old))
-    (certificate.parent / name).write_bytes(changed)
-    header[key] = {"file": name, "sha256": hashlib.sha256(changed).hexdigest()}
-    text = json.dumps(header).encode()
+    return json.loads(data[18 : 18 + length]), data[18 + length :]
+
+
+def with_header(certificate: Path, changed: dict[str, Any], rest: bytes) -> Path:
+    """The certificate with another header, beside it."""
+    text = json.dumps(changed).encode()
     forged = certificate.with_name(f"forged-{certificate.name}")
-    forged.write_bytes(data[:10] + struct.pack("<Q", len(text)) + text + data[18 + length :])
+    forged.write_bytes(certificate.read_bytes()[:10] + struct.pack("<Q", len(text)) + text + rest)
     return forged
 
 
-def output_weight_changed(network: Network) -> Network:
-    """One weight of the output layer is another one: that of the neuron with the largest bias, which is seldom inactive."""
+def network_of(certificate: Path, key: str) -> Network:
+    """A network that a certificate names."""
+    return parse_onnx((certificate.parent / header(certificate)[0][key]["file"]).read_bytes(), key)
+
+
+def about_another(certificate: Path, key: str, network: Network) -> Path:
+    """The certificate, as if it were about another network."""
+    own, rest = header(certificate)
+    data = to_model_bytes(network)
+    (certificate.parent / "changed.onnx").write_bytes(data)
+    own[key] = {"file": "changed.onnx", "sha256": hashlib.sha256(data).hexdigest()}
+    return with_header(certificate, own, rest)
+
+
+def fails(claim: dict[str, Any], first: Sequence[Fraction], second: Sequence[Fraction]) -> bool:
+    """Whether outputs of two networks contradict a claim clearly: not by rounding only."""
+    if claim["kind"] == "agree":
+        return max(abs(a - b) for a, b in zip(first, second, strict=True)) > F(claim["tolerance"]) + CLEARLY
+    sign = 1 if claim["rule"] == "argmax" else -1
+    y, other = [sign * v for v in first], [sign * v for v in second]
+    winner = y.index(max(y))
+    rivals = [k for k in range(len(y)) if k != winner]
+    leads = all(y[winner] - y[k] > F(claim["margin"]) for k in rivals)
+    return leads and any(other[k] - other[winner] > CLEARLY for k in rivals)
+
+
+def false_claim(certificate: Path) -> Path:
+    """A certificate of `pair` whose second network has another weight, the first one that makes the claim false at a corner."""
+    claim, first, second = header(certificate)[0]["claim"], *(network_of(certificate, key) for key in ("original", "reduced"))
+    corners = list(itertools.product((F(-1), F(1, 3)), repeat=SIDE))
+    values = [first.exact(point).output for point in corners]
+    for changed in one_weight_changed(second):
+        if any(fails(claim, own, changed.exact(point).output) for point, own in zip(corners, values, strict=True)):
+            return about_another(certificate, "reduced", changed)
+    raise AssertionError("no weight of the output layer makes the claim false")
+
+
+def one_weight_changed(network: Network) -> Iterator[Network]:
+    """The network with one weight of the output layer replaced, each in turn."""
     (term,) = network.output.terms
-    weight = term.map.dense().weight.copy()
-    weight[0, int(network.layers[-1].bias.argmax())] = 64.0
-    output = Affine((Term(term.source, Dense(weight)),), network.output.bias)
-    return Network(network.input_size, network.layers, output, network.interface)
+    weight = term.map.dense().weight
+    for index in np.ndindex(weight.shape):
+        for value in (64.0, -64.0):
+            other = weight.copy()
+            other[index] = value
+            output = Affine((Term(term.source, Dense(other)),), network.output.bias)
+            yield Network(network.input_size, network.layers, output, network.interface)
 
 
-def biases_raised(network: Network) -> Network:
-    """No neuron is inactive any more."""
-    layers = tuple(Affine(layer.terms, np.full(layer.size, 1024.0)) for layer in network.layers)
-    return Network(network.input_size, layers, network.output, network.interface)
+def false_facts(certificate: Path, point: Sequence[Fraction]) -> Path:
+    """The certificate, as if about a network all of whose neurons that it speaks of have the other phase at a point."""
+    read = read_certificate(certificate.read_bytes())
+    assert isinstance(read, Certificate)
+    own = read.facts["original"]
+    facts = [*own.interval, *(claim for tree in own.trees for claim in tree.claims)]
+    network = network_of(certificate, "original")
+    for k in range(1, len(network.layers) + 1):
+        z, layers = network.exact(point).pre_activations[k - 1], list(network.layers)
+        bias = layers[k - 1].bias.copy()
+        for fact in facts:
+            if fact.layer == k:  # a power of two that outweighs what the neuron had
+                size = 2.0 ** (int(abs(z[fact.neuron]) + abs(F(bias[fact.neuron]))).bit_length() + 1)
+                bias[fact.neuron] = size if fact.phase == "inactive" else -size
+        layers[k - 1] = Affine(layers[k - 1].terms, bias)
+        network = Network(network.input_size, tuple(layers), network.output, network.interface)
+    z_of = network.exact(point).pre_activations
+    assert facts
+    assert all((z_of[fact.layer - 1][fact.neuron] > 0) == (fact.phase == "inactive") for fact in facts)
+    return about_another(certificate, "original", network)
 
 
 def claims(folder: Path) -> list[dict[str, Any]]:
@@ -90,19 +154,20 @@ def claims(folder: Path) -> list[dict[str, Any]]:
     return listed
 
 
-def answers(folder: Path, version: str) -> dict[str, str]:
-    """Secateur's own verdict on each instance of a version: `unsat`, `sat` or `unknown`, by the query's name."""
+def answers(folder: Path, version: str, names: str = "*") -> dict[str, str]:
+    """Secateur's own verdict on each instance of a version whose name matches: `unsat`, `sat` or `unknown`, by the name."""
     from secateur.specification import read_query
 
     words = {"Holds": "unsat", "Violated": "sat", "Unknown": "unknown"}
     found = {}
     with secateur.Engine(jobs=1, solver="none") as engine:
         for entry in claims(folder):
-            if entry["version"] == version:
+            name = Path(entry["vnnlib"]).stem
+            if entry["version"] == version and fnmatch(name, names):
                 asked = read_query(folder / entry["vnnlib"])
                 assert asked.version == version
-                names = [network.name for network in asked.networks]
-                models = dict(zip(names, (folder / path for path in entry["onnx"]), strict=True))
-                verdict = engine.verify(models, folder / entry["vnnlib"], timeout=60)
-                found[Path(entry["vnnlib"]).stem] = words[type(verdict).__name__]
+                networks = [network.name for network in asked.networks]
+                models = dict(zip(networks, (folder / path for path in entry["onnx"]), strict=True))
+                found[name] = words[type(engine.verify(models, folder / entry["vnnlib"], timeout=60)).__name__]
+    assert found
     return found

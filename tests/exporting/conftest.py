@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
 import secateur
 from secateur.slicing import slice_network
+from secateur.specification import read_domain
 from tests.reduction.runs import BUNDLED
 from tests.reduction.slicing.test_run import Here
 
@@ -28,3 +30,10 @@ def family(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sliced") / "iris"
     slice_network(IRIS, BOX, slices=3, out=folder, timeout=60.0, jobs=1, executor=Here())
     return folder / "family.secateur"
+
+
+@pytest.fixture(scope="session")
+def centre() -> tuple[Fraction, ...]:
+    """The centre of the box of both."""
+    box = read_domain(BOX)
+    return tuple((low + high) / 2 for low, high in zip(box.lower, box.upper, strict=True))

@@ -25,7 +25,17 @@ from secateur.network import parse_onnx
 from secateur.search import Holds, Violated
 from secateur.vnncomp.instances import read_benchmark, with_files
 from tests.differences import network_pairs
-from tests.exporting.certificates import answers, claims, falsified, output_weight_changed, pair, query, refuted
+from tests.exporting.certificates import (
+    answers,
+    claims,
+    false_claim,
+    false_facts,
+    header,
+    pair,
+    query,
+    refuted,
+    with_header,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 MARGINS = [{"epsilon": "0.1"}, {"decision": "argmax", "margin": "1/3"}, {"decision": "argmin", "margin": "1/3"}]
@@ -47,16 +57,19 @@ def test_a_claim_about_two_networks_is_decided_again(tmp_path: Path, claim: dict
     folder = exported(certificate, tmp_path / "true")
     for version in ("1.0", "2.0"):
         assert set(answers(folder, version).values()) == {"unsat"}
-    forged = exported(falsified(certificate, "reduced", output_weight_changed), tmp_path / "false")
+    forged = exported(false_claim(certificate), tmp_path / "false")
     for version in ("1.0", "2.0"):
         assert answers(forged, version)["claim"] == "sat"
 
 
-def test_facts_are_decided_again_and_equality_is_asked_with_a_stated_margin(pruned: Path, tmp_path: Path) -> None:
+def test_facts_are_decided_again_and_equality_is_asked_with_a_stated_margin(
+    pruned: Path, centre: tuple[Fraction, ...], tmp_path: Path
+) -> None:
     folder = exported(pruned, tmp_path / "out")
-    facts = {name: said for name, said in answers(folder, "2.0").items() if name != "claim"}
-    assert facts
-    assert set(facts.values()) == {"unsat"}
+    assert set(answers(folder, "2.0", "original_*").values()) == {"unsat"}
+    false = exported(false_facts(pruned, centre), tmp_path / "false")
+    for version in ("1.0", "2.0"):
+        assert set(answers(false, version, "original_*").values()) == {"sat"}
     (flat,) = (entry for entry in claims(folder) if entry["vnnlib"] == "vnnlib/claim.vnnlib")
     assert "up to a margin of 0.0001 only" in flat["relation"]
 
@@ -121,6 +134,8 @@ def test_bad_input_is_one_line(pruned: Path, tmp_path: Path, capsys: pytest.Capt
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "a").touch()
     (tmp_path / "other.onnx").write_bytes(b"no network")
+    own, rest = header(pruned)
+    computed = with_header(pruned, own | {"semantics": "float32"}, rest)
     cases = [
         ([str(tmp_path / "none"), "--vnnlib", "--out", "x"], "the certificate cannot be read"),
         ([str(pruned), "--smtlib", "--out", str(tmp_path / "full")], "is not empty"),
@@ -130,6 +145,8 @@ def test_bad_input_is_one_line(pruned: Path, tmp_path: Path, capsys: pytest.Capt
         ),
         ([str(pruned), "--smtlib", "--out", "x", "--query", "q"], "names no query"),
         ([str(pruned.parent / "domain.json"), "--json", "--out", "x"], "not a certificate of this format"),
+        ([str(computed), "--smtlib", "--out", "x"], "is about values computed in float32"),
+        ([str(computed), "--json", "--out", "x"], "is about values computed in float32"),
         ([str(pruned), "--out", "x"], "one of the arguments --vnnlib --smtlib --json is required"),
     ]
     for words, message in cases:
@@ -163,7 +180,7 @@ def test_marabou_confirms_true_claims_and_refutes_false_ones(tmp_path: Path, pru
     certificate = pair(tmp_path / "in")
     said = marabou_says(exported(certificate, tmp_path / "true"), tmp_path / "result")
     assert set(said.values()) == {"unsat"}
-    forged = exported(falsified(certificate, "reduced", output_weight_changed), tmp_path / "false")
+    forged = exported(false_claim(certificate), tmp_path / "false")
     assert marabou_says(forged, tmp_path / "result")["claim"] == "sat"
     facts = marabou_says(exported(pruned, tmp_path / "facts"), tmp_path / "result")
     del facts["claim"]  # an equality without a margin of its own

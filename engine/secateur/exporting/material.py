@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from secateur.checker import CheckInputError
-from secateur.checker.container import read_certificate
+from secateur.checker.container import read_certificate, read_header
 from secateur.checker.domain import Domain as CheckedBox
 from secateur.checker.domain import read_domain
 from secateur.checker.files import certificate_path, read_file, referenced, unpacked
@@ -162,12 +163,20 @@ def refusals_as_input_errors(path: Path) -> Iterator[None]:
 
 
 def read_source(path: str | Path) -> Source:
-    """The certificate at a path, or in a folder. InputError where there is none that can be read."""
+    """The certificate at a path, or in a folder. InputError where there is none that can be read, or that can be exported."""
     path = Path(path)
     with refusals_as_input_errors(path):
         path = certificate_path(path)
         data = read_file(path, "certificate")
+        _require_real(read_header(data)[0], path)
         return Source(path, hashlib.sha256(data).hexdigest(), read_certificate(data))
+
+
+def _require_real(header: dict[str, Any], path: Path) -> None:
+    """InputError for claims about computed values: what is exported is about real numbers, and says something else."""
+    if header.get("semantics") == "float32":
+        problem = "its claim is about values computed in float32, which texts over the real numbers do not state"
+        raise InputError(problem, where=str(path), remedy="export a certificate about exact values")
 
 
 def described(certificate: AnyCertificate) -> str:

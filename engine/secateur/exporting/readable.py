@@ -1,4 +1,4 @@
-"""A certificate as JSON, to read: its header, its claims in words, its trees unpacked (FORMAT.md, section 11)."""
+"""A certificate as JSON, to read: its header, its claims in words, its trees unpacked (FORMAT.md, section 12)."""
 
 from __future__ import annotations
 
