@@ -31,11 +31,11 @@ CLEARLY = F(1)
 SIZES = [SIDE, 4, 4, 3]
 
 
-def pair(folder: Path, seed: int = 0, second: Network | None = None, **claim: Any) -> Path:
+def pair(folder: Path, **claim: Any) -> Path:
     """A proof that a random network and a slightly other one agree, or decide alike."""
     folder.mkdir(exist_ok=True)
-    first = random_network(SIZES, seed)
-    files = Files(folder, first, shifted(first, 2.0**-11) if second is None else second)
+    first = random_network(SIZES, 2)  # its winner leads by more than 1/3 somewhere, so decisions can be made false
+    files = Files(folder, first, shifted(first, 2.0**-11))
     assert isinstance(files.ask(**(claim or {"epsilon": "0.1"})), Holds)
     return files.certificate
 
