@@ -28,13 +28,13 @@ __all__ = ["answers", "claims", "false_claim", "false_facts", "header", "pair", 
 F = Fraction
 CLEARLY = F(1)
 """How far the outputs of a falsified network are from what is claimed; no solver's rounding makes up for it."""
-SIZES = [SIDE, 4, 4, 3]
+SIZES = [SIDE, 3, 3, 3]
 
 
 def pair(folder: Path, **claim: Any) -> Path:
     """A proof that a random network and a slightly other one agree, or decide alike."""
     folder.mkdir(exist_ok=True)
-    first = random_network(SIZES, 2)  # its winner leads by more than 1/3 somewhere, so decisions can be made false
+    first = random_network(SIZES, 6)  # its winner leads by more than 1/3 somewhere, so decisions can be made false
     files = Files(folder, first, shifted(first, 2.0**-11))
     assert isinstance(files.ask(**(claim or {"epsilon": "0.1"})), Holds)
     return files.certificate
