@@ -31,10 +31,10 @@ CLEARLY = F(1)
 SIZES = [SIDE, 3, 3, 3]
 
 
-def pair(folder: Path, **claim: Any) -> Path:
+def pair(folder: Path, sizes: Sequence[int] = SIZES, seed: int = 6, **claim: Any) -> Path:
     """A proof that a random network and a slightly other one agree, or decide alike."""
     folder.mkdir(exist_ok=True)
-    first = random_network(SIZES, 6)  # its winner leads by more than 1/3 somewhere, so decisions can be made false
+    first = random_network(sizes, seed)  # its winner leads by more than 1/3 somewhere, so decisions can be made false
     files = Files(folder, first, shifted(first, 2.0**-11))
     assert isinstance(files.ask(**(claim or {"epsilon": "0.1"})), Holds)
     return files.certificate
