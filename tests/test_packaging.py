@@ -39,10 +39,11 @@ def modules_after(statement: str) -> list[str]:
 
 def test_public_names_are_the_meant_ones() -> None:
     assert secateur.__all__ == [
-        "Accepted", "Basis", "Box", "Decision", "Distance", "Domain", "Engine", "Family", "FamilyResult", "Holds", "InputError",
-        "Network", "NeuronStatus", "OutputBounds", "PhaseResult", "PruneResult", "Redundancy", "RedundancyClaim", "Refused",
-        "Specification", "Status", "Unknown", "Violated", "__version__", "bounds", "check", "distance", "equivalent", "outputs",
-        "prune", "read_domain", "read_onnx", "redundancy", "robust", "slice_network", "verify", "warmup",
+        "Accepted", "Basis", "Box", "Decision", "Distance", "Domain", "Engine", "Exported", "Family", "FamilyResult", "Holds",
+        "InputError", "Network", "NeuronStatus", "OutputBounds", "PhaseResult", "PruneResult", "Redundancy", "RedundancyClaim",
+        "Refused", "Specification", "Status", "Unknown", "Violated", "__version__", "bounds",
+        "check", "distance", "equivalent", "export",
+        "outputs", "prune", "read_domain", "read_onnx", "redundancy", "robust", "slice_network", "verify", "warmup",
     ]  # fmt: skip
     assert set(secateur.__all__) <= set(dir(secateur))
 

@@ -8,6 +8,7 @@ from secateur_encodings.backend import SOLVERS, SolverMissingError, available_so
 from secateur_encodings.child import SolverChild, worker_command
 from secateur_encodings.problem import Interval, LinearForm, Problem, Relu, Row
 from secateur_encodings.relu import Encoding
+from secateur_encodings.script import Script
 from secateur_encodings.smtlib import to_smtlib
 from secateur_encodings.verdict import Sat, Unknown, Unsat, Verdict
 
@@ -20,6 +21,7 @@ __all__ = [
     "Relu",
     "Row",
     "Sat",
+    "Script",
     "SolverChild",
     "SolverMissingError",
     "Unknown",

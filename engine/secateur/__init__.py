@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from secateur.api import PruneResult, prune, warmup
     from secateur.checker import Accepted, Refused, check
     from secateur.errors import InputError
+    from secateur.exporting import Exported, export
     from secateur.family import Family
     from secateur.network import Network, read_onnx
     from secateur.neurons import redundancy
@@ -39,6 +40,7 @@ __all__ = [
     "Distance",
     "Domain",
     "Engine",
+    "Exported",
     "Family",
     "FamilyResult",
     "Holds",
@@ -60,6 +62,7 @@ __all__ = [
     "check",
     "distance",
     "equivalent",
+    "export",
     "outputs",
     "prune",
     "read_domain",
@@ -79,6 +82,7 @@ _HOMES = {
     "Distance": "search",
     "Domain": "specification",
     "Engine": "oracle",
+    "Exported": "exporting",
     "Family": "family",
     "FamilyResult": "slicing",
     "Holds": "search",
@@ -99,6 +103,7 @@ _HOMES = {
     "check": "checker",
     "distance": "oracle",
     "equivalent": "oracle",
+    "export": "exporting",
     "outputs": "specification",
     "prune": "api",
     "read_domain": "specification",

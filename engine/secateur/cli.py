@@ -1,4 +1,4 @@
-"""The command `secateur`: prune, slice, verify, supports, equiv, distance, neuron, vnncomp, check, warmup.
+"""The command `secateur`: prune, slice, verify, supports, equiv, distance, neuron, vnncomp, check, export, warmup.
 
 Exit codes: 0 done (or accepted), 1 a certificate was refused, 2 bad input (one line on standard error), 130 stopped by
 Ctrl-C, after saving what was decided. Results go to standard output, progress to standard error. Heavy modules are
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from secateur.claim_flags import add_claim_flags, preserved
 from secateur.equiv_command import add_parsers as add_equiv_parsers
 from secateur.errors import InputError
+from secateur.export_command import add_parser as add_export_parser
 from secateur.neuron_command import add_parsers as add_neuron_parsers
 from secateur.options import SOLVERS
 from secateur.slice_command import add_parser as add_slice_parser
@@ -96,6 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     add_neuron_parsers(commands)
     add_vnncomp_parsers(commands, open_verifier)
     commands.add_parser("check", add_help=False, help="check a certificate, independently of the program that wrote it")
+    add_export_parser(commands)
     warmup = commands.add_parser("warmup", allow_abbrev=False, help="compile the numeric kernels now, once")
     warmup.set_defaults(run=_warmup)
     return parser

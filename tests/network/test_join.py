@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from secateur.bounds import chain_form
 from secateur.network import Affine, Conv, Dense, Network, Term
-from secateur.network.join import side_by_side
+from secateur.network.join import deepened, side_by_side
 from tests.bounds.support import chain_values
 from tests.strategies import exact_points, networks, skip_networks
 
@@ -128,3 +128,32 @@ def test_places_that_do_not_fit_are_refused(places: list[list[int]]) -> None:
     network = affine_only([[1.0]], [0.0])
     with pytest.raises((IndexError, ValueError)):
         side_by_side([network, network], places, 2)
+
+
+@quiet
+@given(networks(max_layers=3, max_width=3), st.integers(0, 3), st.data())
+def test_a_deepened_network_is_the_same_function(network: Network, more: int, data: st.DataObject) -> None:
+    depth = len(network.layers) + more
+    deeper = deepened(network, depth)
+    assert (len(deeper.layers), deeper.is_chain) == (depth, True)
+    for _ in range(3):
+        point = data.draw(exact_points(network.input_size))
+        assert deeper.exact(point).output == network.exact(point).output
+
+
+def test_inputs_of_both_signs_are_carried_through_and_rationals_kept() -> None:
+    third = Dense(np.array([[1 / 3, -1.0]]), np.array([[F(1, 3), F(-1)]], dtype=object))
+    deeper = deepened(Network(2, (), Affine((Term(0, third),), np.array([0.1]), (F(1, 10),))), 2)
+    assert deeper.sizes == (4, 4)
+    for point in ([F(-3), F(2)], [F(3), F(-2)]):
+        assert deeper.exact(point).output == (point[0] / 3 - point[1] + F(1, 10),)
+
+
+def test_what_cannot_be_deepened_is_refused() -> None:
+    layer = Affine((Term(0, Dense(np.eye(1))),), np.zeros(1))
+    plain = Network(1, (layer,), Affine((Term(1, Dense(np.eye(1))),), np.zeros(1)))
+    past = Network(1, (layer,), Affine((Term(0, Dense(np.eye(1))), Term(1, Dense(np.eye(1)))), np.zeros(1)))
+    assert deepened(plain, 1) is plain
+    for network, depth in ((plain, 0), (past, 2)):
+        with pytest.raises(ValueError, match="plain feed-forward"):
+            deepened(network, depth)

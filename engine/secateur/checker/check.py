@@ -9,7 +9,7 @@ from secateur.checker.chain import chain_form
 from secateur.checker.container import read_certificate
 from secateur.checker.facts import Establisher, proven_phases, trusted_facts
 from secateur.checker.family import Setting, check_family
-from secateur.checker.files import read_file
+from secateur.checker.files import certificate_path, read_file
 from secateur.checker.pair_claim import check_pair
 from secateur.checker.pair_rows import compared_sizes, statement
 from secateur.checker.query_claim import GivenFiles, check_query
@@ -21,8 +21,6 @@ from secateur.checker.two_networks import TwoNetworks, read_two_networks, replay
 from secateur.checker.verdict import Accepted, Counts, Progress, Refused, stated
 
 __all__ = ["Accepted", "Counts", "Refused", "check"]
-
-NAMES = ("certificate.secateur", "family.secateur")
 
 
 def _accept(certificate: Certificate, inputs: TwoNetworks, strict: bool, arithmetic: str, progress: Progress) -> Accepted:
@@ -44,14 +42,6 @@ def _accept(certificate: Certificate, inputs: TwoNetworks, strict: bool, arithme
     return Accepted(stated(words, trusted), counts, trusted)
 
 
-def _in_folder(folder: Path) -> Path:
-    """The certificate in a folder: the only one, where there are two names for it."""
-    found = [folder / name for name in NAMES if (folder / name).exists()]
-    if len(found) > 1:
-        raise CheckInputError(f"{folder} holds both {' and '.join(NAMES)}: name the one to check")
-    return found[0] if found else folder / NAMES[0]
-
-
 def _silent(_: str, __: float | None) -> None:
     """Progress that nobody asked for."""
 
@@ -59,7 +49,7 @@ def _silent(_: str, __: float | None) -> None:
 def _check(
     path: Path, given: GivenFiles, reduced: str | Path | None, strict: bool, arithmetic: str, progress: Progress
 ) -> Accepted:
-    path = _in_folder(path) if path.is_dir() else path
+    path = certificate_path(path)
     certificate = read_certificate(read_file(path, "certificate"))
     if isinstance(certificate, FamilyCertificate):
         if reduced is not None or given.query is not None:

@@ -40,14 +40,14 @@ from secateur.checker.schema import (
     read_text,
 )
 
-__all__ = ["MAGIC", "read_certificate", "symbols", "symbols_with_trusted"]
+__all__ = ["MAGIC", "read_certificate", "read_header", "symbols", "symbols_with_trusted"]
 
 MAGIC = b"SECATEUR1\n"
 KINDS = ("agree", "decision", "refuted", "unsat", "sat", "family")
 MAX_REGIONS = 1 << 30
 
 
-def _header(data: bytes) -> tuple[dict[str, Any], bytes]:
+def read_header(data: bytes) -> tuple[dict[str, Any], bytes]:
     """The header's object, and the bytes behind it."""
     if data[:10] != MAGIC or len(data) < 18:
         raise Refusal("container", "magic", "not a certificate of this format")
@@ -141,7 +141,7 @@ def _about_family(header: dict[str, Any], rest: bytes) -> FamilyCertificate:
 
 def read_certificate(data: bytes) -> Certificate | QueryCertificate | PairCertificate | FamilyCertificate:
     """The certificate in a file's bytes; refuses everything that does not follow the schema to the letter."""
-    header, rest = _header(data)
+    header, rest = read_header(data)
     version = header.get("version")
     if header.get("format") != "secateur-certificate" or type(version) is not int or version != 1:
         raise bad("format", "only version 1 of secateur-certificate is known")

@@ -9,10 +9,21 @@ from pathlib import Path, PurePosixPath
 from secateur.checker.records import FileReference
 from secateur.checker.refusal import CheckInputError, Refusal
 
-__all__ = ["read_file", "referenced", "unpacked"]
+__all__ = ["certificate_path", "read_file", "referenced", "unpacked"]
 
+NAMES = ("certificate.secateur", "family.secateur")
 GZIP = b"\x1f\x8b"
 MAX_UNPACKED = 1 << 31
+
+
+def certificate_path(path: Path) -> Path:
+    """The certificate at a path: of a folder the only one, where there are two names for it."""
+    if not path.is_dir():
+        return path
+    found = [path / name for name in NAMES if (path / name).exists()]
+    if len(found) > 1:
+        raise CheckInputError(f"{path} holds both {' and '.join(NAMES)}: name the one to check")
+    return found[0] if found else path / NAMES[0]
 
 
 def read_file(path: Path, what: str) -> bytes:

@@ -16,7 +16,7 @@ from secateur.network.exact import ExactArray
 from secateur.network.linear import Dense
 from secateur.network.model import Affine, Network, Term
 
-__all__ = ["side_by_side"]
+__all__ = ["deepened", "side_by_side"]
 
 Index = NDArray[np.intp]
 
@@ -83,3 +83,29 @@ def _sum(arrays: Sequence[ExactArray]) -> ExactArray:
 
 def _dense(array: ExactArray) -> Dense:
     return Dense(array.floats, array.rationals)
+
+
+def deepened(network: Network, depth: int) -> Network:
+    """The same function as a plain feed-forward network of `depth` ReLU layers, at least as many as it has.
+
+    What the last layer holds is never negative and passes through ReLU layers with weight 1 unchanged; an input x that no layer
+    has read is carried as max(0, x) and max(0, -x), whose difference it is. ValueError unless it is a plain network.
+    """
+    if not network.is_chain or depth < len(network.layers):
+        raise ValueError("only a plain feed-forward network can be made deeper")
+    if depth == len(network.layers):
+        return network
+    matrix, layers = network.output.terms[0].map.dense().array(), list(network.layers)
+    if not layers:
+        eye = np.eye(network.input_size)
+        layers.append(_linear(0, ExactArray(np.concatenate([eye, -eye]))))
+        matrix = ExactArray.concatenated([matrix.rearranged(np.transpose), (-matrix).rearranged(np.transpose)])
+        matrix = matrix.rearranged(np.transpose)
+    while len(layers) < depth:
+        layers.append(_linear(len(layers), ExactArray(np.eye(layers[-1].size))))
+    output = Affine((Term(depth, _dense(matrix)),), network.output.bias, network.output.exact_bias)
+    return Network(network.input_size, tuple(layers), output, network.interface)
+
+
+def _linear(source: int, matrix: ExactArray) -> Affine:
+    return Affine((Term(source, _dense(matrix)),), np.zeros(matrix.shape[0]))
