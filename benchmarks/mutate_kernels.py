@@ -41,6 +41,12 @@ LEFT_OUT = (
     "tests/checker/test_arithmetic.py::test_compiled_code_is_dropped_when_what_it_calls_into_changes",
 )
 WARM = "    warmup()\n"
+UNSHRUNK = """
+from hypothesis import Phase, settings
+
+settings.register_profile("unshrunk", phases=[Phase.explicit, Phase.generate], database=None)  # a failure is all that counts
+settings.load_profile("unshrunk")
+"""
 
 
 def copied(folder: Path) -> None:
@@ -52,7 +58,9 @@ def copied(folder: Path) -> None:
         else:
             shutil.copy(source, folder / name)
     shutil.copy(ROOT / "tests" / "bounds" / "plain_microkernel.py", folder / "engine" / "secateur" / "bounds" / "microkernel.py")
-    planted(folder / "tests" / "conftest.py", WARM, WARM.replace("warmup()", "assert warmup"))
+    conftest = folder / "tests" / "conftest.py"
+    planted(conftest, WARM, WARM.replace("warmup()", "assert warmup"))
+    conftest.write_text(conftest.read_text() + UNSHRUNK)
 
 
 def planted(path: Path, old: str, new: str) -> None:

@@ -58,8 +58,8 @@ def _proven(
 ) -> Accepted:
     trusted = _trusted(evidence, strict)
     compared_sizes(claim, inputs.original, inputs.reduced, "claim")
-    proof = difference_proof(claim, evidence, inputs)
     Establisher("original", chain_form(inputs.original, inputs.domain), evidence.facts, arithmetic, progress).run()
+    proof = difference_proof(claim, evidence, inputs)  # not before the facts: some may be about no neuron at all
     replay(proof, arithmetic, progress)
     nodes = sum(tree.nodes for tree in evidence.facts.trees) + evidence.tree.nodes - evidence.tree.trusted
     counts = Counts(*proven_phases(evidence.facts), nodes)
