@@ -27,19 +27,23 @@ from kernel_faults import FAULTS, Fault
 ROOT = Path(__file__).resolve().parent.parent
 COPIED = ("engine", "encodings", "tests", "benchmarks", "pyproject.toml")
 SUITES = {
-    "bounds": ["tests/bounds"],
+    "bounds": [
+        f"tests/bounds/test_{name}.py"
+        for name in ("agreement", "differences", "goals", "batch", "root", "columns", "quantised", "rounding", "microkernel")
+    ],
     "checker": [
         f"tests/checker/test_{name}.py"
         for name in (
-            "exact", "walk", "root", "chain", "differences", "arithmetic", "pair_arithmetic", "goals", "row_layer", "check",
-            "pair_soundness",
+            "exact", "walk", "root", "chain", "differences", "arithmetic", "pair_arithmetic", "goals", "row_layer",
         )
     ],
 }  # fmt: skip
-LEFT_OUT = (
-    "tests/bounds/test_warm.py",
-    "tests/checker/test_arithmetic.py::test_compiled_code_is_dropped_when_what_it_calls_into_changes",
-)
+FIRST = {
+    "python_arithmetic": "arithmetic", "relaxation": "pair_arithmetic", "differences": "differences", "mixing": "goals", "root": "root",
+    "chain": "chain", "walk": "walk", "nodes": "goals", "fast_rows": "arithmetic", "fast_kernels": "goals",
+    "fast_differences": "pair_arithmetic", "columns": "columns",
+}  # by module, the tests that are nearest: they run first
+LEFT_OUT = "tests/checker/test_arithmetic.py::test_compiled_code_is_dropped_when_what_it_calls_into_changes"
 WARM = "    warmup()\n"
 UNSHRUNK = """
 from hypothesis import Phase, settings
@@ -71,11 +75,11 @@ def planted(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new))
 
 
-def run_tests(folder: Path, package: str, timeout: float) -> str:
+def run_tests(folder: Path, package: str, nearest: str, timeout: float) -> str:
     """The first test that fails, "" where none does."""
-    arguments = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--hypothesis-seed=0", *SUITES[package]]
-    for name in LEFT_OUT:
-        arguments += ["--deselect", name]
+    suite = sorted(SUITES[package], key=lambda path: not path.endswith(f"test_{nearest}.py"))
+    arguments = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--hypothesis-seed=0"]
+    arguments += [*suite, "--deselect", LEFT_OUT]
     paths = os.pathsep.join(str(folder / name) for name in ("engine", "encodings"))
     environment = os.environ | {"PYTHONPATH": paths, "NUMBA_DISABLE_JIT": "1", "PYTHONDONTWRITEBYTECODE": "1"}
     try:
@@ -97,7 +101,8 @@ def tried(fault: Fault | None, package: str, timeout: float) -> str:
         copied(folder)
         if fault:
             planted(folder / "engine" / "secateur" / fault.file, fault.old, fault.new)
-        return run_tests(folder, package, timeout)
+        nearest = FIRST.get(Path(fault.file).stem, "") if fault else ""
+        return run_tests(folder, package, nearest, timeout)
 
 
 def check_list(faults: Sequence[Fault]) -> None:

@@ -151,11 +151,11 @@ def _forge_fact(bundle: Bundle, rng: random.Random) -> str:
 
 def _change_stream(bundle: Bundle, rng: random.Random) -> str:
     trees = list(trees_in(bundle.header if bundle.regions is None else bundle.regions))
-    if not bundle.streams:
+    if not bundle.streams or len(trees) != len(bundle.streams):  # the latter after another change
         return _change_json(bundle, rng)
     number = rng.randrange(len(bundle.streams))
     symbols, tree, trusted = list(bundle.streams[number]), trees[number], bundle.inputs + 1
-    i, kind = rng.randrange(len(symbols)), rng.randrange(6)
+    i, kind = rng.randrange(max(1, len(symbols))), rng.randrange(6) if symbols else 2
     if kind == 0:
         symbols[i] = rng.randint(0, bundle.inputs + 2)
     elif kind == 1:
