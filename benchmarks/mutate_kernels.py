@@ -39,9 +39,18 @@ SUITES = {
     ],
 }  # fmt: skip
 FIRST = {
-    "python_arithmetic": "arithmetic", "relaxation": "pair_arithmetic", "differences": "differences", "mixing": "goals", "root": "root",
-    "chain": "chain", "walk": "walk", "nodes": "goals", "fast_rows": "arithmetic", "fast_kernels": "goals",
-    "fast_differences": "pair_arithmetic", "columns": "columns",
+    "python_arithmetic": "arithmetic",
+    "relaxation": "pair_arithmetic",
+    "differences": "differences",
+    "mixing": "goals",
+    "root": "root",
+    "chain": "chain",
+    "walk": "walk",
+    "nodes": "goals",
+    "fast_rows": "arithmetic",
+    "fast_kernels": "goals",
+    "fast_differences": "pair_arithmetic",
+    "columns": "columns",
 }  # by module, the tests that are nearest: they run first
 LEFT_OUT = "tests/checker/test_arithmetic.py::test_compiled_code_is_dropped_when_what_it_calls_into_changes"
 WARM = "    warmup()\n"
@@ -83,7 +92,9 @@ def run_tests(folder: Path, package: str, nearest: str, timeout: float) -> str:
     paths = os.pathsep.join(str(folder / name) for name in ("engine", "encodings"))
     environment = os.environ | {"PYTHONPATH": paths, "NUMBA_DISABLE_JIT": "1", "PYTHONDONTWRITEBYTECODE": "1"}
     try:
-        done = subprocess.run(arguments, cwd=folder, env=environment, capture_output=True, text=True, timeout=timeout, check=False)
+        done = subprocess.run(
+            arguments, cwd=folder, env=environment, capture_output=True, text=True, timeout=timeout, check=False
+        )
     except subprocess.TimeoutExpired:
         return f"no end within {timeout:g} s"
     if done.returncode == 0:

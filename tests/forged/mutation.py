@@ -29,7 +29,7 @@ from secateur.checker.container import MAGIC
 from tests.forged.bases import Bundle, trees_in
 from tests.forged.truth import Unclear, is_true
 
-__all__ = ["OUTCOMES", "Mutant", "Truth", "judged", "mutant_of"]
+__all__ = ["OUTCOMES", "Mutant", "Truth", "judged", "mutant_of", "packed"]
 
 OUTCOMES = ("refused", "true", "trusted", "unclear", "WRONG", "CRASH", "DISAGREE")
 NUMBERS = (0, 1, 2, 3, 7, 255, 256, 1000, -1, -200, 201, 1 << 24, 1 << 53, 1 << 70)
@@ -261,7 +261,7 @@ CHANGES: list[Callable[[Bundle, random.Random], str]] = [
 ]  # fmt: skip
 
 
-def _packed(bundle: Bundle, honest: bool) -> bytes:
+def packed(bundle: Bundle, honest: bool) -> bytes:
     """The certificate; `honest`: with the lengths that its streams have."""
     streams = [zlib.compress(stream) for stream in bundle.streams]
     trees = list(trees_in(bundle.header if bundle.regions is None else bundle.regions))
@@ -281,10 +281,10 @@ def mutant_of(base: Bundle, rng: random.Random) -> Mutant:
     """A certificate with a random change, or two."""
     bundle = copy.deepcopy(base)
     if rng.random() < 0.08:
-        return Mutant(_other_bytes(_packed(bundle, True), rng), bundle.files, "byte of the certificate")
+        return Mutant(_other_bytes(packed(bundle, True), rng), bundle.files, "byte of the certificate")
     changes = [rng.choice(CHANGES)(bundle, rng) for _ in range(rng.choice([1, 1, 1, 1, 2]))]
     keep = "header bytes" in changes or rng.random() < 0.08
-    return Mutant(_packed(bundle, not keep), bundle.files, ", ".join(changes))
+    return Mutant(packed(bundle, not keep), bundle.files, ", ".join(changes))
 
 
 # Judging.
@@ -294,7 +294,7 @@ class Truth:
     """Remembers what is true: most mutants state what their base does."""
 
     def __init__(self) -> None:
-        self._known: dict[bytes, bool | None] = {}
+        self.known: dict[bytes, bool | None] = {}
 
     def __call__(self, mutant: Mutant) -> bool | None:
         """Whether the mutant's statement is true; None where that is not clear."""
@@ -305,12 +305,12 @@ class Truth:
                 value["file"] = posixpath.normpath(value["file"])
         named = {key: value for key, value in header.items() if isinstance(value, dict) and ("file" in value or key == "claim")}
         key = hashlib.sha256(repr((named, sorted(mutant.files.items()))).encode()).digest()
-        if key not in self._known:
+        if key not in self.known:
             try:
-                self._known[key] = is_true(header, mutant.files)
+                self.known[key] = is_true(header, mutant.files)
             except Unclear:
-                self._known[key] = None
-        return self._known[key]
+                self.known[key] = None
+        return self.known[key]
 
 
 def _verdict(path: Path, arithmetic: Any) -> Accepted | Refused | CheckInputError:

@@ -1,7 +1,7 @@
 """Whether what a certificate states is true: read and decided without the checker, by Z3 over the rationals.
 
 Nothing of the checker or the engine is used: the files are read with json, onnx and Z3's own SMT-LIB reader, networks become
-terms of real arithmetic, and Z3 is asked for a point where the statement fails. Only small networks of Gemm and Relu nodes are
+terms of real arithmetic, and Z3 is asked for a point where the statement fails. Only small networks of Gemm, MatMul, Add and Relu nodes are
 understood. `Unclear` where Z3 does not answer in time, or a file is none of these.
 """
 
@@ -71,6 +71,10 @@ def _network(data: bytes, inputs: Terms) -> Values:
         if node.op_type == "Gemm" and node.input[0] in known and all(name in stored for name in node.input[1:]):
             bias = stored[node.input[2]] if len(node.input) > 2 else None
             known[node.output[0]] = _gemm(known[node.input[0]], stored[node.input[1]], bias, attributes)
+        elif node.op_type == "MatMul" and node.input[0] in known and node.input[1] in stored:
+            known[node.output[0]] = _gemm(known[node.input[0]], stored[node.input[1]], None, {})
+        elif node.op_type == "Add" and all(name in known for name in node.input):
+            known[node.output[0]] = [a + b for a, b in zip(*(known[name] for name in node.input), strict=True)]
         elif node.op_type == "Relu" and node.input[0] in known:
             layers.append([z3.If(z > 0, z, 0) for z in known[node.input[0]]])
             known[node.output[0]] = layers[-1]
