@@ -132,7 +132,8 @@ _COMPILED = [
         ("1.0 if slope > 1.0 else", "2.0 if slope > 2.0 else"),
         ("needed[system.partner[s + i]] = 1", "needed[system.partner[s + i]] = 0"),
         ("work.mix[r] >= 1.0", "work.mix[r] >= 0.0"),
-        ("pool.high[slot, coordinate] = pool.low[spare, coordinate]", "pool.low[slot, coordinate] = pool.high[spare, coordinate]"),
+        ("pool.high[slot, coordinate] = pool.low[spare, coordinate]",
+         "pool.low[slot, coordinate] = pool.high[spare, coordinate]"),
         ("if best >= threshold", "if best > threshold"),
         ("gain = gain + tilt[r, i] * upper[i]", "gain = gain - tilt[r, i] * upper[i]"),
     ),
@@ -143,7 +144,8 @@ _COMPILED = [
         ("values[1] >= most * 0.5", "values[1] > most * 0.5"),
         ("values[0] <= middle", "values[0] < middle"),
         ("upper[j] <= -high, lower[j]", "upper[j] < -high, lower[j]"),
-        ("work.rise_near[place], work.rise_far[place] = most, least", "work.rise_near[place], work.rise_far[place] = least, most"),
+        ("work.rise_near[place], work.rise_far[place] = most, least",
+         "work.rise_near[place], work.rise_far[place] = least, most"),
     ),
 ]  # fmt: skip
 
@@ -168,7 +170,8 @@ _ENGINE = [
     ),
     *_in(
         "bounds/refresh.py",
-        ("np.float32(-floor_to_bits(s.constants[r + 1], BITS) * unit)", "np.float32(floor_to_bits(-s.constants[r + 1], BITS) * unit)"),
+        ("np.float32(-floor_to_bits(s.constants[r + 1], BITS) * unit)",
+         "np.float32(floor_to_bits(-s.constants[r + 1], BITS) * unit)"),
         ("s.wanted[partner] = s.wanted[partner] or not", "s.wanted[partner] = s.wanted[partner] and not"),
         ("return not (known[0] and known[2])", "return not (known[1] and known[3])"),
     ),

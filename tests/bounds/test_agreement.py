@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 from hypothesis import HealthCheck, given, settings
@@ -70,7 +71,7 @@ def plain_layer(layer: ChainLayer) -> PlainLayer:
 
 def by_layers(values: list[float], chain: Chain) -> list[list[float]]:
     starts = np.cumsum([0, *(len(layer.rows) for layer in chain.layers)])
-    return [values[a:b] for a, b in zip(starts, starts[1:], strict=False)]
+    return [values[a:b] for a, b in pairwise(starts)]
 
 
 def compare(quantised: QuantisedNetwork, asked: list[Goal], batch: SubDomains, steps: int) -> None:

@@ -22,9 +22,18 @@ from secateur.checker.evaluation import evaluate
 from secateur.checker.lowering import lower
 from secateur.checker.pair_rows import broken_at
 from tests.checker.family_cases import FamilyCase, claims_in, established, random_family, write_family
-from tests.checker.pair_cases import PairCase, claim_of, close_pair, gap_points, networks_of, perturbed, random_pair, with_claim
+from tests.checker.pair_cases import (
+    PairCase,
+    claim_of,
+    close_pair,
+    gap_points,
+    networks_of,
+    perturbed,
+    random_pair,
+    with_claim,
+    write_pair_certificate,
+)
 from tests.checker.pair_cases import prove as prove_pair
-from tests.checker.pair_cases import write_pair_certificate
 from tests.checker.query_cases import QueryCase, head, prove, random_query_case, row_text, write_query_certificate
 from tests.checker.support import Case, barely_inactive, dense_model, random_layers, without_neurons, write_certificate
 

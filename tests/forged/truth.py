@@ -1,8 +1,8 @@
 """Whether what a certificate states is true: read and decided without the checker, by Z3 over the rationals.
 
 Nothing of the checker or the engine is used: the files are read with json, onnx and Z3's own SMT-LIB reader, networks become
-terms of real arithmetic, and Z3 is asked for a point where the statement fails. Only small networks of Gemm, MatMul, Add and Relu nodes are
-understood. `Unclear` where Z3 does not answer in time, or a file is none of these.
+terms of real arithmetic, and Z3 is asked for a point where the statement fails. Only small networks of Gemm, MatMul, Add
+and Relu nodes are understood. `Unclear` where Z3 does not answer in time, or a file is none of these.
 """
 
 from __future__ import annotations
