@@ -3,9 +3,10 @@
     python benchmarks/mutate_certificates.py --seed S --mutants N [--kind KIND ...] --out DIR
 
 Makes small certificates (tests/forged/bases.py), changes them (tests/forged/mutation.py), and checks every mutant in both
-arithmetics. A mutant is refused; or accepted and true (tests/forged/truth.py decides, by Z3); or
-accepted under the condition of trusted facts that it names, and refused by `--strict`. Z3 may leave it unclear. Anything else is
-a fault of the checker: WRONG (accepted, but false), CRASH (another exception), DISAGREE (the two arithmetics differ). Such mutants are written to DIR, with the table; the exit code is 1.
+arithmetics. A mutant is refused; or accepted and true (tests/forged/truth.py decides, by Z3); or accepted under the condition
+of trusted facts that it names, and refused by `--strict`. Z3 may leave it unclear. Anything else is a fault of the checker:
+WRONG (accepted, but false), CRASH (another exception than CheckInputError), DISAGREE (the two arithmetics differ). Such
+mutants are written to DIR, with the table; the exit code is 1.
 """
 
 from __future__ import annotations
