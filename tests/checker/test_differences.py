@@ -202,3 +202,13 @@ def test_random_bounds_meet_every_rule() -> None:
     needed = {(rising, relation) for rising in (True, False) for relation in Relation}
     assert {key[:2] for key, count in met.items() if count >= 5} == needed, met
     assert all(met[rising, Relation.CONSTANT, True] >= 5 for rising in (True, False)), met
+
+
+def test_ties_take_the_first_rule_that_applies() -> None:
+    """At d_lo = l' / 2 and d_hi = u' / 2 the chord, at d_lo = m and d_hi = m the pre-activation itself."""
+    free = Difference(-2.0, 4.0, False, False, False, False, -1.0, 2.0)
+    assert (free.relation(True), free.relation(False)) == (Relation.CHORD, Relation.CHORD)
+    above_zero = Difference(-2.0, 4.0, False, True, False, False, 1.0, 4.0)
+    assert above_zero.relation(True) == Relation.DELTA
+    to_above = Difference(-2.0, 4.0, False, False, False, True, -2.0, 1.0)
+    assert to_above.relation(False) == Relation.DELTA

@@ -129,3 +129,32 @@ def test_both_arithmetics_agree_on_wide_networks(seed: int) -> None:
     twins = twins_of(close_pair(seed, sizes=(3, 40, 36, 2)))
     for symbol in (1, 2, 3, 1):
         twins.visit(symbol)
+
+
+@pytest.mark.parametrize(
+    ("own", "partner"),
+    [
+        ((-2.0, 2.0), (-3.0, 1 - 2.0**-24)),  # d_lo = -1 = l' / 2
+        ((-2.0, 2.0), (-1 + 2.0**-24, 3.0)),  # d_hi = 1 = u' / 2 where z' >= l_p + l gives it
+        ((-4.0, 2.0), (1 - 2.0**-24, 1 - 2.0**-24)),  # from above, and d_lo = -1 = m
+        ((-2.0, 2.0), (-2.0, -2.0)),
+        ((-2.0, 2.0), (-2.0, 2.0)),
+        ((2.0**-30 - 1, 1.0), (1.0, 1.0)),  # l_p + l cancels: what is left is the slack
+        ((-1.0, 1 - 2.0**-24), (-1.0, 1 - 2.0**-24)),
+    ],
+)
+def test_both_arithmetics_break_ties_alike(own: tuple[float, float], partner: tuple[float, float]) -> None:
+    case = wide_pair(random.Random(7))
+    layer, twins = problem(case).chain.layers[0], twins_of(case)
+    node = twins.waiting[0][0]
+    lower, upper = node.lower[0].copy(), node.upper[0].copy()
+    scale = math.ldexp(1.0, layer.shift)
+    for i, p in layer.partners.items():
+        (lower[i], upper[i]), (lower[p], upper[p]) = (own[0] * scale, own[1] * scale), partner
+    twins.set_bounds(lower, upper)
+    twins.visit(1)
+    differences = differences_of(layer, node.lower[0], node.upper[0])
+    assert [(d.lower, d.upper) for d in differences.values()] == [(own[0] * scale, own[1] * scale)] * len(differences)
+    rise = [d.low if d.relation(True) is Relation.CONSTANT else 0.0 for d in differences.values()]
+    fall = [d.high if d.relation(False) is Relation.CONSTANT else 0.0 for d in differences.values()]
+    assert twins.fast_constants(1, differences) == list(zip(rise, fall, strict=True))

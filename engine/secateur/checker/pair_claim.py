@@ -76,10 +76,10 @@ def _proven(
     if inputs.floats:
         _check_float32(evidence)
     trusted = _trusted(evidence, strict)
-    proof = difference_proof(claim, evidence, inputs)
     magnitudes = inputs.floats[0].hidden if inputs.floats else None
     chain = chain_form(inputs.original, inputs.domain, magnitudes=magnitudes)
     Establisher("original", chain, evidence.facts, arithmetic, progress).run()
+    proof = difference_proof(claim, evidence, inputs)  # not before the facts: some may be about no neuron at all
     replay(proof, arithmetic, progress)
     nodes = sum(tree.nodes for tree in evidence.facts.trees) + evidence.tree.nodes - evidence.tree.trusted
     counts = Counts(*proven_phases(evidence.facts), nodes)

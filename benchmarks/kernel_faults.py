@@ -1,0 +1,224 @@
+"""Faults to plant in the arithmetic of engine and checker, one changed place each; `mutate_kernels.py` plants them.
+
+The old text must occur exactly once in its file, so that the list cannot go stale without saying so. None of them is equivalent:
+each makes some bound wrong, or makes an arithmetic differ from the format in some bit.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+__all__ = ["FAULTS", "Fault"]
+
+
+class Fault(NamedTuple):
+    """`old` becomes `new` in `file`, which is relative to engine/secateur."""
+
+    file: str
+    old: str
+    new: str
+
+
+def _in(file: str, *changes: tuple[str, str]) -> list[Fault]:
+    return [Fault(file, old, new) for old, new in changes]
+
+
+_PLAIN = [
+    *_in(
+        "checker/python_arithmetic.py",
+        ("error = ceil_shift(weight * source.error, grid - e - self._grid[h + 1] - 24)", "error = 0"),
+        ("charge = ceil_shift(source.total, grid - e - 1 - self._grid[h])", "charge = 0"),
+        ("bias = floor_shift(", "bias = ceil_shift("),
+        ("(lo if x > 0 else hi), grid - e - 24)", "(lo if x < 0 else hi), grid - e - 24)"),
+        ("total = sum(floor_shift(x", "total = sum(ceil_shift(x"),
+        ("abs(bias), error, charge, magnitude) >= VOID", "abs(bias), error, charge) >= VOID"),
+        ("lower[i] = max(below, ", "lower[i] = min(below, "),
+        ("-_on_grid(greatest.value, grid)", "_on_grid(-greatest.value, grid)"),
+        ("d = need // abs(a) + 1", "d = need // abs(a)"),
+        ("need = ceil_shift(-row.value", "need = floor_shift(-row.value"),
+        ("open_ and above > -below", "open_ and above >= -below"),
+        ("best.value >= start.threshold or step", "best.value > start.threshold or step"),
+        ("row.value > best.value", "row.value >= best.value"),
+        ("gain *= 0.75", "gain *= 0.5"),
+        ("children=(first, replace(node, low=second_low, lower=copies[0], upper=copies[1]))",
+         "children=(replace(node, low=second_low, lower=copies[0], upper=copies[1]), first)"),
+        ("if high - low >= 2 else", "if high - low >= 1 else"),
+        ("weight = sum(map(abs, multipliers))", "weight = abs(sum(multipliers))"),
+        ("zip([*reach, 1.0]", "zip([*reach, 0.0]"),
+        ("grid + 24 - (c + 1)", "grid + 24 - (c + 2)"),
+        ("if not differences[i].linear}", "if differences[i].linear}"),
+        ("return None if _empty(kept) else kept", "return kept"),
+        ("low = [max(ends) for", "low = [min(ends) for"),
+    ),
+    *_in(
+        "checker/relaxation.py",
+        ("* factors[a < 0])", "* factors[a > 0])"),
+        ("min(0, _scaled_floor(-mu, below, shift), _scaled_floor(a - mu, above, shift))",
+         "min(0, _scaled_floor(-mu, above, shift), _scaled_floor(a - mu, below, shift))"),
+        ("min(0, _scaled_floor(-mu, near, shift), _scaled_floor(a - mu, far, shift))", "min(0, _scaled_floor(-mu, near, shift))"),
+        ("return 0, _scaled_floor(a, difference.low if rising", "return 0, _scaled_floor(a, difference.low if not rising"),
+        ("(greatest, least) if rising else (least, greatest)", "(least, greatest) if rising else (greatest, least)"),
+        ("return 1.0 if value > 1.0 else", "return 2.0 if value > 2.0 else"),
+        ("return slope * z if a >= 0 else", "return slope * z if a > 0 else"),
+        ("return floor_shift(factor * numerator", "return -floor_shift(-factor * numerator"),
+    ),
+    *_in(
+        "checker/differences.py",
+        ("self.low <= self.least * 0.5", "self.low < self.least * 0.5"),
+        ("self.high >= self.greatest * 0.5", "self.high > self.greatest * 0.5"),
+        ("(self.low <= middle", "(self.low < middle"),
+        ("else self.high >= middle)", "else self.high > middle)"),
+        ("SLACK = 2.0**-50", "SLACK = 2.0**-51"),
+        ("down24_double((x + y) - SLACK", "down24_double((x + y) + SLACK"),
+        ("-max(0.0, high))", "-max(0.0, low))"),
+        ("upper <= -high,", "upper <= -low,"),
+        ("0.0 if from_below else min(0.0, lower)", "min(0.0, lower)"),
+        ("if lower == upper == 0.0", "if lower == upper == 1.0"),
+    ),
+    *_in(
+        "checker/mixing.py",
+        ("if value > best", "if value >= best"),
+        ("step = step * 0.93", "step = step * 0.94"),
+        ("total < 0.0)", "total <= 0.0)"),
+    ),
+    *_in(
+        "checker/root.py",
+        ("            least += weight * above", "            least += weight * below"),
+        ("row[-1] << shift", "row[-1]"),
+        ("upper[neuron] = min(upper[neuron], 0.0)", "upper[neuron] = max(upper[neuron], 0.0)"),
+        ("upper = [up24(value", "upper = [down24(value"),
+        ("(high > 0) if", "(high >= 0) if"),
+        ("del self._intervals[claim.layer :]", "del self._intervals[claim.layer + 1 :]"),
+    ),
+    *_in(
+        "checker/chain.py",
+        ("if symbol in signed)", "if symbol not in signed)"),
+        ("exponent = 27 - ", "exponent = 28 - "),
+        ("inexact = any(", "inexact = all("),
+        ("values[width] += value * self.lower[symbol - 1]", "values[width] = value * self.lower[symbol - 1]"),
+        ("if k < last[s]]", "if k <= last[s]]"),
+    ),
+    *_in(
+        "checker/walk.py",
+        ("waiting.pop()] = position + 1", "waiting.pop(0)] = position + 1"),
+        ("((second[position], other), (position + 1, first))", "((second[position], first), (position + 1, other))"),
+        ("if outcome.fault and position < failed", "if outcome.fault and position > failed"),
+    ),
+    *_in(
+        "checker/nodes.py",
+        ("weight >= 1 and not threshold", "weight >= 0 and not threshold"),
+        ("VOID = 1 << 46", "VOID = 1 << 47"),
+    ),
+]  # fmt: skip
+
+_COMPILED = [
+    *_in(
+        "checker/fast_rows.py",
+        ("error = np.ceil(", "error = np.floor("),
+        ("charge = np.ceil(total_reach", "charge = np.floor(total_reach"),
+        (" and magnitude < VOID_DOUBLE", ""),
+        ("low, high = -mu[j] * lower[j], (a[j] - mu[j]) * upper[j]", "low, high = -mu[j] * upper[j], (a[j] - mu[j]) * lower[j]"),
+        ("1.0 if above > -below else", "1.0 if above >= -below else"),
+        ("d = np.ceil(d * power", "d = np.floor(d * power"),
+        ("math.frexp(d)[1] - 16", "math.frexp(d)[1] - 17"),
+        ("d = system.bias_delta[k]", "d = 0.0"),
+        ("work.term[j] = max(-below, above, 0.0)", "work.term[j] = max(above, 0.0)"),
+    ),
+    *_in(
+        "checker/fast_kernels.py",
+        ("int(need) // int(size) + 1)", "int(need) // int(size))"),
+        ("-down24(work.value[r + 1] * scale)", "down24(-work.value[r + 1] * scale)"),
+        ("if work.value[0] > best", "if work.value[0] >= best"),
+        ("1.0 if slope > 1.0 else", "2.0 if slope > 2.0 else"),
+        ("needed[system.partner[s + i]] = 1", "needed[system.partner[s + i]] = 0"),
+        ("work.mix[r] >= 1.0", "work.mix[r] >= 0.0"),
+        ("pool.high[slot, coordinate] = pool.low[spare, coordinate]",
+         "pool.low[slot, coordinate] = pool.high[spare, coordinate]"),
+        ("if best >= threshold", "if best > threshold"),
+        ("gain = gain + tilt[r, i] * upper[i]", "gain = gain - tilt[r, i] * upper[i]"),
+    ),
+    *_in(
+        "checker/fast_differences.py",
+        ("_SLACK = 2.0**-50", "_SLACK = 2.0**-51"),
+        ("values[0] <= least * 0.5", "values[0] < least * 0.5"),
+        ("values[1] >= most * 0.5", "values[1] > most * 0.5"),
+        ("values[0] <= middle", "values[0] < middle"),
+        ("upper[j] <= -high, lower[j]", "upper[j] < -high, lower[j]"),
+        ("work.rise_near[place], work.rise_far[place] = most, least",
+         "work.rise_near[place], work.rise_far[place] = least, most"),
+    ),
+]  # fmt: skip
+
+_ENGINE = [
+    *_in(
+        "bounds/rows.py",
+        ("s.terms[j] = np.ceil(net.deltas", "s.terms[j] = np.floor(net.deltas"),
+        ("_sum_exact(s.terms, size) + np.ceil(net.deltas[column + size] * fine)", "_sum_exact(s.terms, size)"),
+        ("charge = np.ceil(", "charge = np.floor("),
+        ("s.constants[r] += bias - charge - slack", "s.constants[r] += bias - charge"),
+        ("np.floor(a * (low[j] if a > 0.0 else high[j]) * unit)", "np.ceil(a * (low[j] if a > 0.0 else high[j]) * unit)"),
+        ("if abs(bias) < VOID and charge < VOID and slack < VOID", "if charge < VOID and slack < VOID"),
+        ("-floor_to_bits(-total, _CHARGE_BITS)", "floor_to_bits(total, _CHARGE_BITS)"),
+    ),
+    *_in(
+        "bounds/relaxing.py",
+        ("return max(0.0, high, -low)", "return max(0.0, high)"),
+        ("alphas[v], high / (high - low))", "alphas[v], -low / (high - low))"),
+        ("s.slopes[4, j], s.slopes[5, j] = above, below", "s.slopes[4, j], s.slopes[5, j] = below, above"),
+        ("magnitude - cost < VOID", "-cost < VOID"),
+        ("s.constants[r] += cost + total", "s.constants[r] += cost"),
+    ),
+    *_in(
+        "bounds/refresh.py",
+        ("np.float32(-floor_to_bits(s.constants[r + 1], BITS) * unit)",
+         "np.float32(floor_to_bits(-s.constants[r + 1], BITS) * unit)"),
+        ("s.wanted[partner] = s.wanted[partner] or not", "s.wanted[partner] = s.wanted[partner] and not"),
+        ("return not (known[0] and known[2])", "return not (known[1] and known[3])"),
+    ),
+    *_in(
+        "bounds/kernels.py",
+        ("1.0 if upper[v] > -lower[v]", "1.0 if upper[v] >= -lower[v]"),
+        ("d = np.floor(need / size) + 1.0", "d = np.floor(need / size)"),
+        ("if value > best:", "if value >= best:"),
+        ("s.new_low[i] = min(s.new_low[i], s.keep_low[i])", "s.new_low[i] = max(s.new_low[i], s.keep_low[i])"),
+        ("if best >= threshold or", "if best > threshold or"),
+        ("step *= _STEP_DECAY", "step *= 0.5"),
+    ),
+    *_in(
+        "bounds/mixing.py",
+        ("constant -= min(0.0, a)", "constant += min(0.0, a)"),
+        ("if value > best:", "if value >= best:"),
+        ("s.mix[r] >= 1.0 and", "s.mix[r] >= 0.0 and"),
+    ),
+    *_in(
+        "bounds/differences.py",
+        ("_SLACK = 2.0**-50", "_SLACK = 2.0**-51"),
+        ("least <= below * 0.5", "least < below * 0.5"),
+        ("most >= above * 0.5", "most > above * 0.5"),
+        ("least <= (low + high) * 0.5", "least < (low + high) * 0.5"),
+        ("high <= -partner_high * growth", "high < -partner_high * growth"),
+        ("max(least, 0.0 if from_below else min(0.0, low))", "max(least, min(0.0, low))"),
+    ),
+    *_in(
+        "bounds/propagation.py",
+        ("min(1.0, max(0.0, moved))", "max(0.0, moved)"),
+        ("z[i] = (((z[i] + w0[i] * x0) + w1[i] * x1) + w2[i] * x2) + w3[i] * x3",
+         "z[i] = z[i] + ((w0[i] * x0 + w1[i] * x1) + (w2[i] * x2 + w3[i] * x3))"),
+    ),
+    *_in(
+        "bounds/columns.py",
+        ("np.ldexp(0.5, -exponents", "np.ldexp(0.25, -exponents"),
+        ("2 * rest == denominator and quotient % 2 == 1", "2 * rest == denominator and quotient % 2 == 0"),
+    ),
+    *_in(
+        "bounds/root.py",
+        ("- spread\n    rounded, units", "+ spread\n    rounded, units"),
+        ("return np.floor(values / units) * units, units", "return np.rint(values / units) * units, units"),
+        ("math.nextafter(value, -math.inf) if math.fsum([*terms, -value]) < 0.0 else value", "value"),
+        ("0.0 - below(-x, -y)", "below(x, y)"),
+        ("2.0**-50 * (np.abs(x)", "2.0**-51 * (np.abs(x)"),
+    ),
+    *_in("bounds/powers.py", ("np.floor(value * power(bits - e))", "np.rint(value * power(bits - e))")),
+]  # fmt: skip
+
+FAULTS = [*_PLAIN, *_COMPILED, *_ENGINE]

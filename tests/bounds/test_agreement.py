@@ -1,0 +1,158 @@
+"""The engine's kernels against the checker's plain arithmetic on the same node: the same bounds, box and goals, to the bit.
+
+A certificate says only where boxes are split; everything else the checker computes again. Where the kernels differed from it in
+one bit, some certificate of a true statement would be refused.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
+
+import numpy as np
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from secateur.bounds import LEAF, Goal, QuantisedNetwork, SubDomains, evaluate, quantise, root
+from secateur.bounds.chain import LINEAR, ChainLayer
+from secateur.checker.chain import Chain, Differences, _chain_layer
+from secateur.checker.chain import ChainLayer as PlainLayer
+from secateur.checker.nodes import LEAF_OPEN
+from secateur.checker.python_arithmetic import PyNode, PythonArithmetic
+from secateur.checker.root import RootBounds
+from secateur.network import Affine, Dense, Network, Term
+from secateur.network.difference import Pairing
+from tests.bounds.support import UNIT, boxes, random_network
+from tests.bounds.test_differences import SHIFTS, joined, quantised_of
+from tests.bounds.test_goals import NETWORKS, goals
+from tests.differences import network_pairs
+
+quiet = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+WHOLE = st.tuples(st.just(0), st.just(UNIT))
+SIDES = st.one_of(WHOLE, st.tuples(st.integers(0, UNIT), st.integers(0, UNIT)))
+
+
+@dataclass(frozen=True)
+class PlainGoal:
+    """A goal of the kernels as the checker has it."""
+
+    own: Goal
+    kind: str = "goal"
+
+    @property
+    def layer(self) -> int:
+        return self.own.layer
+
+    @property
+    def targets(self) -> tuple[tuple[int, int], ...]:
+        return tuple((neuron, sign) for _, neuron, sign in self.own.targets)
+
+    @property
+    def thresholds(self) -> tuple[int, ...]:
+        return tuple(map(int, self.own.zero_counts))
+
+
+def without_repeats(goal: Goal) -> Goal:
+    """Each neuron once, as in the row layers that certificates speak of: the checker takes targets by neuron."""
+    first = {neuron: t for t, (_, neuron, _) in reversed(list(enumerate(goal.targets)))}
+    kept = sorted(first.values())
+    return Goal(tuple(goal.targets[t] for t in kept), tuple(goal.zero_counts[t] for t in kept))
+
+
+def plain_layer(layer: ChainLayer) -> PlainLayer:
+    """The checker's integers for a layer's exact matrix."""
+    parts, kinds = layer.parts, layer.kinds.tolist()
+    rows = [[*row, bias] for row, bias in zip(parts.rows, parts.biases, strict=True)]
+    partners = Differences({i: kind for i, kind in enumerate(kinds) if kind >= 0}, layer.shift)
+    linear = frozenset(i for i, kind in enumerate(kinds) if kind == LINEAR)
+    return _chain_layer(layer.own, parts.denominator, rows, layer.in_size, partners, linear)
+
+
+def by_layers(values: list[float], chain: Chain) -> list[list[float]]:
+    starts = np.cumsum([0, *(len(layer.rows) for layer in chain.layers)])
+    return [values[a:b] for a, b in pairwise(starts)]
+
+
+def compare(quantised: QuantisedNetwork, asked: list[Goal], batch: SubDomains, steps: int) -> None:
+    """Evaluates the only sub-domain of a batch with both."""
+    chain = Chain(quantised.input_size, tuple(map(plain_layer, quantised.layers)))
+    bounds = RootBounds(chain)
+    exact = [bounds.bounds(k) for k in range(1, 1 + len(chain.layers))]
+    assert by_layers(quantised.bounds.lower.tolist(), chain) == [low for low, _ in exact]
+    assert by_layers(quantised.bounds.upper.tolist(), chain) == [high for _, high in exact]
+    sides = [[int(q) for q in side] for side in (batch.low[0], batch.high[0])]
+    ends = [by_layers(side.tolist(), chain) for side in (batch.lower[0], batch.upper[0])]
+    node = PyNode(sides[0], sides[1], ends[0], ends[1], tuple(range(len(asked))))
+    split = int(evaluate(quantised, batch, asked, steps, 1).split[0])
+    plain = PythonArithmetic(chain, quantised.grids, [PlainGoal(goal) for goal in asked], steps)
+    outcome = plain.visit([(node, 0 if split < 0 else 1 + split)])[0]
+    still_open = np.flatnonzero(batch.open[0]).tolist()
+    assert by_layers(batch.lower[0].tolist(), chain) == node.lower
+    assert by_layers(batch.upper[0].tolist(), chain) == node.upper
+    if split == LEAF:
+        assert (outcome.fault, still_open) == (0, [])
+    elif split < 0:
+        assert (outcome.fault, outcome.goal) == (LEAF_OPEN, still_open[0])
+    else:
+        assert outcome.children is not None
+        first, second = outcome.children
+        assert (first.low, second.high) == (batch.low[0].tolist(), batch.high[0].tolist())
+        assert list(first.open) == still_open
+
+
+def some_box(quantised: QuantisedNetwork, count: int, data: st.DataObject) -> SubDomains:
+    batch = root(quantised, quantised.bounds, count)
+    sides = [sorted(data.draw(SIDES)) for _ in range(quantised.input_size)]
+    batch.low[0], batch.high[0] = [s[0] for s in sides], [s[1] for s in sides]
+    return batch
+
+
+@quiet
+@given(NETWORKS, st.integers(0, 3), st.data())
+def test_kernels_and_checker_find_the_same(network: Network, steps: int, data: st.DataObject) -> None:
+    quantised = quantise(network, *data.draw(boxes(network.input_size)))
+    asked = [without_repeats(goal) for goal in data.draw(st.lists(goals(network), min_size=1, max_size=3))]
+    compare(quantised, asked, some_box(quantised, len(asked), data), steps)
+
+
+@quiet
+@given(network_pairs(), SHIFTS, st.integers(0, 3), st.data())
+def test_kernels_and_checker_find_the_same_differences(
+    pair: tuple[Network, Network, Pairing], shift: int | None, steps: int, data: st.DataObject
+) -> None:
+    box = data.draw(boxes(pair[0].input_size))
+    network = joined(pair, box, shift)
+    sizes = network.network.sizes
+    if 0 in sizes:
+        return
+    quantised = quantised_of(network, box)
+    asked = [without_repeats(goal) for goal in data.draw(st.lists(goals(network.network), min_size=1, max_size=3))]
+    compare(quantised, asked, some_box(quantised, len(asked), data), steps)
+
+
+def test_kernels_and_checker_find_the_same_in_wide_layers() -> None:
+    """Enough summands for the order of additions to matter, and slopes that are improved often."""
+    rng = np.random.default_rng(3)
+    for seed in range(6):
+        network = random_network([4, 12, 11, 9, 4], seed)
+        quantised = quantise(network, (Fraction(-1),) * 4, (Fraction(2, 3),) * 4)
+        asked = [Goal.of((3, i, sign)) for i, sign in ((0, 1), (1, -1))]
+        asked += [Goal(((3, 0, 1), (3, 1, -1), (3, 2, 1))), Goal(((3, 2, -1), (3, 3, 1)), (True, False))]
+        batch = root(quantised, quantised.bounds, len(asked))
+        sides = np.sort(rng.integers(0, UNIT, size=(2, 4)), axis=0)
+        batch.low[0], batch.high[0] = sides
+        compare(quantised, asked, batch, 5)
+
+
+def test_kernels_and_checker_break_ties_alike() -> None:
+    """Without biases, on a box around 0: l = -u, where the default slope is 0."""
+    rng = np.random.default_rng(1)
+    affines = [
+        Affine((Term(k, Dense(rng.integers(-4, 5, size=(after, before)) / 4)),), np.zeros(after))
+        for k, (before, after) in enumerate([(2, 6), (6, 3), (3, 1)])
+    ]
+    quantised = quantise(Network(2, tuple(affines[:-1]), affines[-1]), (Fraction(-1),) * 2, (Fraction(1),) * 2)
+    assert (quantised.bounds.lower[:6] == -quantised.bounds.upper[:6]).all()
+    asked = [Goal.of((2, i, sign)) for i in range(3) for sign in (1, -1)]
+    compare(quantised, asked, root(quantised, quantised.bounds, len(asked)), 2)
