@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -165,6 +167,50 @@ def test_a_child_killed_from_outside_is_replaced() -> None:
         os.kill(killed, signal.SIGKILL)
         assert isinstance(definite(one, EASY), Unsat)
         assert one.process_id != killed
+
+
+# A parent that asks what takes minutes, says who works on it, and waits. `both` asks from threads that end early: so does this.
+PARENT = """
+import sys, threading, time
+from concurrent.futures import ThreadPoolExecutor
+from secateur_encodings import SolverChild, Unsat, worker_command
+from tests.secateur_encodings.support import hard_problem
+one = SolverChild(worker_command(sys.argv[1], 4096))
+with ThreadPoolExecutor(1) as threads:
+    assert isinstance(threads.submit(one.ask, hard_problem(2), 60.0).result(), Unsat)
+first = one.process_id
+time.sleep(0.2)
+threading.Thread(target=one.ask, args=(hard_problem(), 600.0), daemon=True).start()
+time.sleep(1.0)
+assert one.process_id == first
+print(first, flush=True)
+time.sleep(600)
+"""
+
+
+def is_at_work(process_id: int) -> bool:
+    """Neither gone nor a zombie that the system's first process has not collected yet."""
+    try:
+        return Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a child whose solver lets no thread run")
+@pytest.mark.parametrize("solver", list(SOLVERS))
+def test_a_child_at_work_ends_when_its_parent_is_killed(solver: str) -> None:
+    path = os.pathsep.join(filter(None, sys.path))
+    with subprocess.Popen(
+        [sys.executable, "-c", PARENT, solver], stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": path}
+    ) as parent:
+        assert parent.stdout is not None
+        orphan = int(parent.stdout.readline())
+        assert is_at_work(orphan)
+        parent.kill()
+    end = time.monotonic() + 5.0
+    while is_at_work(orphan) and time.monotonic() < end:
+        time.sleep(0.02)
+    assert not is_at_work(orphan)
 
 
 def test_a_child_that_never_greets_costs_no_more_than_the_limit_and_no_verdict() -> None:
