@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import subprocess
@@ -97,7 +98,7 @@ def endless_benchmark(folder: Path) -> None:
     """One instance that takes hours: 24 inputs, and a threshold between what points show and what bounds do."""
     random = np.random.default_rng(7)
     sizes = (24, 40, 40, 1)
-    layers = [(random.integers(-3, 4, size=(m, n)).tolist(), [0.0] * m) for n, m in zip(sizes, sizes[1:], strict=False)]
+    layers = [(random.integers(-3, 4, size=(m, n)).tolist(), [0.0] * m) for n, m in itertools.pairwise(sizes)]
     (folder / "net.onnx").write_bytes(to_model_bytes(layered(*layers)))
     inputs = "".join(f"(declare-const X_{i} Real)(assert (>= X_{i} -1))(assert (<= X_{i} 1))" for i in range(24))
     (folder / "q.vnnlib").write_text(f"{inputs}(declare-const Y_0 Real)(assert (>= Y_0 6000))")
