@@ -6,7 +6,7 @@ __all__ = ["DYING"]
 
 DYING = """
 import os, signal, sys
-def die_at(event, number, mark=''):
+def die_at(event, number, mark):
     left = [number]
     def hook(name, arguments):
         if name == event and mark in str(arguments):
@@ -14,6 +14,6 @@ def die_at(event, number, mark=''):
             if left[0] == 0:
                 os.kill(os.getpid(), signal.SIGKILL)
     sys.addaudithook(hook)
-""".strip().replace("\n", "\n")
-"""Code that defines `die_at(event, number, mark)`: SIGKILL just before the so-many-th event of CPython's audit table (`os.rename`,
-`os.remove`, ...) whose arguments contain the mark."""
+"""
+"""Code that defines `die_at(event, number, mark)`: SIGKILL just before the so-many-th event of CPython's audit table (such as
+`os.rename` and `os.remove`) whose arguments contain the mark."""

@@ -36,11 +36,17 @@ def test_a_failure_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
     assert list(folder.iterdir()) == []
 
 
+HALF = f"""{DYING}
+from secateur.files import write_atomically
+die_at("os.rename", 1, sys.argv[1])
+write_atomically(sys.argv[1], b"x")
+"""
+
+
 def left_by_the_dead(folder: Path, *names: str) -> None:
     """Half a file each, left by a process that killed itself at the rename."""
-    code = f"{DYING}\nfrom secateur.files import write_atomically\ndie_at('os.rename', 1, sys.argv[1])\nwrite_atomically(sys.argv[1], b'x')"
     for name in names:
-        command = [sys.executable, "-c", code, str(folder / name)]
+        command = [sys.executable, "-c", HALF, str(folder / name)]
         died = subprocess.run(command, check=False, env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)})
         assert died.returncode == -9
     assert len([p for p in folder.iterdir() if p.name.startswith(".")]) == len(names)

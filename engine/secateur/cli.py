@@ -1,8 +1,8 @@
 """The command `secateur`: prune, slice, verify, supports, equiv, distance, neuron, vnncomp, check, warmup.
 
-Exit codes: 0 done (or accepted), 1 a certificate was refused, 2 bad input, or no room for the results (one line on standard error), 130 stopped by
-Ctrl-C, after saving what was decided. Results go to standard output, progress to standard error. Heavy modules are
-imported by the command that needs them, so that help comes at once.
+Exit codes: 0 done (or accepted), 1 a certificate was refused, 2 bad input, or results that cannot be written (one line on
+standard error), 130 stopped by Ctrl-C, after saving what was decided. Results go to standard output, progress to standard error.
+Heavy modules are imported by the command that needs them, so that help comes at once.
 """
 
 from __future__ import annotations

@@ -33,9 +33,9 @@ _GZIP = b"\x1f\x8b"
 class PairCertificate:
     """Where a certificate about a claim shall go, and the files that it will speak about, as they are now.
 
-    domain_file : where the domain was read from, if it was. layers : as in `ComparedFiles`. second_path : where the second network
-    shall lie once the certificate is accepted, if not where it is now. InputError for what cannot be certified, said before the
-    long work.
+    domain_file : where the domain was read from, if it was. layers : as in `ComparedFiles`. second_path : where the second
+    network shall lie once the certificate is accepted, if not where it is now. InputError for what cannot be certified, said
+    before the long work.
     """
 
     def __init__(
