@@ -232,3 +232,65 @@ def test_a_command_that_does_not_exist_is_unknown() -> None:
 def test_a_child_without_memory_is_unknown() -> None:
     with child(worker_command("z3", 48)) as one:
         assert isinstance(one.ask(EASY, AMPLE), Unknown)
+
+
+# What one line of a solver is: a real worker whose solver allocates without end.
+GREEDY = """
+import sys
+import secateur_encodings.worker as worker
+real, asked = worker.decide, []
+def greedy(problem, solver, limit=None):
+    if not asked:  # the first problem is the worker's own, before it greets
+        asked.append(problem)
+        return real(problem, solver, limit)
+    hoard = []
+    while True:
+        hoard.append(bytearray(1 << 24))
+worker.decide = greedy
+sys.exit(worker.main(["z3", sys.argv[1]]))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux keeps the address space limit reliably")
+def test_a_solver_that_allocates_without_bound_is_unknown_in_time() -> None:
+    with child([sys.executable, "-c", GREEDY, "2048"]) as one:
+        verdict, limit = one.ask(SATISFIABLE, 0.01), 20.0
+        assert "still starting" in unknown(verdict)
+        greedy = one.process_id
+        assert greedy is not None
+        begun = time.monotonic()
+        assert "MemoryError" in unknown(one.ask(SATISFIABLE, limit))
+        assert time.monotonic() - begun < limit + 1.0
+        assert one.process_id is None
+    assert not is_running(greedy)
+    assert no_zombies()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="zombies are POSIX")
+@pytest.mark.parametrize("solver", list(SOLVERS))
+def test_the_limit_holds_to_the_second(solver: str) -> None:
+    with child(worker_command(solver, 4096)) as one:
+        assert isinstance(one.ask(EASY, AMPLE), Unsat)
+        at_work = one.process_id
+        assert at_work is not None
+        begun = time.monotonic()
+        assert isinstance(one.ask(hard_problem(), 2.0), Unknown)
+        assert time.monotonic() - begun < 2.0 + 1.0
+    assert not is_running(at_work)
+    assert no_zombies()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="zombies are POSIX")
+def test_a_child_that_exits_with_code_3_is_unknown() -> None:
+    with child(fake("import os; os._exit(3)")) as one:
+        assert "ended without an answer" in unknown(one.ask(EASY, AMPLE))
+        assert one.process_id is None
+    assert no_zombies()
+
+
+def no_zombies() -> bool:
+    """Whether every child of this process that has ended was collected."""
+    try:
+        return os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+    except ChildProcessError:  # there are none
+        return True
