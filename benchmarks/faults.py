@@ -21,7 +21,7 @@ import subprocess
 import sys
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -183,7 +183,8 @@ def robustness(point: np.ndarray, radius: np.ndarray, label: int) -> str:
     return "\n".join([*lines, f"(assert (or {others}))", ""])
 
 
-KINDS = {
+Maker = Callable[[Path], Run]
+KINDS: Mapping[str, Maker] = {
     "prune": Prune,
     "slice": Slice,
     "vnncomp": lambda folder: Benchmark(folder, 60, isolated=False),
@@ -298,13 +299,13 @@ def disturbed(run: Run, chance: random.Random, kills: int, tally: Tally) -> None
             return
 
 
-def campaign(kind: str, kills: int, chance: random.Random, place: Path) -> Tally:
+def campaign(kind: str, make: Maker, kills: int, chance: random.Random, place: Path) -> Tally:
     """So many kills of one kind of run, below `place`."""
 
     def fresh() -> Run:
         shutil.rmtree(place / "run", ignore_errors=True)
         (place / "run").mkdir(parents=True)
-        return KINDS[kind](place / "run")
+        return make(place / "run")
 
     calm, tally = fresh(), Tally(float("inf"))
     disturbed(calm, chance, 0, tally)
@@ -330,7 +331,7 @@ def main() -> int:
     rows, clean = [], True
     for number, kind in enumerate(kinds):
         share = options.kills * (number + 1) // len(kinds) - options.kills * number // len(kinds)
-        tally = campaign(kind, share, chance, options.out.resolve() / kind)
+        tally = campaign(kind, KINDS[kind], share, chance, options.out.resolve() / kind)
         rows.append(tally.cells(kind))
         print("  ".join(rows[-1]), file=sys.stderr, flush=True)
         clean = clean and not tally.faults
