@@ -45,7 +45,8 @@ def test_halves_are_noticed(tmp_path: Path) -> None:
 
 
 def test_processes_that_stay_are_noticed_and_ended() -> None:
-    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], env=faults.environment(), start_new_session=True) as left:
+    command = [sys.executable, "-c", "import time; time.sleep(600)"]
+    with subprocess.Popen(command, env=faults.environment(), start_new_session=True) as left:
         assert left.pid in faults.at_work()
         assert faults.orphans() == {left.pid}
         assert left.wait() == -9
