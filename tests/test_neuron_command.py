@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -12,6 +15,7 @@ import pytest
 import secateur
 from secateur.cli import main
 from secateur.network import to_model_bytes
+from tests.killing import DYING
 from tests.search.queries import layered
 
 F = Fraction
@@ -180,6 +184,30 @@ def test_what_has_no_certificate_is_said_in_one_line(run: Run, folder: Path, wor
     assert (code, out) == (2, "")
     assert message in err.splitlines()[-1]
     assert sorted(folder.iterdir()) == before
+
+
+def test_a_kill_between_the_two_files_does_not_stop_the_next_run(run: Run, folder: Path) -> None:
+    words = ["--layer", "2", "--index", "1", "--kind", "result", "--margin", "2.5", "--certificate", str(folder / "x.cert")]
+    known = [str(folder / "net.onnx"), "--domain", str(folder / "domain.json")]
+    code = f"{DYING}\nfrom secateur.cli import main\ndie_at('os.rename', 1, 'x.cert')\nmain(['neuron', *sys.argv[1:]])"
+    path = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    died = subprocess.run([sys.executable, "-c", code, *known, *words], check=False, env=path, capture_output=True)
+    assert died.returncode == -9
+    assert (folder / "x.linearised.onnx").exists()
+    assert not (folder / "x.cert").exists()
+    assert run(*words)[0] == 0
+    assert isinstance(secateur.check(folder / "x.cert", strict=True), secateur.Accepted)
+    assert not [p for p in folder.iterdir() if p.name.startswith(".")]
+    code_again, _, err = run(*words)
+    assert (code_again, "would overwrite" in err) == (2, True)
+
+
+def test_a_network_of_somebody_else_is_not_overwritten(run: Run, folder: Path) -> None:
+    mine = folder / "x.linearised.onnx"
+    mine.write_bytes(b"mine")
+    words = ["--layer", "2", "--index", "1", "--kind", "result", "--margin", "2.5", "--certificate", str(folder / "x.cert")]
+    code, _, err = run(*words)
+    assert (code, "would overwrite" in err, mine.read_bytes()) == (2, True, b"mine")
 
 
 def test_an_undecided_claim_leaves_no_file(run: Run, folder: Path) -> None:

@@ -127,35 +127,42 @@ class _Link:
     """A running child and the thread that talks with it, so that no pipe can block whoever keeps the clock.
 
     A query put into `queries` is answered in `verdicts`, by None when the child has failed; `failure` then
-    says how. `greeted` is set once the child is ready, or has failed.
+    says how. `greeted` is set once the child is ready, or has failed. The thread also starts the child, because
+    Linux ends a worker with the thread that started it (`worker.py`), and whoever asks may be a thread that ends
+    earlier. OSError where the program cannot be started.
     """
 
     def __init__(self, command: Sequence[str]) -> None:
         self.started = time.monotonic()
-        self.process = _start(command)
+        self._command = command
+        self._running: queue.SimpleQueue[subprocess.Popen[bytes] | OSError] = queue.SimpleQueue()
         self.greeted = threading.Event()
         self.failure = "the solver child failed"
         self.queries: queue.SimpleQueue[Query | None] = queue.SimpleQueue()
         self.verdicts: queue.SimpleQueue[Verdict | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._talk, name="secateur-solver-child", daemon=True)
         self._thread.start()
+        started = self._running.get()
+        if isinstance(started, OSError):
+            raise started
+        self.process = started
 
     def close(self) -> None:
         _kill(self.process)
         self.queries.put(None)
         self._thread.join(REAP_ALLOWANCE)
-        for pipe in self._pipes():
+        for pipe in _pipes(self.process):
             with suppress(OSError):  # bytes that a dead child will not read
                 pipe.close()
 
-    def _pipes(self) -> tuple[IO[bytes], IO[bytes]]:
-        to_child, from_child = self.process.stdin, self.process.stdout
-        if to_child is None or from_child is None:
-            raise AssertionError("a child is always started with pipes")
-        return to_child, from_child
-
     def _talk(self) -> None:
-        to_child, from_child = self._pipes()
+        try:
+            process = _start(self._command)
+        except OSError as error:
+            self._running.put(error)
+            return
+        self._running.put(process)
+        to_child, from_child = _pipes(process)
         try:
             read_greeting(self._hear(from_child))
             self.greeted.set()
@@ -193,6 +200,13 @@ def _start(command: Sequence[str]) -> subprocess.Popen[bytes]:
         stderr=subprocess.DEVNULL,
         **own_group,
     )
+
+
+def _pipes(process: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes]]:
+    to_child, from_child = process.stdin, process.stdout
+    if to_child is None or from_child is None:
+        raise AssertionError("a child is always started with pipes")
+    return to_child, from_child
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

@@ -14,7 +14,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -31,6 +30,7 @@ from secateur.bounds import warmup as compile_kernels
 from secateur.certificate import FileReference, refutation_bytes
 from secateur.checker import Accepted, check
 from secateur.errors import InputError
+from secateur.files import scratch_folder
 from secateur.network import Affine, Dense, Network, Term, to_model_bytes
 from secateur.options import PruneOptions
 from secateur.progress import Progress, SilentProgress
@@ -141,7 +141,7 @@ class PruneResult:
     def save(self, folder: str | Path) -> None:
         """Write all files into a folder, made where it is missing; InputError where that is not possible."""
         _require_foreign(self.reduction.analysis.model, folder)
-        publish(folder, self.files(folder))
+        publish(folder, self.files(folder), CERTIFICATE)
 
     def _summary(self, certificate: bytes) -> dict[str, Any]:
         summary = summarise(self.reduction, self.measurement, certificate, self.stages, self.seconds)
@@ -233,7 +233,7 @@ def warmup(progress: Progress | None = None) -> None:
     """
     progress = SilentProgress() if progress is None else progress
     progress.stage("compile kernels")
-    with tempfile.TemporaryDirectory() as folder, _checker_process(Path(folder)) as child:
+    with scratch_folder() as folder, _checker_process(folder) as child:
         compile_kernels()
         progress.stage("compile the checker's kernels")
         child.wait()
@@ -298,8 +298,7 @@ def _checked(analysis: Analysis, reduction: Reduction, watch: Stopwatch, progres
 
 def _refusal(reduction: Reduction, progress: Progress) -> str:
     """Why the checker would refuse the certificate; empty if it accepts."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    with scratch_folder() as folder:
         source = folder / "original.onnx"
         source.write_bytes(reduction.analysis.model.data)
         (folder / REDUCED).write_bytes(reduction.data)

@@ -9,19 +9,25 @@ from pathlib import Path
 
 from secateur.checker import Accepted, check
 from secateur.errors import InputError
+from secateur.files import remove_stale, scratch_folder
 from secateur.progress import Progress
 
 __all__ = ["require_accepted", "require_place", "sha256_of"]
 
 
 def require_place(path: Path) -> None:
-    """InputError unless a file can be made in the certificate's folder: asked before the long work, by doing it."""
+    """InputError unless a file can be made in the certificate's folder: asked before the long work, by doing it.
+
+    Removes what killed runs left of the certificate and of the files beside it.
+    """
     where, folder = f"--certificate {path}", path.resolve().parent
     if not folder.is_dir():
         raise InputError("its folder does not exist", where=where)
     try:
         with tempfile.TemporaryFile(dir=folder):
             pass
+        for own in (path, path.with_suffix(".domain.json"), path.with_suffix(".linearised.onnx")):
+            remove_stale(folder, own.name)
     except OSError as error:
         raise InputError(f"its folder cannot be written: {error.strerror or error}", where=where) from None
 
@@ -39,9 +45,9 @@ def require_accepted(
     folder.
     """
     progress.stage("check")
-    with tempfile.TemporaryDirectory() as name:
-        path = Path(name) / "draft.secateur"
-        path.write_bytes(draft(path.parent))
+    with scratch_folder() as folder:
+        path = folder / "draft.secateur"
+        path.write_bytes(draft(folder))
         outcome = check(path, original=original, reduced=reduced, query=query, progress=progress.update)
     if not isinstance(outcome, Accepted):
         raise InputError(

@@ -1,13 +1,14 @@
 """The command `secateur`: prune, slice, verify, supports, equiv, distance, neuron, vnncomp, check, export, warmup.
 
-Exit codes: 0 done (or accepted), 1 a certificate was refused, 2 bad input (one line on standard error), 130 stopped by
-Ctrl-C, after saving what was decided. Results go to standard output, progress to standard error. Heavy modules are
-imported by the command that needs them, so that help comes at once.
+Exit codes: 0 done (or accepted), 1 a certificate was refused, 2 bad input, or results that cannot be written (one line on
+standard error), 130 stopped by Ctrl-C, after saving what was decided. Results go to standard output, progress to standard error.
+Heavy modules are imported by the command that needs them, so that help comes at once.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 from collections import Counter
@@ -44,16 +45,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if words[:1] == ["check"]:  # the checker reads its own arguments: it is a program of its own
             from secateur.checker import main as check
 
-            return check(words[1:])
-        options = _parser().parse_args(words)
-        code: int = options.run(options)
+            code: int = check(words[1:])
+        else:
+            options = _parser().parse_args(words)
+            code = options.run(options)
+        sys.stdout.flush()  # what cannot be written has to be said while there is somebody to say it
     except InputError as error:
         print(f"secateur: error: {error}", file=sys.stderr)
+        return BAD_INPUT
+    except OSError as error:
+        place = "standard output" if error.filename is None else error.filename
+        print(f"secateur: error: {place}: {error.strerror or error}", file=sys.stderr)
+        _forget_output()
         return BAD_INPUT
     except KeyboardInterrupt:
         print("secateur: interrupted; nothing was written", file=sys.stderr)
         return INTERRUPTED
     return code
+
+
+def _forget_output() -> None:
+    """Let nothing try again to write what standard output has not taken: Python would complain at its end."""
+    with contextlib.suppress(OSError, ValueError):  # it may be no file, or closed
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class _Parser(argparse.ArgumentParser):

@@ -51,7 +51,11 @@ class OneAnswer:
     def _give_up(self) -> None:
         with self._lock:
             if not self._given:
-                sys.stdout.write(f"{self._otherwise}\n")
-                sys.stdout.flush()
-                print("secateur: the time limit is used up", file=sys.stderr, flush=True)
+                try:
+                    sys.stdout.write(f"{self._otherwise}\n")
+                    sys.stdout.flush()
+                    print("secateur: the time limit is used up", file=sys.stderr, flush=True)
+                except OSError as error:  # nobody takes the answer
+                    print(f"secateur: error: standard output: {error.strerror or error}", file=sys.stderr, flush=True)
+                    os._exit(2)
                 os._exit(0)  # nothing may wait for whatever hangs; solver processes end with their pipes

@@ -33,8 +33,9 @@ _GZIP = b"\x1f\x8b"
 class PairCertificate:
     """Where a certificate about a claim shall go, and the files that it will speak about, as they are now.
 
-    domain_file : where the domain was read from, if it was. layers, semantics : as in `ComparedFiles`. InputError for what
-    cannot be certified, said before the long work.
+    domain_file : where the domain was read from, if it was. layers, semantics : as in `ComparedFiles`. second_path : where the
+    second network shall lie once the certificate is accepted, if not where it is now. InputError for what cannot be certified,
+    said before the long work.
     """
 
     def __init__(
@@ -46,7 +47,9 @@ class PairCertificate:
         domain_file: Path | None,
         layers: tuple[int, int] | None = None,
         semantics: str = "real",
+        second_path: Path | None = None,
     ) -> None:
+        self._second_path = second_path
         self._layers, self._semantics = layers, semantics
         self.path, self._claim, self._models, self._domain = Path(path), claim, models, domain
         self._own_domain = domain_file if domain_file is not None and _is_certified_form(domain_file, domain) else None
@@ -74,6 +77,8 @@ class PairCertificate:
         )
         if self._own_domain is None:
             write_atomically(self._domain_path, self._domain.to_json().encode())
+        if self._second_path is not None:
+            write_atomically(self._second_path, self._models[1].data)
         write_atomically(self.path, self._bytes(verdict, pairing, self.path.parent, self._domain_path))
         progress.note(f"certificate: {self.path}")
 
@@ -90,7 +95,7 @@ class PairCertificate:
 
     def _bytes(self, verdict: Holds | Violated, pairing: Pairing | None, folder: Path, domain: Path) -> bytes:
         first, second = (model.network for model in self._models)
-        paths = (*(model.path for model in self._models), domain)
+        paths = (self._models[0].path, self._second_path or self._models[1].path, domain)
         original, reduced, box = (FileReference(path_from(folder, p), h) for p, h in zip(paths, self._hashes, strict=True))
         files = ComparedFiles(original, reduced, box, self._layers, self._semantics)
         producer, meant = f"secateur {version()}", self._models[0].meant(self._semantics)

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from secateur.certificate_file import require_place
 from secateur.errors import InputError
-from secateur.files import write_atomically
+from secateur.files import temporary_name, write_atomically
 from secateur.models import LoadedModel, ModelStore
+from secateur.network.onnx_writer import PRODUCER
 from secateur.pair_certificate import PairCertificate
 from secateur.progress import Progress
 from secateur.reduction.linearise import Linearised
@@ -33,7 +34,7 @@ class RedundancyCertificate:
         where = f"--certificate {path}"
         if claim.kind == "phase":
             raise InputError("phases have no certificate of their own", where=where, remedy="secateur prune certifies them")
-        if self.network_path.exists():
+        if self.network_path.exists() and not self._is_left_over():
             raise InputError(f"would overwrite {self.network_path}", where=where, remedy="choose another name")
         require_place(self.path)
 
@@ -41,16 +42,31 @@ class RedundancyCertificate:
         """Write both files if the claim is decided; neither where the checker does not accept the certificate (InputError)."""
         if isinstance(found.verdict, Unknown) or found.linearised is None or found.data is None:
             return
-        write_atomically(self.network_path, found.data)
+        draft = self.network_path.with_name(temporary_name(self.network_path.name))
+        write_atomically(draft, found.data)
         try:
-            models = self._model, ModelStore().load(self.network_path)
+            models = self._model, ModelStore().load(draft)
             layers = self._layers(found.claim, found.linearised)
-            target = PairCertificate(self.path, found.claim.comparison(), models, self._domain, self._domain_file, layers)
+            target = PairCertificate(
+                self.path, found.claim.comparison(), models, self._domain, self._domain_file, layers, self.network_path
+            )
             target.write(found.verdict, found.linearised.pairing, progress)
         except BaseException:
-            self.network_path.unlink(missing_ok=True)
+            if not self.path.exists():
+                self.network_path.unlink(missing_ok=True)
             raise
+        finally:
+            draft.unlink(missing_ok=True)
         progress.note(f"the linearised network: {self.network_path}")
+
+    def _is_left_over(self) -> bool:
+        """Whether the network is there because a run was killed between its two files."""
+        import onnx
+
+        try:
+            return not self.path.exists() and onnx.load(self.network_path).producer_name == PRODUCER
+        except Exception:  # protobuf's exceptions have no closer base class; then it is nothing of ours
+            return False
 
     def _layers(self, claim: RedundancyClaim, linearised: Linearised) -> tuple[int, int] | None:
         watched = claim.watched_layer(self._model.network)

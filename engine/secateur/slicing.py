@@ -11,7 +11,6 @@ import json
 import multiprocessing
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager, suppress
@@ -25,6 +24,7 @@ from secateur.certificate import FileReference, certificate_bytes
 from secateur.checker import Accepted, Refused, check
 from secateur.errors import InputError
 from secateur.family import MANIFEST, Family
+from secateur.files import scratch_folder
 from secateur.options import SliceOptions
 from secateur.progress import Progress, SilentProgress
 from secateur.reduction.model_file import ModelFile, read_model
@@ -156,7 +156,7 @@ def _published(
         "summary.json": (json.dumps(summary, indent=1) + "\n").encode(),
     }
     if folder is not None:
-        publish(folder, content)
+        publish(folder, content, CERTIFICATE)
     return FamilyResult(summary, content, folder)
 
 
@@ -166,12 +166,11 @@ def _checked(files: FamilyFiles, source: ModelFile, progress: Progress) -> bool:
     False if Ctrl-C ended the check: the family is kept, to be checked by the user.
     """
     try:
-        with tempfile.TemporaryDirectory() as name:
-            folder = Path(name) / "family"
-            original = Path(name) / "original.onnx"
+        with scratch_folder() as scratch:
+            folder, original = scratch / "family", scratch / "original.onnx"
             original.write_bytes(source.data)
             certificate = files.certificate(original_reference(source, None))
-            publish(folder, {**files.networks, MANIFEST: files.manifest, CERTIFICATE: certificate})
+            publish(folder, {**files.networks, MANIFEST: files.manifest, CERTIFICATE: certificate}, CERTIFICATE)
             verdict = check(folder, original=original, progress=progress.update)
     except KeyboardInterrupt:
         progress.note("interrupted before the certificate was checked; run: secateur check")
@@ -227,7 +226,7 @@ def _free_memory() -> int:
 def _require_checkable(source: ModelFile, box: Domain) -> None:
     """InputError where the checker cannot read the network: asked before the long work, with the claim that it equals itself."""
     nothing = PhaseEvidence((0,) * len(source.network.layers))
-    with tempfile.TemporaryDirectory() as name:
+    with scratch_folder() as folder:
         text, same = box.to_json().encode(), FileReference("original.onnx", source.sha256)
         certificate = certificate_bytes(
             producer="secateur",
@@ -240,8 +239,8 @@ def _require_checkable(source: ModelFile, box: Domain) -> None:
             reduced_evidence=nothing,
         )
         for file, data in (("original.onnx", source.data), ("domain.json", text), ("certificate.secateur", certificate)):
-            (Path(name) / file).write_bytes(data)
-        verdict = check(name)
+            (folder / file).write_bytes(data)
+        verdict = check(folder)
     _require(verdict, source)
 
 
@@ -249,8 +248,8 @@ def _require_checkable(source: ModelFile, box: Domain) -> None:
 def _work_folder(folder: Path | None) -> Iterator[Path]:
     """Where the ledger lies: beside the results, so that a killed run goes on; it goes when they are complete."""
     if folder is None:
-        with tempfile.TemporaryDirectory() as name:
-            yield Path(name)
+        with scratch_folder() as scratch:
+            yield scratch
         return
     work = folder.absolute().with_name(f"{folder.name}.partial")
     yield work

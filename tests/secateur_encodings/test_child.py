@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -167,6 +169,50 @@ def test_a_child_killed_from_outside_is_replaced() -> None:
         assert one.process_id != killed
 
 
+# A parent that asks what takes minutes, says who works on it, and waits. `both` asks from threads that end early: so does this.
+PARENT = """
+import sys, threading, time
+from concurrent.futures import ThreadPoolExecutor
+from secateur_encodings import SolverChild, Unsat, worker_command
+from tests.secateur_encodings.support import hard_problem
+one = SolverChild(worker_command(sys.argv[1], 4096))
+with ThreadPoolExecutor(1) as threads:
+    assert isinstance(threads.submit(one.ask, hard_problem(2), 60.0).result(), Unsat)
+first = one.process_id
+time.sleep(0.2)
+threading.Thread(target=one.ask, args=(hard_problem(), 600.0), daemon=True).start()
+time.sleep(1.0)
+assert one.process_id == first
+print(first, flush=True)
+time.sleep(600)
+"""
+
+
+def is_at_work(process_id: int) -> bool:
+    """Neither gone nor a zombie that the system's first process has not collected yet."""
+    try:
+        return Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a child whose solver lets no thread run")
+@pytest.mark.parametrize("solver", list(SOLVERS))
+def test_a_child_at_work_ends_when_its_parent_is_killed(solver: str) -> None:
+    path = os.pathsep.join(filter(None, sys.path))
+    with subprocess.Popen(
+        [sys.executable, "-c", PARENT, solver], stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": path}
+    ) as parent:
+        assert parent.stdout is not None
+        orphan = int(parent.stdout.readline())
+        assert is_at_work(orphan)
+        parent.kill()
+    end = time.monotonic() + 5.0
+    while is_at_work(orphan) and time.monotonic() < end:
+        time.sleep(0.02)
+    assert not is_at_work(orphan)
+
+
 def test_a_child_that_never_greets_costs_no_more_than_the_limit_and_no_verdict() -> None:
     with child([sys.executable, "-c", "import time; time.sleep(600)"]) as one:
         assert "still starting" in unknown(one.ask(EASY, 0.2))
@@ -186,3 +232,64 @@ def test_a_command_that_does_not_exist_is_unknown() -> None:
 def test_a_child_without_memory_is_unknown() -> None:
     with child(worker_command("z3", 48)) as one:
         assert isinstance(one.ask(EASY, AMPLE), Unknown)
+
+
+# A real worker whose solver allocates without end.
+GREEDY = """
+import sys
+import secateur_encodings.worker as worker
+real, asked = worker.decide, []
+def greedy(problem, solver, limit=None):
+    if not asked:  # the first problem is the worker's own, before it greets
+        asked.append(problem)
+        return real(problem, solver, limit)
+    hoard = []
+    while True:
+        hoard.append(bytearray(1 << 24))
+worker.decide = greedy
+sys.exit(worker.main(["z3", sys.argv[1]]))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux keeps the address space limit reliably")
+def test_a_solver_that_allocates_without_bound_is_unknown_in_time() -> None:
+    with child([sys.executable, "-c", GREEDY, "1024"]) as one:
+        assert "still starting" in unknown(one.ask(SATISFIABLE, 0.01))
+        greedy = one.process_id
+        assert greedy is not None
+        begun = time.monotonic()
+        assert "MemoryError" in unknown(one.ask(SATISFIABLE, AMPLE))
+        assert time.monotonic() - begun < AMPLE + 1.0
+        assert one.process_id is None
+    assert not is_running(greedy)
+    assert no_zombies()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="zombies are POSIX")
+@pytest.mark.parametrize("solver", list(SOLVERS))
+def test_the_limit_holds_to_the_second(solver: str) -> None:
+    with child(worker_command(solver, 4096)) as one:
+        assert isinstance(one.ask(EASY, AMPLE), Unsat)
+        at_work = one.process_id
+        assert at_work is not None
+        begun = time.monotonic()
+        assert isinstance(one.ask(hard_problem(), 2.0), Unknown)
+        assert time.monotonic() - begun < 2.0 + 1.0
+    assert not is_running(at_work)
+    assert no_zombies()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="zombies are POSIX")
+def test_a_child_that_exits_with_code_3_is_unknown() -> None:
+    with child(fake("import os; os._exit(3)")) as one:
+        assert "ended without an answer" in unknown(one.ask(EASY, AMPLE))
+        assert one.process_id is None
+    assert no_zombies()
+
+
+def no_zombies() -> bool:
+    """Whether every child of this process that has ended was collected."""
+    try:
+        return os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+    except ChildProcessError:  # there are none
+        return True

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import signal
+import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from secateur.errors import InputError
+from secateur.network import to_model_bytes
 from secateur.vnncomp.processes import Children
+from tests.search.queries import layered
+from tests.vnncomp.tiny import SOURCES
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="sessions and waitid are POSIX")
 
@@ -85,3 +92,44 @@ def test_kill_all_ends_what_runs_and_what_is_started_later() -> None:
 def test_a_program_that_is_not_there_is_told_in_one_line() -> None:
     with pytest.raises(InputError, match=r"^no-such-program: cannot be started: No such file or directory$"):
         Children().run(["no-such-program"], 1)
+
+
+def endless_benchmark(folder: Path) -> None:
+    """One instance that takes hours: 24 inputs, and a threshold between what points show and what bounds do."""
+    random = np.random.default_rng(7)
+    sizes = (24, 40, 40, 1)
+    layers = [(random.integers(-3, 4, size=(m, n)).tolist(), [0.0] * m) for n, m in itertools.pairwise(sizes)]
+    (folder / "net.onnx").write_bytes(to_model_bytes(layered(*layers)))
+    inputs = "".join(f"(declare-const X_{i} Real)(assert (>= X_{i} -1))(assert (<= X_{i} 1))" for i in range(24))
+    (folder / "q.vnnlib").write_text(f"{inputs}(declare-const Y_0 Real)(assert (>= Y_0 6000))")
+    (folder / "instances.csv").write_text("net.onnx,q.vnnlib,3600\n")
+
+
+def commands() -> dict[int, bytes]:
+    """The command lines of all processes that are alive."""
+    found = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            found[int(entry.name)] = (entry / "cmdline").read_bytes()
+        except OSError:  # it has ended
+            continue
+    return found
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the processes in /proc")
+@pytest.mark.parametrize("when", [0.05, 3.0])
+def test_an_isolated_instance_ends_when_its_runner_is_killed(tmp_path: Path, when: float) -> None:
+    endless_benchmark(tmp_path)
+    words = ["vnncomp", "run", str(tmp_path), "--out", str(tmp_path / "results.csv"), "--isolated"]
+    query = bytes(tmp_path / "q.vnnlib")
+    with subprocess.Popen([sys.executable, "-m", "secateur", *words], env=os.environ | {"PYTHONPATH": SOURCES}) as runner:
+        end = time.monotonic() + 60
+        while not (found := [pid for pid, words in commands().items() if query in words.split(b"\0")]):
+            assert time.monotonic() < end
+        time.sleep(when)
+        assert all(map(alive, found))
+        runner.send_signal(signal.SIGKILL)
+    end = time.monotonic() + 10
+    while any(map(alive, found)) and time.monotonic() < end:
+        time.sleep(0.02)
+    assert not any(map(alive, found))

@@ -25,7 +25,10 @@ from secateur.network.model import Affine, Network, Term
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["to_model_bytes", "write_onnx"]
+__all__ = ["PRODUCER", "to_model_bytes", "write_onnx"]
+
+PRODUCER = "secateur"
+"""What the files say of who made them."""
 
 _OPSETS = range(13, 18)
 _IR_VERSION = 8  # the newest that runtimes of the time of opset 13 to 17 accept
@@ -58,7 +61,7 @@ def to_model_bytes(network: Network, *, provenance: Mapping[str, str] | None = N
     if not all((*network.sizes, network.output_size, network.input_size)):
         raise ValueError("an empty layer cannot be written; fold it first")
     model = helper.make_model(_Writer(network).graph(), opset_imports=[helper.make_opsetid("", opset)], ir_version=_IR_VERSION)
-    model.producer_name = "secateur"
+    model.producer_name = PRODUCER
     for key, value in (provenance or {}).items():
         model.metadata_props.add(key=key, value=value)
     data: bytes = model.SerializeToString(deterministic=True)

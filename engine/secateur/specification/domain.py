@@ -6,16 +6,15 @@ So a domain is a value: exact, checked when made, and printed in one way only.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
 from secateur.errors import InputError
+from secateur.files import write_atomically
 from secateur.specification.numerals import MAX_BITS, format_rational
 
 __all__ = ["Domain"]
@@ -83,15 +82,7 @@ class Domain:
 
     def write_json(self, path: str | Path) -> None:
         """Write `to_json()`, whole or not at all; `InputError` where the file cannot be written."""
-        target = Path(path)
-        draft = target.with_name(f".{target.name}.{os.getpid()}.part")
-        try:
-            draft.write_text(self.to_json(), encoding="utf-8")
-            draft.replace(target)
-        except OSError as error:
-            with contextlib.suppress(OSError):
-                draft.unlink(missing_ok=True)
-            raise InputError(f"cannot be written: {error.strerror or error}", where=str(target)) from None
+        write_atomically(path, self.to_json().encode())
 
 
 def _check_bounds(index: int, low: Fraction, high: Fraction, where: str) -> None:

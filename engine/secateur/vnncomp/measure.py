@@ -21,7 +21,7 @@ from secateur.vnncomp.verdicts import Status, Verifier, classify
 __all__ = ["GRACE", "VERIFY", "Measured", "measure_isolated", "measure_warm", "network_options", "read_finished"]
 
 GRACE = 5.0  # seconds that a process gets beyond its time limit before it is killed
-VERIFY = (sys.executable, "-m", "secateur", "verify")
+VERIFY = (sys.executable, "-m", "secateur.vnncomp.leash", "verify")  # ends with the process that runs it (`Children`)
 
 
 @dataclass(frozen=True)

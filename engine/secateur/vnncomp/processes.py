@@ -1,7 +1,8 @@
 """One child process, measured: its wall time, its peak memory, and a limit that holds even if it hangs.
 
 The wait blocks in the kernel (no polling), because start-up times are part of what is measured. At the limit the child's whole
-session is killed, so that helpers of a shell script end with it.
+session is killed, so that helpers of a shell script end with it. If this process is killed, nobody is left to do that: a child
+can tell by the end of its standard input, to which nothing is written (`leash.py`).
 """
 
 from __future__ import annotations
@@ -101,13 +102,17 @@ class Children:
             begun = time.perf_counter()
             process = subprocess.Popen(
                 words,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=errors,
                 start_new_session=True,
             )
-            child, peak = self._attend(process, limit)
-            seconds = time.perf_counter() - begun
+            try:
+                child, peak = self._attend(process, limit)
+                seconds = time.perf_counter() - begun
+            finally:
+                if process.stdin is not None:
+                    process.stdin.close()
             output.seek(0)
             errors.seek(0)
             return Finished(process.returncode, seconds, output.read(), errors.read(), child.killed, peak)

@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import Self
 
 from secateur.errors import InputError
-from secateur.files import write_atomically
+from secateur.files import remove_stale, write_atomically
 from secateur.vnncomp.instances import Identity, identify, read_table
 from secateur.vnncomp.verdicts import Status, classify
 
@@ -113,8 +113,16 @@ class ResultsFile:
             if text:
                 self._recover(text[:whole], text[whole:], note)
             self._stream = self.path.open("ab", buffering=0)
+            self._tidy()
         except OSError as error:
             raise self._unwritable(error) from None
+
+    def _tidy(self) -> None:
+        """Remove what runs that were killed did not complete."""
+        remove_stale(self.path.parent, self.path.name)
+        witnesses = witness_folder(self.path)
+        for folder in witnesses.iterdir() if witnesses.is_dir() else ():
+            remove_stale(folder)
 
     def _recover(self, whole: bytes, torn: bytes, note: Callable[[str], None]) -> None:
         self.rows = read_results(self.path) if not torn else _read_rows(self.path, whole)

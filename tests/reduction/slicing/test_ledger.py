@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from fractions import Fraction
 from pathlib import Path
 
+import pytest
+
 from secateur.certificate import LeafProof, WrittenFacts
+from secateur.errors import InputError
 from secateur.reduction.slicing.ledger import Ledger, SliceRecord, SliceStatistics, digest
 from secateur.reduction.slicing.partition import Analysis
 from secateur.specification import Domain
@@ -61,6 +65,18 @@ def test_first_looks_survive_a_torn_line(tmp_path: Path) -> None:
     assert again.analysis("c") is None
     again.note("c", Analysis(FACTS, 1, 1))
     assert Ledger.opened(tmp_path).analysis("c") == Analysis(FACTS, 1, 1)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_a_full_disk_is_told_in_one_line(tmp_path: Path) -> None:
+    ledger = Ledger.opened(tmp_path / "run")
+    (ledger.folder / "regions.jsonl").symlink_to("/dev/full")
+    expected = "; what was done is kept; the same command goes on from there$"
+    with pytest.raises(InputError, match=rf"^work folder {ledger.folder}: cannot be used: No space left on device{expected}"):
+        ledger.note("a", Analysis(FACTS, 5, 3))
+    shutil.rmtree(ledger.folder)
+    with pytest.raises(InputError, match=rf"^work folder {ledger.folder}: cannot be used: No such file or directory{expected}"):
+        ledger.stop()
 
 
 def test_another_question_has_another_name() -> None:

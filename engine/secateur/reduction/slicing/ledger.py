@@ -18,7 +18,7 @@ from typing import Any, Self
 from secateur.bounds import Claim
 from secateur.certificate import LeafProof, WrittenFacts
 from secateur.errors import InputError
-from secateur.files import write_atomically
+from secateur.files import remove_stale, write_atomically
 from secateur.reduction.slicing.partition import Analysis
 from secateur.specification import Domain
 from secateur.specification.comparison import Comparison
@@ -80,10 +80,11 @@ class Ledger:
         ledger = cls(folder)
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            remove_stale(folder)
             (folder / _STOP).unlink(missing_ok=True)
             ledger._analyses = _read_lines(folder / _ANALYSES)
         except OSError as error:
-            raise InputError(f"cannot be used: {error.strerror or error}", where=f"work folder {folder}") from None
+            raise ledger._unusable(error) from None
         return ledger
 
     @property
@@ -103,8 +104,11 @@ class Ledger:
     def note(self, name: str, analysis: Analysis) -> None:
         """Keep a first look."""
         content = {"facts": _facts_to(analysis.facts), "unstable": analysis.unstable, "coordinate": analysis.coordinate}
-        with (self.folder / _ANALYSES).open("a", encoding="utf-8") as file:
-            file.write("\n" + json.dumps({"name": name, **content}) + "\n")  # the line before may be torn
+        try:
+            with (self.folder / _ANALYSES).open("a", encoding="utf-8") as file:
+                file.write("\n" + json.dumps({"name": name, **content}) + "\n")  # the line before may be torn
+        except OSError as error:
+            raise self._unusable(error) from None
 
     def slice(self, name: str) -> SliceRecord | None:
         """A finished slice; None where it is missing or damaged (then it is to be made again)."""
@@ -129,7 +133,17 @@ class Ledger:
 
     def stop(self) -> None:
         """Ask everybody who works on a slice to come to an end, on whatever machine."""
-        (self.folder / _STOP).touch()
+        try:
+            (self.folder / _STOP).touch()
+        except OSError as error:
+            raise self._unusable(error) from None
+
+    def _unusable(self, error: OSError) -> InputError:
+        return InputError(
+            f"cannot be used: {error.strerror or error}",
+            where=f"work folder {self.folder}",
+            remedy="what was done is kept; the same command goes on from there",
+        )
 
 
 def _read_lines(path: Path) -> dict[str, Any]:

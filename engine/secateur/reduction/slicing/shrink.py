@@ -8,7 +8,6 @@ granted (their proofs are those of the certificate). Where it does not, less is 
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -19,6 +18,7 @@ from secateur.certificate import FileReference, LeafProof, by_simulation, certif
 from secateur.certificate.family import NO_FACTS
 from secateur.checker import Accepted, check
 from secateur.errors import InputError
+from secateur.files import scratch_folder
 from secateur.network import Network, parse_onnx, to_model_bytes
 from secateur.network.model import Interface
 from secateur.reduction.facts import Facts, Phase
@@ -132,7 +132,7 @@ def granted(original: Original, claims: Sequence[Claim]) -> PhaseEvidence:
 
 def accepts(original: Original, files: Mapping[str, bytes]) -> bool:
     """Whether the checker accepts the certificate among these files."""
-    with tempfile.TemporaryDirectory() as name:
+    with scratch_folder() as folder:
         for file, content in files.items():
-            (Path(name) / file).write_bytes(content)
-        return isinstance(check(name, original=original.path), Accepted)
+            (folder / file).write_bytes(content)
+        return isinstance(check(folder, original=original.path), Accepted)
