@@ -63,7 +63,10 @@ def main() -> int:
 
 def table(counts: Counter[tuple[str, str, str]]) -> str:
     """A row per margin: for every kind, how often it held, was violated, and stayed unknown."""
-    lines = ["| margin | " + " | ".join(f"{kind}: holds / violated / unknown" for kind in WRONG) + " |", "|---" * (len(WRONG) + 1) + "|"]
+    lines = [
+        "| margin | " + " | ".join(f"{kind}: holds / violated / unknown" for kind in WRONG) + " |",
+        "|---" * (len(WRONG) + 1) + "|",
+    ]
     for margin in MARGINS:
         cells = (" / ".join(str(counts[margin, kind, answer]) for answer in ("holds", "violated", "unknown")) for kind in WRONG)
         lines.append(f"| {margin} | " + " | ".join(cells) + " |")

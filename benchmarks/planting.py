@@ -82,7 +82,9 @@ def evaluate(layers: Layers, point: Floats) -> Fraction:
     for index, (weight, bias) in enumerate(layers):
         sums = []
         for row, offset in zip(weight.tolist(), bias.tolist(), strict=True):
-            sums.append(Fraction(offset) + sum((Fraction(w) * v for w, v in zip(row, values, strict=True) if w and v), Fraction(0)))
+            sums.append(
+                Fraction(offset) + sum((Fraction(w) * v for w, v in zip(row, values, strict=True) if w and v), Fraction(0))
+            )
         values = sums if index + 1 == len(layers) else [max(value, Fraction(0)) for value in sums]
     return values[0]
 
@@ -122,7 +124,11 @@ def _base(rng: np.random.Generator, point: Floats, depth: int, width: int) -> La
     value = point
     for k, (fan_in, fan_out) in enumerate(pairwise(sizes)):
         weight = _rounded(rng.normal(size=(fan_out, fan_in)) * np.sqrt(2 / fan_in))
-        bias = _rounded(rng.normal(size=fan_out) * 0.3) if k + 1 < depth else _rounded(-(weight @ value) - rng.uniform(0.001, 0.3, fan_out))
+        bias = (
+            _rounded(rng.normal(size=fan_out) * 0.3)
+            if k + 1 < depth
+            else _rounded(-(weight @ value) - rng.uniform(0.001, 0.3, fan_out))
+        )
         layers.append((weight, bias))
         value = np.maximum(weight @ value + bias, 0)
     readout = _rounded(np.abs(rng.normal(size=(1, sizes[-1]))))
