@@ -1,11 +1,12 @@
-"""Soundness on networks whose hidden counterexample is known: no answer may be `holds` (`benchmarks/planting.py` says how they are built).
+"""Soundness on networks whose hidden counterexample is known, built by `benchmarks/planting.py`: no answer may be wrong.
 
     python benchmarks/planted.py [--seed 0] [--count 100] [--timeout 3] [--jobs 1]
 
-Asked of every network: whether the output stays below the threshold that only the planted spike reaches, and whether the network equals its twin
-without the spike up to just below the spike's height. Both are false. For balance the first question is asked of the twin without the spike and of
-the twin whose spike ends one float32 number below the threshold: there it is true, and an answer `violated` would be wrong. Prints a table by margin;
-ends with 1, naming the seeds, if any answer is wrong.
+Asked of every network: whether the output stays below the threshold that only the planted spike reaches, and whether the
+network equals its twin without the spike up to just below the spike's height. Both are false. For balance the first question
+is asked of the twin without the spike and of the twin whose spike ends one float32 number below the threshold: there it is
+true, and an answer `violated` would be wrong. Prints a table by margin; ends with 1, naming the seeds, if any answer is
+wrong.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from pathlib import Path
 import secateur
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from benchmarks.planting import MARGINS, Planted, plant, write_network  # noqa: E402 - found once the checkout is on the path
+from benchmarks.planting import MARGINS, Planted, plant, write_network
 
 WRONG = {"planted": "holds", "equivalence": "holds", "removed": "violated", "thin": "violated"}
 """The answer that would be wrong, for every kind of question."""

@@ -1,12 +1,14 @@
-"""Networks with a planted counterexample that sampling does not find, built so that the answer is known (after SoundnessBench, arXiv 2412.03154).
+"""Networks with a planted counterexample that sampling does not find (after SoundnessBench, arXiv 2412.03154).
 
-Output = spike - base. The base is a random ReLU network with nonnegative weights into the output, so it only ever takes away, and its last
-biases make it exactly 0 at the secret point. The spike is relu(H - K sum_i |u_i x - u_i p|) over secret directions u_i: it is H at the secret point p and 0
-outside a tiny polytope around it, so the maximum of the output over all inputs is exactly H. Directions, p and therefore all u_i p lie on coarse
-binary grids and are float32 numbers without rounding. What hides the spike changes no value: pairs of random neurons with the same row, scaled by powers
-of two, whose outgoing weights cancel exactly; scaling of every neuron by a power of two; permutation.
+Output = spike - base. The base is a random ReLU network with nonnegative weights into the output, so it only ever takes
+away, and its last biases make it exactly 0 at the secret point. The spike is relu(H - K sum_i |u_i x - u_i p|) over secret
+directions u_i: it is H at the secret point p and 0 outside a tiny polytope around it, so the maximum of the output over all
+inputs is exactly H. Directions, p and therefore all u_i p lie on coarse binary grids and are float32 numbers without
+rounding. What hides the spike changes no value: pairs of random neurons with the same row, scaled by powers of two, whose
+outgoing weights cancel exactly; scaling of every neuron by a power of two; permutation.
 
-Twins differ only in H: `removed` has a spike that never rises, `thin` one that ends just below the threshold. Both are truly unsat.
+Twins differ only in H: `removed` has a spike that never rises, `thin` one that ends just below the threshold. Both are truly
+unsat.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ MARGINS = ("1e-2", "1e-4", "1e-6", "ulp")
 
 @dataclass(frozen=True)
 class Planted:
-    """A network with a spike, its two twins, the secret point (float32), the threshold that only the spike reaches, and its height."""
+    """A network with a spike, its two twins, the secret point (float32), the threshold and its height."""
 
     layers: Layers
     removed: Layers
@@ -47,9 +49,10 @@ class Planted:
 
 
 def plant(seed: int, *, largest: int = 30, width: int = 40) -> Planted:
-    """Build the network of a seed: 5 to `largest` inputs in [-1, 1], 2 to 4 hidden layers with at most `width` random neurons each.
+    """Build the network of a seed: 5 to `largest` inputs in [-1, 1], 2 to 4 hidden layers of at most `width` random neurons.
 
-    Raises AssertionError if a stored weight is no float32 number or the exact value at the secret point is not the height: then the builder is wrong.
+    Raises ValueError if a stored weight is no float32 number or an exact value at the secret point is not what it should
+    be: then the builder is wrong.
     """
     rng = np.random.default_rng(seed)
     inputs, depth = int(rng.integers(5, largest + 1)), int(rng.integers(2, 5))
@@ -69,11 +72,19 @@ def plant(seed: int, *, largest: int = 30, width: int = 40) -> Planted:
         return _disguised(twin, _joined(base, directions, point, steep, peak), width // 4)
 
     made = Planted(hidden(height), hidden(-1.0), hidden(below), point, Fraction(float(threshold)), Fraction(height), margin)
-    for layers, value in ((made.layers, made.height), (made.removed, Fraction(0)), (made.thin, Fraction(below))):
-        assert all(np.array_equal(a, a.astype(np.float32)) for pair in layers for a in pair)
-        assert evaluate(layers, point) == value
-    assert made.height > made.threshold > Fraction(below) > 0
+    _confirm(made.layers, point, made.height)
+    _confirm(made.removed, point, Fraction(0))
+    _confirm(made.thin, point, Fraction(below))
+    if not made.height > made.threshold > Fraction(below) > 0:
+        raise ValueError(f"seed {seed}: no room for a threshold below {height}")
     return made
+
+
+def _confirm(layers: Layers, point: Floats, value: Fraction) -> None:
+    if not all(np.array_equal(array, _rounded(array)) for pair in layers for array in pair):
+        raise ValueError("a weight is no float32 number")
+    if evaluate(layers, point) != value:
+        raise ValueError(f"the value at the secret point is not {value}")
 
 
 def evaluate(layers: Layers, point: Floats) -> Fraction:

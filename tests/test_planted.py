@@ -1,4 +1,4 @@
-"""Networks with a planted counterexample: never `Holds`; their twins without it: never `Violated`; and some of both are decided."""
+"""Networks with a planted counterexample: never `Holds`; their twins: never `Violated`; and some of both are decided."""
 
 from __future__ import annotations
 
