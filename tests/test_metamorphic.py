@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
+from itertools import chain, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -25,10 +26,7 @@ Box = tuple[list[Fraction], list[Fraction]]
 def random_layers(seed: int) -> Layers:
     """Two hidden layers, weights on a grid of 1/64, so that halving and doubling is exact."""
     rng = np.random.default_rng(seed)
-    return [
-        (rng.integers(-64, 65, (size, fan_in)) / 64, rng.integers(-32, 33, size) / 64)
-        for fan_in, size in zip(SIZES[:-1], SIZES[1:], strict=True)
-    ]
+    return [(rng.integers(-64, 65, (size, fan_in)) / 64, rng.integers(-32, 33, size) / 64) for fan_in, size in pairwise(SIZES)]
 
 
 def forward(layers: Layers, points: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -152,7 +150,7 @@ def phases(layers: Layers, folder: Path) -> list[list[secateur.Status]]:
     file = write_network(folder / "p.onnx", layers)
     found = secateur.prune(file, whole(), timeout=20, jobs=1, solver="none").phases.neurons
     status = [[neuron.status for neuron in layer] for layer in found]
-    assert secateur.Status.UNKNOWN not in sum(status, [])
+    assert secateur.Status.UNKNOWN not in set(chain.from_iterable(status))
     return status
 
 
