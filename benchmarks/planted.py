@@ -5,7 +5,7 @@
 Asked of every network: whether the output stays below the threshold that only the planted spike reaches, and whether the
 network equals its twin without the spike up to just below the spike's height. Both are false. For balance the first question
 is asked of the twin without the spike and of the twin whose spike ends one float32 number below the threshold: there it is
-true, and an answer `violated` would be wrong. Prints a table by margin; ends with 1, naming the seeds, if any answer is
+true, and an answer `violated` would be wrong. Prints a table by margin and size; ends with 1, naming the seeds, if any answer is
 wrong.
 """
 
@@ -26,6 +26,9 @@ from benchmarks.planting import MARGINS, Planted, plant, write_network
 
 WRONG = {"planted": "holds", "equivalence": "holds", "removed": "violated", "thin": "violated"}
 """The answer that would be wrong, for every kind of question."""
+
+SIZES = ((6, 8), (12, 20), (30, 40))
+"""Most inputs, and most random neurons of a layer; each is used for one seed of every margin in turn."""
 
 
 def ask(engine: secateur.Engine, made: Planted, folder: Path, timeout: float) -> Iterator[tuple[str, str]]:
@@ -51,9 +54,10 @@ def main() -> int:
     wrong = []
     with secateur.Engine(jobs=flags.jobs) as engine, tempfile.TemporaryDirectory() as folder:
         for seed in range(flags.seed, flags.seed + flags.count):
-            made = plant(seed)
+            largest, width = SIZES[seed // len(MARGINS) % len(SIZES)]
+            made = plant(seed, largest=largest, width=width)
             for kind, answer in ask(engine, made, Path(folder), flags.timeout):
-                counts[made.margin, kind, answer] += 1
+                counts[f"{made.margin}, {width}", kind, answer] += 1
                 if answer == WRONG[kind]:
                     wrong.append(f"seed {seed}: {kind} is said to be {answer}")
             print(f"{seed - flags.seed + 1} of {flags.count}, wrong: {len(wrong)}", file=sys.stderr, flush=True)
@@ -63,12 +67,12 @@ def main() -> int:
 
 
 def table(counts: Counter[tuple[str, str, str]]) -> str:
-    """A row per margin: for every kind, how often it held, was violated, and stayed unknown."""
+    """A row per margin and size: for every kind, how often it held, was violated, and stayed unknown."""
     lines = [
-        "| margin | " + " | ".join(f"{kind}: holds / violated / unknown" for kind in WRONG) + " |",
+        "| margin, width | " + " | ".join(f"{kind}: holds / violated / unknown" for kind in WRONG) + " |",
         "|---" * (len(WRONG) + 1) + "|",
     ]
-    for margin in MARGINS:
+    for margin in (f"{margin}, {width}" for _, width in SIZES for margin in MARGINS):
         cells = (" / ".join(str(counts[margin, kind, answer]) for answer in ("holds", "violated", "unknown")) for kind in WRONG)
         lines.append(f"| {margin} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
