@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 
 import secateur
 from benchmarks.planting import Layers, write_network
+from secateur.options import PruneOptions
+from secateur.progress import SilentProgress
+from secateur.search.phases import decide_phases
 
 SEEDS = range(6)
 SIZES = (3, 7, 6, 2)
@@ -148,7 +151,8 @@ def test_names_and_versions_of_the_text_do_not_matter(engine: secateur.Engine, t
 def phases(layers: Layers, folder: Path) -> list[list[secateur.Status]]:
     """The status of every neuron on the whole domain, by layer; all are decided."""
     file = write_network(folder / "p.onnx", layers)
-    found = secateur.prune(file, whole(), timeout=20, jobs=1, solver="none").phases.neurons
+    options = PruneOptions(timeout=10.0, jobs=1, solver="none")
+    found = decide_phases(secateur.read_onnx(file), secateur.Box(*whole()), options, SilentProgress()).neurons
     status = [[neuron.status for neuron in layer] for layer in found]
     assert secateur.Status.UNKNOWN not in set(chain.from_iterable(status))
     return status
