@@ -47,9 +47,8 @@ class RedundancyCertificate:
         try:
             models = self._model, ModelStore().load(draft)
             layers = self._layers(found.claim, found.linearised)
-            target = PairCertificate(
-                self.path, found.claim.comparison(), models, self._domain, self._domain_file, layers, self.network_path
-            )
+            claim, place = found.claim.comparison(), self.network_path
+            target = PairCertificate(self.path, claim, models, self._domain, self._domain_file, layers, second_path=place)
             target.write(found.verdict, found.linearised.pairing, progress)
         except BaseException:
             if not self.path.exists():

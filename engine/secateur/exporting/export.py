@@ -70,7 +70,7 @@ def export(
     progress.stage("export")
     files, notes = benchmark_files(found, progress) if form == "vnnlib" else (script_files(found, progress), list(found.notes))
     progress.stage("write")
-    publish(path, files)
+    publish(path, files, "manifest.json")
     return Exported(claim, path, tuple(sorted(files)), tuple(notes))
 
 
