@@ -51,7 +51,7 @@ def random_point(rng: random.Random, box: Box) -> tuple[Fraction, ...]:
 
 
 def random_formula(rng: random.Random, network: Described, box: Box) -> Formula:
-    """One to three disjuncts of one or two atoms, now and then nested; thresholds are values at points of the box, or near them."""
+    """One to three disjuncts of an atom or two, sometimes nested; thresholds are values at points of the box or near them."""
     disjuncts = []
     for _ in range(rng.choice((1, 1, 1, 2, 3))):
         atoms: tuple[Formula, ...] = tuple(_atom(rng, network, box) for _ in range(rng.choice((1, 1, 2))))

@@ -98,9 +98,7 @@ def onnx_bytes(network: Described, names: tuple[str, str] = ("x", "y")) -> bytes
     return data
 
 
-def _dense(
-    layer: Layer, k: int, values: list[str], kind: str, constant: Callable[..., str], node: Callable[..., str]
-) -> str:
+def _dense(layer: Layer, k: int, values: list[str], kind: str, constant: Callable[..., str], node: Callable[..., str]) -> str:
     parts = []
     for n, (source, matrix) in enumerate(layer.terms):
         weights = [values[source], constant(matrix, f"w{k}_{n}", kind)]
@@ -200,6 +198,6 @@ def random_box(rng: random.Random, inputs: int, kind: str) -> Box:
             number = np.dtype(kind).type(float(low))
             width = Fraction(float(np.nextafter(number, np.dtype(kind).type(np.inf)))) - low
         elif style == "wide":
-            low, width = -Fraction(10) ** rng.randint(2, 6), Fraction(2 * 10**6)
+            low, width = -(Fraction(10) ** rng.randint(2, 6)), Fraction(2 * 10**6)
         box.append((low, low + width))
     return tuple(box)
