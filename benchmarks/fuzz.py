@@ -14,9 +14,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+import secateur
 from benchmarks.fuzzing.asking import Bench
 from benchmarks.fuzzing.driver import Campaign
-import secateur
 
 
 def main() -> int:
@@ -25,7 +25,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--minutes", type=float, default=1.0)
     parser.add_argument("--queries", type=int, help="end after so many")
-    parser.add_argument("--timeout", type=float, default=2.0, help="seconds for a question (default 2)")
+    parser.add_argument("--timeout", type=float, default=1.0, help="seconds for a question (default 1)")
     parser.add_argument("--out", type=Path, help="folder for counts.json and finding-*.json")
     options = parser.parse_args()
     if options.out is not None:

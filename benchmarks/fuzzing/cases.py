@@ -15,7 +15,7 @@ __all__ = ["Case", "Equivalent", "Query", "Question", "Ranges", "Sign", "from_js
 
 @dataclass(frozen=True)
 class Query:
-    """Does a point of the box fulfil the formula? Asked in a version of VNN-LIB; `certified`: through files, with a certificate."""
+    """Does a point of the box fulfil the formula? `version` of VNN-LIB; `certified`: through files, with a certificate."""
 
     formula: Formula
     version: int = 1

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import random
+import re
 import sys
 import time
 from collections import Counter
@@ -15,8 +15,8 @@ from typing import Any
 
 from benchmarks.fuzzing.asking import Bench, Outcome
 from benchmarks.fuzzing.cases import Case, Query, to_json
-from benchmarks.fuzzing.formulas import random_formula
-from benchmarks.fuzzing.networks import Described, random_box, random_network
+from benchmarks.fuzzing.formulas import random_formula, sampled
+from benchmarks.fuzzing.networks import Box, Described, random_box, random_network
 from benchmarks.fuzzing.truth import Truth
 
 __all__ = ["Campaign", "Counts", "cases"]
@@ -24,6 +24,10 @@ __all__ = ["Campaign", "Counts", "cases"]
 Z3_MILLISECONDS = 200
 _CERTIFIED = 50
 """One query in so many goes through files and gets a certificate."""
+_MOST_UNKNOWN = 2
+"""So many unknown answers, and a network is left: each takes its whole time limit, the time of many other questions."""
+_BOXES = 3
+_NUMBER = re.compile(r"\b\d[\d.]*(e[+-]?\d+)?")
 _WRITE_SECONDS = 5.0
 
 
@@ -40,7 +44,7 @@ class Counts:
     def add(self, case: Case, outcome: Outcome) -> None:
         self.seen[case.kind, outcome.answer, outcome.word] += 1
         if outcome.word == "unknown":
-            self.reasons[outcome.detail] += 1
+            self.reasons[_NUMBER.sub("#", outcome.detail)] += 1
         elif isinstance(case.question, Query) and case.question.certified and outcome.word != "wrong":
             self.certificates += 1
         self.slowest = max(self.slowest, outcome.seconds)
@@ -68,14 +72,12 @@ class Counts:
         return totals | rest | {"seen": seen, "reasons": dict(self.reasons.most_common())}
 
 
-def cases(rng: random.Random, network: Described) -> Iterator[tuple[Case, Truth]]:
-    """Several boxes for a network, and on each 10 to 30 questions with one solver that knows the truth."""
-    for _ in range(rng.randint(2, 4)):
-        box = random_box(rng, network.inputs, network.kind)
-        truth = Truth([network], box, Z3_MILLISECONDS)
-        for _ in range(rng.randint(10, 30)):
-            query = Query(random_formula(rng, network, box), rng.choice((1, 2)), rng.randrange(_CERTIFIED) == 0)
-            yield Case(network, box, query), truth
+def cases(rng: random.Random, network: Described, box: Box) -> Iterator[Case]:
+    """10 to 30 questions about a network on a box."""
+    samples = sampled(rng, network, box)
+    for _ in range(rng.randint(10, 30)):
+        query = Query(random_formula(rng, network, samples), rng.choice((1, 2)), rng.randrange(_CERTIFIED) == 0)
+        yield Case(network, box, query)
 
 
 class Campaign:
@@ -104,22 +106,29 @@ class Campaign:
             self._write()
 
     def _one_network(self, bench: Bench, name: str) -> None:
-        rng = random.Random(name)
-        for case, truth in cases(rng, random_network(rng)):
-            if self._ended():
-                return
-            outcome = bench.outcome(case, truth)
-            self.counts.add(case, outcome)
-            if outcome.word == "wrong":
-                self._report(case, outcome, name)
-            if time.monotonic() - self._written > _WRITE_SECONDS:
-                self._write()
+        network, before = random_network(random.Random(name)), self.counts.of("unknown")
+        for number in range(_BOXES):
+            rng = random.Random(f"{name}-{number}")
+            box = random_box(rng, network.inputs, network.kind)
+            truth = Truth([network], box, Z3_MILLISECONDS)
+            for case in cases(rng, network, box):
+                if self._ended() or self.counts.of("unknown") - before >= _MOST_UNKNOWN:
+                    return
+                self._one_case(bench, case, truth, f"{name}-{number}")
+
+    def _one_case(self, bench: Bench, case: Case, truth: Truth, name: str) -> None:
+        outcome = bench.outcome(case, truth)
+        self.counts.add(case, outcome)
+        if outcome.word == "wrong":
+            self._report(case, outcome, name)
+        if time.monotonic() - self._written > _WRITE_SECONDS:
+            self._write()
 
     def _ended(self) -> bool:
         return time.monotonic() >= self._deadline or (self._queries is not None and self.counts.total >= self._queries)
 
     def _report(self, case: Case, outcome: Outcome, name: str) -> None:
-        finding = {"network_name": name, "answer": outcome.answer, "wrong": outcome.detail} | to_json(case)
+        finding = {"name": name, "answer": outcome.answer, "wrong": outcome.detail} | to_json(case)
         self.findings.append(finding)
         print(f"\nfinding {len(self.findings)} ({case.kind}): {outcome.answer}: {outcome.detail}", file=sys.stderr)
         if self._out is not None:
@@ -140,4 +149,4 @@ def _write_json(path: Path, data: object) -> None:
     """All of it, or what was there before."""
     part = path.with_suffix(".part")
     part.write_text(json.dumps(data, indent=1) + "\n")
-    os.replace(part, path)
+    part.replace(path)

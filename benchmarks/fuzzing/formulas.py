@@ -11,7 +11,7 @@ from fractions import Fraction
 
 from benchmarks.fuzzing.networks import Box, Described, evaluate
 
-__all__ = ["Atom", "Formula", "Node", "holds", "random_formula", "random_point", "vnnlib"]
+__all__ = ["Atom", "Formula", "Node", "Values", "holds", "random_formula", "random_point", "sampled", "vnnlib"]
 
 _MEANING = {"<=": operator.le, "<": operator.lt, ">=": operator.ge, ">": operator.gt}
 
@@ -34,6 +34,8 @@ class Node:
 
 
 Formula = Atom | Node
+Values = list[Fraction]
+"""The inputs, then the outputs."""
 
 
 def holds(formula: Formula, values: Sequence[Fraction]) -> bool:
@@ -50,34 +52,47 @@ def random_point(rng: random.Random, box: Box) -> tuple[Fraction, ...]:
     return tuple(low + (high - low) * rng.choice(shares) for low, high in box)
 
 
-def random_formula(rng: random.Random, network: Described, box: Box) -> Formula:
-    """One to three disjuncts of an atom or two, sometimes nested; thresholds are values at points of the box or near them."""
+def sampled(rng: random.Random, network: Described, box: Box, count: int = 24) -> list[Values]:
+    """The values at some points of the box."""
+    points = [random_point(rng, box) for _ in range(count)]
+    return [[*point, *evaluate(network, point)[-1]] for point in points]
+
+
+def random_formula(rng: random.Random, network: Described, samples: Sequence[Values]) -> Formula:
+    """One to three disjuncts of an atom or two, sometimes nested; thresholds are sampled values or near them."""
     disjuncts = []
     for _ in range(rng.choice((1, 1, 1, 2, 3))):
-        atoms: tuple[Formula, ...] = tuple(_atom(rng, network, box) for _ in range(rng.choice((1, 1, 2))))
+        atoms: tuple[Formula, ...] = tuple(_atom(rng, network, samples) for _ in range(rng.choice((1, 1, 2))))
         if rng.random() < 0.1:
-            atoms = (*atoms, Node("or", (_atom(rng, network, box), _atom(rng, network, box))))
+            atoms = (*atoms, Node("or", (_atom(rng, network, samples), _atom(rng, network, samples))))
         disjuncts.append(atoms[0] if len(atoms) == 1 else Node("and", atoms))
     return disjuncts[0] if len(disjuncts) == 1 else Node("or", tuple(disjuncts))
 
 
-def _atom(rng: random.Random, network: Described, box: Box) -> Atom:
+def _atom(rng: random.Random, network: Described, samples: Sequence[Values]) -> Atom:
     outputs = len(network.layers[-1].bias)
     chosen = rng.sample(range(outputs), rng.randint(1, outputs))
     terms = [(network.inputs + j, Fraction(rng.choice((1, -1, 1, -1, 2)))) for j in chosen]
     if rng.random() < 0.15:
         terms.append((rng.randrange(network.inputs), Fraction(rng.choice((1, -1, 2)))))
     sign = rng.choice(tuple(_MEANING))
-    values = []
-    for _ in range(12):  # the most extreme of a few: thresholds at which something is decided
-        point = random_point(rng, box)
-        value = [*point, *evaluate(network, point)[-1]]
-        values.append(sum((c * value[i] for i, c in terms), Fraction(0)))
+    values = [sum((c * value[i] for i, c in terms), Fraction(0)) for value in samples]
+    return Atom(tuple(sorted(terms)), sign, _threshold(rng, sign, values))
+
+
+def _threshold(rng: random.Random, sign: str, values: Sequence[Fraction]) -> Fraction:
+    """Near the most extreme of the values, where something is decided; now and then 0, or any value."""
     low, high = min(values), max(values)
     unit = max(abs(low), abs(high), Fraction(1))
-    nudge = rng.choice((0, 0, 0, unit / 2**24, -unit / 2**24, unit / 2**60, -unit / 2**60, unit / 16, -unit / 16))
-    bound = Fraction(0) if rng.random() < 0.1 else (low if sign[0] == "<" else high) + nudge
-    return Atom(tuple(sorted(terms)), sign, bound)
+    fate = rng.random()
+    if fate < 0.08:
+        return Fraction(0)
+    if fate < 0.25:
+        return rng.choice(values)
+    beyond = (-1 if sign[0] == "<" else 1) * (high - low or unit)
+    near = (0, 0, unit / 2**24, -unit / 2**24, unit / 2**60, -unit / 2**60)
+    nudge = rng.choice(near) if fate < 0.55 else beyond * Fraction(rng.randint(-4, 16), 16)
+    return (low if sign[0] == "<" else high) + nudge
 
 
 def vnnlib(formula: Formula, network: Described, box: Box, version: int) -> str:
