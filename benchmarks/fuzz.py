@@ -15,7 +15,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import secateur
-from benchmarks.fuzzing.asking import Bench
+from benchmarks.fuzzing.bench import Bench
 from benchmarks.fuzzing.driver import Campaign
 
 

@@ -8,9 +8,9 @@ from fractions import Fraction
 from typing import Any
 
 from benchmarks.fuzzing.formulas import Atom, Formula, Node
-from benchmarks.fuzzing.networks import Box, Described, Layer
+from benchmarks.fuzzing.networks import Box, Described, Layer, without
 
-__all__ = ["Case", "Equivalent", "Query", "Question", "Ranges", "Sign", "from_json", "to_json"]
+__all__ = ["Case", "Equivalent", "Phases", "Pruned", "Query", "Question", "Ranges", "Zeroed", "from_json", "to_json"]
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,25 @@ class Equivalent:
 
 
 @dataclass(frozen=True)
-class Sign:
-    """Which of the phases do these neurons of a layer have? `layer` and neurons count from 0."""
+class Phases:
+    """Has each of these neurons of a layer one phase? The layer and the neurons count from 0."""
 
     layer: int
     neurons: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Zeroed:
+    """Does 0 in the place of these neurons' outputs change the network's outputs by at most a tolerance?"""
+
+    layer: int
+    neurons: tuple[int, ...]
+    tolerance: Fraction
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """Which phases does pruning find, and does the reduced network compute the same?"""
 
 
 @dataclass(frozen=True)
@@ -45,8 +59,15 @@ class Ranges:
     other: Described | None = None
 
 
-Question = Query | Equivalent | Sign | Ranges
-_KINDS: Mapping[str, type[Question]] = {"query": Query, "equivalent": Equivalent, "sign": Sign, "ranges": Ranges}
+Question = Query | Equivalent | Phases | Zeroed | Pruned | Ranges
+_KINDS: Mapping[str, type[Question]] = {
+    "query": Query,
+    "equivalent": Equivalent,
+    "phases": Phases,
+    "zeroed": Zeroed,
+    "pruned": Pruned,
+    "ranges": Ranges,
+}
 
 
 @dataclass(frozen=True)
@@ -61,6 +82,16 @@ class Case:
     def kind(self) -> str:
         return next(word for word, kind in _KINDS.items() if isinstance(self.question, kind))
 
+    @property
+    def networks(self) -> tuple[Described, ...]:
+        """The networks that the truth is about: this one, and the one that it is compared with."""
+        match self.question:
+            case Equivalent(other) | Ranges(Described() as other):
+                return self.network, other
+            case Zeroed(layer, neurons):
+                return self.network, without(self.network, layer, neurons)
+        return (self.network,)
+
 
 def to_json(case: Case) -> dict[str, Any]:
     """Numbers of the network as JSON numbers, which keep every digit; all other numbers as exact text."""
@@ -70,8 +101,10 @@ def to_json(case: Case) -> dict[str, Any]:
             asked |= {"formula": _formula_out(formula), "version": version, "certified": certified}
         case Equivalent(other, epsilon):
             asked |= {"other": _network_out(other), "epsilon": str(epsilon)}
-        case Sign(layer, neurons):
+        case Phases(layer, neurons):
             asked |= {"layer": layer, "neurons": list(neurons)}
+        case Zeroed(layer, neurons, tolerance):
+            asked |= {"layer": layer, "neurons": list(neurons), "tolerance": str(tolerance)}
         case Ranges(other):
             asked |= {"other": None if other is None else _network_out(other)}
     return {"network": _network_out(case.network), "box": [[str(a), str(b)] for a, b in case.box], "question": asked}
@@ -79,20 +112,25 @@ def to_json(case: Case) -> dict[str, Any]:
 
 def from_json(data: Mapping[str, Any]) -> Case:
     """What `to_json` wrote."""
-    asked, question = data["question"], None
+    box = tuple((Fraction(low), Fraction(high)) for low, high in data["box"])
+    return Case(_network_in(data["network"]), box, _question_in(data["question"]))
+
+
+def _question_in(asked: Mapping[str, Any]) -> Question:
     match asked["kind"]:
         case "query":
-            question = Query(_formula_in(asked["formula"]), asked["version"], asked["certified"])
+            return Query(_formula_in(asked["formula"]), asked["version"], asked["certified"])
         case "equivalent":
-            question = Equivalent(_network_in(asked["other"]), Fraction(asked["epsilon"]))
-        case "sign":
-            question = Sign(asked["layer"], tuple(asked["neurons"]))
+            return Equivalent(_network_in(asked["other"]), Fraction(asked["epsilon"]))
+        case "phases":
+            return Phases(asked["layer"], tuple(asked["neurons"]))
+        case "zeroed":
+            return Zeroed(asked["layer"], tuple(asked["neurons"]), Fraction(asked["tolerance"]))
+        case "pruned":
+            return Pruned()
         case "ranges":
-            question = Ranges(None if asked["other"] is None else _network_in(asked["other"]))
-        case other:
-            raise ValueError(f"there is no question of kind {other!r}")
-    box = tuple((Fraction(low), Fraction(high)) for low, high in data["box"])
-    return Case(_network_in(data["network"]), box, question)
+            return Ranges(None if asked["other"] is None else _network_in(asked["other"]))
+    raise ValueError(f"there is no question of kind {asked['kind']!r}")
 
 
 def _network_out(network: Described) -> dict[str, Any]:

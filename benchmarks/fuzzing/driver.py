@@ -8,22 +8,21 @@ import re
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.fuzzing.asking import Bench, Outcome
+from benchmarks.fuzzing.asking import outcome
+from benchmarks.fuzzing.bench import Bench
 from benchmarks.fuzzing.cases import Case, Query, to_json
-from benchmarks.fuzzing.formulas import random_formula, sampled
-from benchmarks.fuzzing.networks import Box, Described, random_box, random_network
+from benchmarks.fuzzing.choosing import cases
+from benchmarks.fuzzing.networks import Described, random_box, random_network
+from benchmarks.fuzzing.outcomes import Outcome
 from benchmarks.fuzzing.truth import Truth
 
-__all__ = ["Campaign", "Counts", "cases"]
+__all__ = ["Campaign", "Counts"]
 
 Z3_MILLISECONDS = 200
-_CERTIFIED = 50
-"""One query in so many goes through files and gets a certificate."""
 _MOST_UNKNOWN = 2
 """So many unknown answers, and a network is left: each takes its whole time limit, the time of many other questions."""
 _BOXES = 3
@@ -41,13 +40,13 @@ class Counts:
     certificates: int = 0
     slowest: float = 0.0
 
-    def add(self, case: Case, outcome: Outcome) -> None:
-        self.seen[case.kind, outcome.answer, outcome.word] += 1
-        if outcome.word == "unknown":
-            self.reasons[_NUMBER.sub("#", outcome.detail)] += 1
-        elif isinstance(case.question, Query) and case.question.certified and outcome.word != "wrong":
+    def add(self, case: Case, found: Outcome) -> None:
+        self.seen[case.kind, found.answer, found.word] += 1
+        if found.word == "unknown":
+            self.reasons[_NUMBER.sub("#", found.detail)] += 1
+        elif isinstance(case.question, Query) and case.question.certified and found.word != "wrong":
             self.certificates += 1
-        self.slowest = max(self.slowest, outcome.seconds)
+        self.slowest = max(self.slowest, found.seconds)
 
     def of(self, word: str) -> int:
         """How many outcomes have this word."""
@@ -70,14 +69,6 @@ class Counts:
         totals = {"total": self.total} | {word: self.of(word) for word in words}
         rest = {"networks": self.networks, "certificates": self.certificates, "slowest_seconds": round(self.slowest, 3)}
         return totals | rest | {"seen": seen, "reasons": dict(self.reasons.most_common())}
-
-
-def cases(rng: random.Random, network: Described, box: Box) -> Iterator[Case]:
-    """10 to 30 questions about a network on a box."""
-    samples = sampled(rng, network, box)
-    for _ in range(rng.randint(10, 30)):
-        query = Query(random_formula(rng, network, samples), rng.choice((1, 2)), rng.randrange(_CERTIFIED) == 0)
-        yield Case(network, box, query)
 
 
 class Campaign:
@@ -110,27 +101,29 @@ class Campaign:
         for number in range(_BOXES):
             rng = random.Random(f"{name}-{number}")
             box = random_box(rng, network.inputs, network.kind)
-            truth = Truth([network], box, Z3_MILLISECONDS)
+            truths: dict[tuple[Described, ...], Truth] = {}
             for case in cases(rng, network, box):
                 if self._ended() or self.counts.of("unknown") - before >= _MOST_UNKNOWN:
                     return
-                self._one_case(bench, case, truth, f"{name}-{number}")
+                if case.networks not in truths:
+                    truths[case.networks] = Truth(case.networks, box, Z3_MILLISECONDS)
+                self._one_case(bench, case, truths[case.networks], f"{name}-{number}")
 
     def _one_case(self, bench: Bench, case: Case, truth: Truth, name: str) -> None:
-        outcome = bench.outcome(case, truth)
-        self.counts.add(case, outcome)
-        if outcome.word == "wrong":
-            self._report(case, outcome, name)
+        found = outcome(bench, case, truth)
+        self.counts.add(case, found)
+        if found.word == "wrong":
+            self._report(case, found, name)
         if time.monotonic() - self._written > _WRITE_SECONDS:
             self._write()
 
     def _ended(self) -> bool:
         return time.monotonic() >= self._deadline or (self._queries is not None and self.counts.total >= self._queries)
 
-    def _report(self, case: Case, outcome: Outcome, name: str) -> None:
-        finding = {"name": name, "answer": outcome.answer, "wrong": outcome.detail} | to_json(case)
+    def _report(self, case: Case, found: Outcome, name: str) -> None:
+        finding = {"name": name, "answer": found.answer, "wrong": found.detail} | to_json(case)
         self.findings.append(finding)
-        print(f"\nfinding {len(self.findings)} ({case.kind}): {outcome.answer}: {outcome.detail}", file=sys.stderr)
+        print(f"\nfinding {len(self.findings)} ({case.kind}): {found.answer}: {found.detail}", file=sys.stderr)
         if self._out is not None:
             _write_json(self._out / f"finding-{len(self.findings)}.json", finding)
 

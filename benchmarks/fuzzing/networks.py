@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Box", "Described", "Layer", "evaluate", "onnx_bytes", "random_box", "random_network", "sizes"]
+__all__ = ["Box", "Described", "Layer", "evaluate", "onnx_bytes", "perturbed", "random_box", "random_network", "sizes", "without"]
 
 Box = tuple[tuple[Fraction, Fraction], ...]
 Matrix = tuple[tuple[float, ...], ...]
@@ -70,7 +70,7 @@ def onnx_bytes(network: Described, names: tuple[str, str] = ("x", "y")) -> bytes
         stored.append(numpy_helper.from_array(np.array(values, dtype=kind), name))
         return name
 
-    def node(op: str, inputs: list[str], output: str, **attributes: object) -> str:
+    def node(op: str, inputs: list[str], output: str, **attributes: Any) -> str:
         nodes.append(helper.make_node(op, inputs, [output], **attributes))
         return output
 
@@ -92,7 +92,7 @@ def onnx_bytes(network: Described, names: tuple[str, str] = ("x", "y")) -> bytes
         [helper.make_tensor_value_info(name, element, [1, size])]
         for name, size in zip(names, (network.inputs, len(network.layers[-1].bias)), strict=True)
     ]
-    graph = helper.make_graph(nodes, "fuzzed", *ports, stored)
+    graph = helper.make_graph(nodes, "fuzzed", ports[0], ports[1], stored)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
     data: bytes = model.SerializeToString()
     return data
@@ -182,6 +182,51 @@ def _disturbed(rng: random.Random, layer: Layer) -> Layer:
         elif 0.16 <= fate < 0.2:
             bias[i] = -1024.0
     return replace(layer, terms=tuple((s, tuple(m)) for s, m in terms), bias=tuple(bias))
+
+
+def without(network: Described, layer: int, neurons: Sequence[int]) -> Described:
+    """The network in which 0 stands in the place of these neurons' outputs; the layer counts from 0."""
+
+    def struck(row: tuple[float, ...]) -> tuple[float, ...]:
+        return tuple(0.0 if j in neurons else w for j, w in enumerate(row))
+
+    layers = [
+        replace(own, terms=tuple((s, tuple(map(struck, m)) if s == layer + 1 else m) for s, m in own.terms), kernel=())
+        for own in network.layers
+    ]
+    return replace(network, layers=tuple(layers))
+
+
+def perturbed(rng: random.Random, network: Described) -> Described:
+    """A copy that computes the same (written otherwise, or with a layer's neurons doubled and their readers halved) or nearly."""
+    layers = [replace(own, kernel=()) for own in network.layers]
+    fate, k = rng.random(), rng.randrange(len(layers))
+    if fate < 0.1:
+        return replace(network, layers=tuple(layers))
+    if fate < 0.25 and len(layers) > 1:
+        return replace(network, layers=tuple(_doubled(layers, rng.randrange(len(layers) - 1))))
+    if fate < 0.5:
+        rounded = [_mapped(own, lambda w: float(np.float32(round(w, 3)))) for own in layers]
+        return replace(network, layers=tuple(rounded))
+    share = rng.choice((2**-30, 2**-12, 2**-6, 0.25))
+    kind = np.dtype(network.kind).type
+    layers[k] = _mapped(layers[k], lambda w: float(kind(w * (1 + share))) if rng.random() < 0.4 else w)
+    return replace(network, layers=tuple(layers))
+
+
+def _mapped(layer: Layer, change: Callable[[float], float]) -> Layer:
+    terms = tuple((s, tuple(tuple(map(change, row)) for row in m)) for s, m in layer.terms)
+    return Layer(terms, tuple(map(change, layer.bias)))
+
+
+def _doubled(layers: Sequence[Layer], k: int) -> list[Layer]:
+    """Twice what layer k computes, and half of it for whoever reads it: the same where no number overflows or underflows."""
+    changed = list(layers)
+    changed[k] = _mapped(layers[k], lambda w: 2 * w)
+    for i, layer in enumerate(layers):
+        terms = tuple((s, tuple(tuple(w / 2 for w in row) for row in m) if s == k + 1 else m) for s, m in layer.terms)
+        changed[i] = replace(changed[i], terms=terms if i != k else changed[k].terms)
+    return changed
 
 
 def random_box(rng: random.Random, inputs: int, kind: str) -> Box:
