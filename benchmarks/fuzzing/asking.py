@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 import secateur
 from benchmarks.fuzzing import pairs, phases
@@ -14,13 +13,11 @@ from benchmarks.fuzzing.bench import Bench
 from benchmarks.fuzzing.cases import Case, Equivalent, Phases, Pruned, Query, Ranges, Zeroed
 from benchmarks.fuzzing.formulas import holds, vnnlib
 from benchmarks.fuzzing.networks import evaluate
-from benchmarks.fuzzing.outcomes import Outcome, compared, outside, wrong
+from benchmarks.fuzzing.outcomes import ARITHMETICS, Outcome, compared, outside, wrong
 from benchmarks.fuzzing.truth import Truth
 from secateur.specification import parse_query
 
 __all__ = ["outcome"]
-
-_ARITHMETICS: tuple[Literal["fast", "exact"], ...] = ("fast", "exact")
 
 
 def outcome(bench: Bench, case: Case, truth: Truth) -> Outcome:
@@ -88,7 +85,7 @@ def _judged(
 
 def _checked(found: Outcome, certificate: Path) -> Outcome:
     """The outcome, unless the checker refuses the certificate in one of its arithmetics."""
-    for arithmetic in _ARITHMETICS:
+    for arithmetic in ARITHMETICS:
         accepted = secateur.check(certificate, arithmetic=arithmetic)
         if not isinstance(accepted, secateur.Accepted):
             return wrong(found.answer, f"{arithmetic} check: {accepted}")

@@ -14,7 +14,7 @@ __all__ = ["cases"]
 
 _CERTIFIED = 50
 """One query in so many goes through files and gets a certificate."""
-_QUERIES, _OTHERS = (8, 24), (1, 5)
+_QUERIES, _OTHERS = (10, 30), (0, 3)
 """How many questions of each sort on a box."""
 _SHARES = {"equivalent": 6, "zeroed": 4, "phases": 4, "ranges": 2, "distance": 2, "pruned": 1}
 """How often other questions than queries are asked."""

@@ -9,9 +9,11 @@ from typing import Literal
 
 from benchmarks.fuzzing.networks import Box
 
-__all__ = ["Outcome", "Word", "compared", "outside", "together", "wrong"]
+__all__ = ["ARITHMETICS", "Outcome", "Word", "compared", "outside", "together", "wrong"]
 
 Word = Literal["agreed", "replayed", "not compared", "unknown", "wrong"]
+ARITHMETICS: tuple[Literal["fast", "exact"], ...] = ("fast", "exact")
+"""Those of the checker."""
 _ORDER: tuple[Word, ...] = ("agreed", "replayed", "unknown", "not compared", "wrong")
 
 

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from pathlib import Path
 
 import secateur
 from benchmarks.fuzzing.bench import Bench
 from benchmarks.fuzzing.cases import Case, Phases
 from benchmarks.fuzzing.formulas import random_point
 from benchmarks.fuzzing.networks import evaluate
-from benchmarks.fuzzing.outcomes import Outcome, compared, outside, together, wrong
+from benchmarks.fuzzing.outcomes import ARITHMETICS, Outcome, compared, outside, together, wrong
 from benchmarks.fuzzing.pairs import box_of
 from benchmarks.fuzzing.truth import Truth
 from secateur.checker.evaluation import evaluate as evaluate_file
 from secateur.checker.lowering import lower
+from secateur.options import PruneOptions
+from secateur.progress import SilentProgress
+from secateur.reduction.model_file import read_model
+from secateur.reduction.pipeline import Reduction, Stopwatch, analyse, reduce
 from secateur.reduction.redundancy import BothSigns
+from secateur.reduction.summary import CERTIFICATE, DOMAIN, REDUCED, certificate_for, domain_file
 
 __all__ = ["phases", "pruned"]
 
@@ -59,23 +65,42 @@ def _both(case: Case, layer: int, neuron: int, points: Sequence[Sequence[Fractio
 
 
 def pruned(bench: Bench, case: Case, truth: Truth) -> Outcome:
-    """`prune`: every phase that it states, and the values of the reduced file, which the checker's reader evaluates."""
-    result = secateur.prune(
-        bench.file(case.network), box_of(case), jobs=1, solver="none", timeout=bench.timeout, out=bench.folder / "pruned"
-    )
+    """What `prune` does before it measures: the phases that it states, the certificate, the values of the reduced file."""
+    watch = Stopwatch(SilentProgress())
+    options = PruneOptions(timeout=bench.timeout, jobs=1, solver="none")
+    analysis = analyse(read_model(bench.file(case.network)), box_of(case), options, watch, SilentProgress())
+    reduction = reduce(analysis, Fraction(0), watch)
+    outcomes = [found for layer in range(len(analysis.phases.neurons)) for found in _stated(case, analysis.phases, layer, truth)]
+    outcomes += _same_values(case, reduction.data) + _certified(bench.folder / "pruned", reduction)
+    before = sum(map(len, analysis.phases.neurons))
+    return together("smaller" if sum(reduction.network.sizes) < before else "as large", outcomes)
+
+
+def _stated(case: Case, found: secateur.PhaseResult, layer: int, truth: Truth) -> Iterator[Outcome]:
+    for i, known in enumerate(found.neurons[layer]):
+        if known.status in {secateur.Status.INACTIVE, secateur.Status.ACTIVE}:
+            yield _signed(truth, layer, i, known.status.value)
+        elif known.positive is not None and known.negative is not None:
+            yield _both(case, layer, i, [found.witnesses[n] for n in (known.positive, known.negative)], truth)
+
+
+def _same_values(case: Case, data: bytes) -> list[Outcome]:
+    """The reduced file, read and evaluated by the checker's code, at random points."""
+    network, rng = lower(data), random.Random(str(case.box))
     outcomes = []
-    for layer, neurons in enumerate(result.phases.neurons):
-        for i, known in enumerate(neurons):
-            match known.status:
-                case secateur.Status.INACTIVE | secateur.Status.ACTIVE:
-                    outcomes.append(_signed(truth, layer, i, known.status.value))
-                case secateur.Status.BOTH if known.positive is not None and known.negative is not None:
-                    points = [result.phases.witnesses[n] for n in (known.positive, known.negative)]
-                    outcomes.append(_both(case, layer, i, points, truth))
-    reduced, rng = lower((bench.folder / "pruned" / "reduced.onnx").read_bytes()), random.Random(str(case.box))
     for point in [random_point(rng, case.box) for _ in range(_SAMPLES)]:
-        expected, found = evaluate(case.network, point)[-1], evaluate_file(reduced, point)
+        expected, found = evaluate(case.network, point)[-1], evaluate_file(network, point)
         if expected != found:
             outcomes.append(wrong("reduced network", f"{found} in place of {expected} at ({', '.join(map(str, point))})"))
-    size = sum(reduced.size(layer) for layer in range(len(reduced.layers)))
-    return together("smaller" if size < sum(map(len, result.phases.neurons)) else "as large", outcomes)
+    return outcomes
+
+
+def _certified(folder: Path, reduction: Reduction) -> list[Outcome]:
+    """Whether the checker accepts the certificate, in both arithmetics."""
+    folder.mkdir(exist_ok=True)
+    original = folder / "original.onnx"
+    files = {REDUCED: reduction.data, DOMAIN: domain_file(reduction.analysis), CERTIFICATE: certificate_for(reduction, None)}
+    for name, data in {original.name: reduction.analysis.model.data, **files}.items():
+        (folder / name).write_bytes(data)
+    answers = {word: secateur.check(folder, original=original, arithmetic=word) for word in ARITHMETICS}
+    return [wrong("certificate", f"{word} check: {a}") for word, a in answers.items() if not isinstance(a, secateur.Accepted)]
