@@ -8,6 +8,7 @@ Ends with a table, and with status 1 where an answer was wrong; each wrong one l
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -30,6 +31,8 @@ def main() -> int:
     options = parser.parse_args()
     if options.out is not None:
         options.out.mkdir(parents=True, exist_ok=True)
+    for number in (signal.SIGINT, signal.SIGTERM):  # also where a shell started it in the background, with Ctrl-C ignored
+        signal.signal(number, signal.default_int_handler)
     secateur.warmup()
     with tempfile.TemporaryDirectory() as folder, Bench(Path(folder), options.timeout) as bench:
         campaign = Campaign(options.seed, options.minutes, options.queries, options.out)
