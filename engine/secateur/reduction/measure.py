@@ -26,8 +26,8 @@ Floats = NDArray[np.float64]
 Latencies = dict[str, tuple[float, float]]
 
 BATCHES = (1, 64)
-_CHUNK = 2_000  # points at once
-_LONGEST = 20.0  # seconds for all points together: large networks get fewer
+_CHUNK = 1_000  # points at once
+_LONGEST = 4.0  # seconds for all points together: large networks, and files that take one point a call, get fewer
 _ROUNDS, _CALLS = 40, 5  # original and reduced take turns, so that both see the same machine
 _LATENCY_SECONDS = 0.4  # per batch size
 _REFERENCE = 2.0**-40  # of the largest output: far above what float64 loses, far below what float32 does
@@ -48,7 +48,7 @@ def measure_agreement(
     """Run both files on random points of the domain, a third of the coordinates on its faces.
 
     Points are numbers of the input's element type inside the domain; where a side of it holds no such number,
-    the nearest one outside. Networks that are too slow for `points` points in twenty seconds get fewer.
+    the nearest one outside. Networks that are too slow for `points` points in four seconds get fewer.
     """
     sides = [(network, Replay(data)) for network, data in (original, reduced)]
     low, high = _representable_box(domain, original[0].interface.element_type)
