@@ -73,7 +73,7 @@ def interval_bounds(network: Network, box: Sequence[Interval]) -> BOUNDS:
 
 def form_of(network: Network, box: Sequence[Interval], objective: Sequence[Constraint]) -> Problem:
     lower, upper = [x.lower for x in box], [x.upper for x in box]
-    return normal_form(network, lower, upper, interval_bounds(network, box), objective)
+    return normal_form(network, lower, upper, interval_bounds(network, box), objective).problem
 
 
 @st.composite
@@ -164,7 +164,7 @@ def test_a_phase_claim_needs_the_strict_question(solver: ResidualSolver) -> None
         Affine((Term(2, Dense(np.array([[1.0]]))),), np.zeros(1)),
     )
     bounds = [([-1.0], [0.5]), ([-1.0], [0.5])]
-    ask = [normal_form(network, [-1], [0.5], bounds, [c]) for c in (positive(1, 0), negative(1, 0))]
+    ask = [normal_form(network, [-1], [0.5], bounds, [c]).problem for c in (positive(1, 0), negative(1, 0))]
     assert [len(problem.relus) for problem in ask] == [1, 1]
     assert isinstance(solver.solve(ask[0], AMPLE), Unsat)
     assert isinstance(solver.solve(ask[1], AMPLE), Sat)
@@ -174,7 +174,7 @@ def test_exact_rationals_of_a_composed_map_are_kept() -> None:
     third = np.array([[Fraction(1, 3)]], dtype=object)
     layer = Affine((Term(0, Dense(np.array([[1 / 3]]), third)),), np.array([0.1]), exact_bias=(Fraction(1, 10),))
     network = Network(1, (layer,), Affine((Term(1, Dense(np.array([[1.0]]))),), np.zeros(1)))
-    problem = normal_form(network, [0], [1], [([Fraction(1, 10)], [ONE])], [Constraint(((1, 0, ONE),))])
+    problem = normal_form(network, [0], [1], [([Fraction(1, 10)], [ONE])], [Constraint(((1, 0, ONE),))]).problem
     assert problem.relus == ()
     assert problem.rows[0] == Row(LinearForm(((0, Fraction(1, 3)),)), Fraction(-1, 10))
 
@@ -182,7 +182,7 @@ def test_exact_rationals_of_a_composed_map_are_kept() -> None:
 def test_two_terms_of_one_source_add_up() -> None:
     one = Term(0, Dense(np.array([[1.5]])))
     network = Network(1, (), Affine((one, one), np.zeros(1)))
-    problem = normal_form(network, [-1], [1], [], [Constraint(((0, 0, ONE),))])
+    problem = normal_form(network, [-1], [1], [], [Constraint(((0, 0, ONE),))]).problem
     assert problem.rows[0].form == LinearForm(((0, Fraction(3)),))
 
 
@@ -229,11 +229,11 @@ def test_a_network_of_the_size_of_acas_xu_is_composed(solver: ResidualSolver) ->
     ]
     rows = [Constraint(((6, 0, ONE),), trace.output[0]), Constraint(((6, 0, -ONE),), -trace.output[0])]
     lower, upper = [x - radius for x in centre], [x + radius for x in centre]
-    problem = normal_form(network, lower, upper, bounds, rows)
+    problem = normal_form(network, lower, upper, bounds, rows).problem
     assert len(problem.relus) == 12
     assert problem.satisfied(centre)
     strict = [Constraint(((6, 0, ONE),), trace.output[0], strict=True), rows[1]]
-    assert isinstance(solver.solve(normal_form(network, lower, upper, bounds, strict), AMPLE), Unsat)
+    assert isinstance(solver.solve(normal_form(network, lower, upper, bounds, strict).problem, AMPLE), Unsat)
 
 
 def test_a_hard_problem_ends_at_the_limit_and_the_next_is_answered(solver: ResidualSolver) -> None:

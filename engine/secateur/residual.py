@@ -41,6 +41,7 @@ from secateur_encodings import (
 
 __all__ = [
     "Constraint",
+    "NormalForm",
     "PhaseBounds",
     "ResidualSolver",
     "Sat",
@@ -97,13 +98,21 @@ def negative(layer: int, neuron: int) -> Constraint:
 # --- the normal form
 
 
+@dataclass(frozen=True, eq=False)
+class NormalForm:
+    """A residual problem, and the neuron that each of its ReLUs is: (k, i) for value i of `network.layers[k]`."""
+
+    problem: Problem
+    neurons: tuple[tuple[int, int], ...]
+
+
 def normal_form(
     network: Network,
     lower: Sequence[Number],
     upper: Sequence[Number],
     phase_bounds: Sequence[PhaseBounds],
     objective: Sequence[Constraint],
-) -> Problem:
+) -> NormalForm:
     """Is there x in [lower, upper] at which all constraints of `objective` hold? Without the stable neurons.
 
     `phase_bounds[k]` bounds the pre-activations of layer k, for every layer below the highest one that the
@@ -124,7 +133,9 @@ def normal_form(
     ]
     composition = _Composition(network, bounds, objective)
     rows = [composition.row(constraint) for constraint in objective]
-    return _without_unread(Problem(tuple(box), tuple(composition.relus()), tuple(rows)))
+    whole = Problem(tuple(box), tuple(composition.relus()), tuple(rows))
+    kept = _read(whole)
+    return NormalForm(_restricted(whole, kept), tuple(composition.neurons[k] for k in kept))
 
 
 def _intervals(lower: Iterable[Number], upper: Iterable[Number], size: int, where: str) -> list[Interval]:
@@ -194,8 +205,13 @@ class _Composition:
             alive = self._alive(k) if k < len(bounds) else ()
             self._composed.append(self._compose(affine, sorted({*alive, *(i for layer, i in read if layer == k)})))
 
-    def relus(self) -> list[Relu]:
+    @property
+    def neurons(self) -> list[tuple[int, int]]:
         """The unstable neurons, in the order of their columns."""
+        return list(self._column)
+
+    def relus(self) -> list[Relu]:
+        """What they compute."""
         return [Relu(self._composed[k].form(i), self._bounds[k][i].lower, self._bounds[k][i].upper) for k, i in self._column]
 
     def row(self, constraint: Constraint) -> Row:
@@ -262,18 +278,23 @@ def _sum(parts: Sequence[tuple[Objects, int]]) -> tuple[Objects, int]:
     return total // common, denominator // common
 
 
-def _without_unread(problem: Problem) -> Problem:
+def _read(problem: Problem) -> list[int]:
+    """The ReLUs that some row depends on."""
+    first = len(problem.inputs)
+    read = {v for row in problem.rows for v, _ in row.form.terms}
+    for k in reversed(range(len(problem.relus))):
+        if first + k in read:
+            read.update(v for v, _ in problem.relus[k].pre.terms)
+    return [k for k in range(len(problem.relus)) if first + k in read]
+
+
+def _restricted(problem: Problem, kept: Sequence[int]) -> Problem:
     """The same problem without the ReLUs that no row depends on.
 
     Exact both ways: the values of a dropped ReLU follow from the input, and its bounds hold wherever they
     matter.
     """
     first = len(problem.inputs)
-    read = {v for row in problem.rows for v, _ in row.form.terms}
-    for k in reversed(range(len(problem.relus))):
-        if first + k in read:
-            read.update(v for v, _ in problem.relus[k].pre.terms)
-    kept = [k for k in range(len(problem.relus)) if first + k in read]
     number = {v: v for v in range(first)} | {first + k: first + position for position, k in enumerate(kept)}
 
     def renumbered(form: LinearForm) -> LinearForm:

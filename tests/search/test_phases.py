@@ -32,7 +32,8 @@ def z3_says(network: Network, domain: Domain, layer: int, neuron: int, sign: int
         (low[:size], high[:size]) for low, high, size in zip(bounds.exact_lower, bounds.exact_upper, network.sizes, strict=True)
     ]
     question = (positive if sign > 0 else negative)(layer - 1, neuron)
-    verdict = solve(normal_form(network, domain.lower, domain.upper, ranges, [question]), "z3", encoding=Encoding.CASE_SPLIT)
+    form = normal_form(network, domain.lower, domain.upper, ranges, [question])
+    verdict = solve(form.problem, "z3", encoding=Encoding.CASE_SPLIT)
     assert isinstance(verdict, Sat | Unsat)
     return isinstance(verdict, Sat)
 

@@ -24,7 +24,7 @@ def decided(clauses: list[Clause], neurons: int) -> bool:
             conflict = next((c for c in clauses if all(trail.value(x) < 0 for x in c)), None)
         if conflict is not None:
             assert all(trail.value(x) < 0 for x in conflict)
-            if not trail.learn(conflict):
+            if trail.learn(conflict) is None:
                 return False
             continue
         choice = next((k + 1 for k, phase in enumerate(trail.phases) if not phase), None)
@@ -67,7 +67,7 @@ def test_a_learned_clause_implies_its_last_literal() -> None:
     assert trail.learn((2, 3))  # both are consequences of the first decision
     assert trail.phases == [-1, 0, 0]
     assert trail.decisions == []
-    assert not trail.learn((1,))
+    assert trail.learn((1,)) is None
 
 
 def test_implied_literals_carry_their_reason_into_the_learned_clause() -> None:
@@ -84,4 +84,4 @@ def test_implied_literals_carry_their_reason_into_the_learned_clause() -> None:
 def test_an_empty_conflict_ends_the_search() -> None:
     trail = Trail(1)
     trail.decide(1)
-    assert not trail.learn(())
+    assert trail.learn(()) is None

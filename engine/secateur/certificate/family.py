@@ -15,7 +15,7 @@ from typing import Any
 
 from secateur.bounds import Claim
 from secateur.certificate.pairs import claim_entry, difference_entry, pair_table
-from secateur.certificate.writer import FileReference, container, facts_header, stream
+from secateur.certificate.writer import FileReference, container, facts_header, packed_tree
 from secateur.network import Network
 from secateur.network.difference import Pairing
 from secateur.search import PartProof, PhaseEvidence
@@ -91,8 +91,8 @@ def written_facts(evidence: PhaseEvidence, input_size: int) -> WrittenFacts:
     """The facts as they are written; NO_FACTS where there are none."""
     if not evidence.claims:
         return NO_FACTS
-    streams = tuple(stream(t.symbols, input_size) for t in evidence.trees)
-    return WrittenFacts(facts_header(evidence, streams), streams)
+    trees = [packed_tree(t.symbols, t.refuted, input_size) for t in evidence.trees]
+    return WrittenFacts(facts_header(evidence, trees), tuple(packed.data for packed in trees))
 
 
 def by_simulation(reduced: WrittenFacts, layers: int) -> LeafProof:
@@ -104,9 +104,9 @@ def by_simulation(reduced: WrittenFacts, layers: int) -> LeafProof:
 
 def by_difference(claim: Comparison, networks: tuple[Network, Network], pairing: Pairing, proof: PartProof) -> LeafProof:
     """A claim about the original and the slice's network, proven by differences."""
-    symbols = stream(proof.symbols, networks[0].input_size + 1)
-    own = difference_entry(pairing.levels, pair_table(pairing, *networks), proof, len(symbols))
-    return LeafProof(claim_entry(claim), {"kind": "difference", **own}, (symbols,))
+    tree = packed_tree(proof.symbols, proof.refuted, networks[0].input_size + 1)
+    own = difference_entry(pairing.levels, pair_table(pairing, *networks), proof, tree)
+    return LeafProof(claim_entry(claim), {"kind": "difference", **own}, (tree.data,))
 
 
 def manifest_bytes(

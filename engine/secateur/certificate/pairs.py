@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from secateur.certificate.writer import FileReference, container, facts_header, semantics_entry, stream
+from secateur.certificate.writer import (
+    FileReference,
+    PackedTree,
+    container,
+    facts_header,
+    packed_tree,
+    proof_entry,
+    semantics_entry,
+)
 from secateur.network import Network
 from secateur.network.difference import Pairing, paired_by_position
 from secateur.search import PartProof, PhaseEvidence
@@ -46,27 +54,18 @@ def comparison_bytes(
 
     evidence : proven phases of the first network's neurons that the proof builds on. pairs : `pair_table`.
     """
-    streams = [*(stream(tree.symbols, input_size) for tree in evidence.trees), stream(proof.symbols, input_size + 1)]
-    facts = {"facts": {"original": facts_header(evidence, streams[:-1])}}
-    own = difference_entry(levels, pairs, proof, len(streams[-1]))
+    trees = [packed_tree(tree.symbols, tree.refuted, input_size) for tree in evidence.trees]
+    last = packed_tree(proof.symbols, proof.refuted, input_size + 1)
+    facts = {"facts": {"original": facts_header(evidence, trees)}}
+    own = difference_entry(levels, pairs, proof, last)
     header = _header(producer, _claim(claim, files), files) | semantics_entry(files.semantics)
-    return container(header | facts | own, streams)
+    return container(header | facts | own, [packed.data for packed in (*trees, last)])
 
 
-def difference_entry(levels: Sequence[int], pairs: str | list[list[int]], proof: PartProof, size: int) -> dict[str, Any]:
-    """The keys of a proof by differences, whose stream has `size` bytes."""
-    return {
-        "levels": list(levels),
-        "pairs": pairs,
-        "shifts": list(proof.shifts),
-        "difference": {
-            "grid": list(proof.grids),
-            "steps": proof.steps,
-            "nodes": len(proof.symbols),
-            "trusted": proof.trusted,
-            "bytes": size,
-        },
-    }
+def difference_entry(levels: Sequence[int], pairs: str | list[list[int]], proof: PartProof, packed: PackedTree) -> dict[str, Any]:
+    """The keys of a proof by differences, whose tree is packed like that."""
+    shifts = list(proof.shifts)
+    return {"levels": list(levels), "pairs": pairs, "shifts": shifts, "difference": proof_entry(proof, packed)}
 
 
 def counterexample_bytes(*, producer: str, claim: Comparison, files: ComparedFiles, point: Sequence[Fraction]) -> bytes:

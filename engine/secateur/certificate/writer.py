@@ -1,4 +1,4 @@
-"""Writing certificates: the containers of FORMAT.md, sections 1 and 8.
+"""Writing certificates: the containers of FORMAT.md, sections 1, 8 and 13.
 
 Nothing is decided here. The evidence comes from the search, the digests from the bytes that were read and written.
 """
@@ -18,19 +18,21 @@ from numpy.typing import NDArray
 
 from secateur.bounds import Claim, quantise
 from secateur.network import Network
-from secateur.search import PartProof, PhaseEvidence
+from secateur.search import GoalRefutation, LeafRefutation, PartProof, PhaseEvidence, ProofStep
 from secateur.specification import Domain
 
 __all__ = [
     "FileReference",
+    "PackedTree",
     "certificate_bytes",
     "container",
     "facts_header",
     "interval_evidence",
+    "packed_tree",
+    "proof_entry",
     "refutation_bytes",
     "satisfaction_bytes",
     "semantics_entry",
-    "stream",
 ]
 
 _MAGIC = b"SECATEUR1\n"
@@ -59,7 +61,7 @@ def certificate_bytes(
     match: Sequence[tuple[int, int, int, int]] = (),
 ) -> bytes:
     """The certificate that max |N - N'| <= tolerance on the domain; `match` as in FORMAT.md, section 7."""
-    streams = [stream(t.symbols, input_size) for e in (evidence, reduced_evidence) for t in e.trees]
+    streams = [packed_tree(t.symbols, t.refuted, input_size) for e in (evidence, reduced_evidence) for t in e.trees]
     header: dict[str, Any] = {
         "format": "secateur-certificate",
         "version": 1,
@@ -75,7 +77,7 @@ def certificate_bytes(
     }
     if match:
         header["match"] = [list(m) for m in match]
-    return container(header, streams)
+    return container(header, [packed.data for packed in streams])
 
 
 def refutation_bytes(
@@ -88,20 +90,15 @@ def refutation_bytes(
     semantics: str = "real",
 ) -> bytes:
     """The certificate that no point satisfies a query (FORMAT.md, section 8; `semantics` as in section 11)."""
-    streams = [stream(p.symbols, input_size + 1) for p in proofs]
-    parts = [
-        {
-            "disjuncts": p.disjuncts,
-            "grid": list(p.grids),
-            "steps": p.steps,
-            "nodes": len(p.symbols),
-            "trusted": p.trusted,
-            "bytes": len(s),
-        }
-        for p, s in zip(proofs, streams, strict=True)
-    ]
+    streams = [packed_tree(p.symbols, p.refuted, input_size + 1) for p in proofs]
+    parts = [{"disjuncts": p.disjuncts, **proof_entry(p, packed)} for p, packed in zip(proofs, streams, strict=True)]
     header = _query_header(producer, {"kind": "unsat"}, network, query) | semantics_entry(semantics) | {"parts": parts}
-    return container(header, streams)
+    return container(header, [packed.data for packed in streams])
+
+
+def proof_entry(proof: PartProof, packed: PackedTree) -> dict[str, Any]:
+    """The keys of a tree of goals."""
+    return {"grid": list(proof.grids), "steps": proof.steps, "nodes": len(proof.symbols), "trusted": proof.trusted, **packed.keys}
 
 
 def satisfaction_bytes(*, producer: str, network: FileReference, query: FileReference, point: Sequence[Fraction]) -> bytes:
@@ -148,19 +145,43 @@ def _claim(claim: Claim) -> list[int | str]:
     return [layer, neuron, "inactive" if sign < 0 else "active"]
 
 
-def facts_header(evidence: PhaseEvidence, streams: Sequence[bytes]) -> dict[str, Any]:
-    """F of the header: the facts of one network, whose trees have those streams."""
+def facts_header(evidence: PhaseEvidence, streams: Sequence[PackedTree]) -> dict[str, Any]:
+    """F of the header: the facts of one network, whose trees are packed like that."""
     return {
         "grid": list(evidence.grids),
         "interval": [_claim(c) for c in evidence.interval],
         "trees": [
-            {"claims": [_claim(c) for c in t.claims], "steps": t.steps, "uses": t.uses, "nodes": t.nodes, "bytes": len(s)}
-            for t, s in zip(evidence.trees, streams, strict=True)
+            {"claims": [_claim(c) for c in t.claims], "steps": t.steps, "uses": t.uses, "nodes": t.nodes, **packed.keys}
+            for t, packed in zip(evidence.trees, streams, strict=True)
         ],
         "solver": [{"claim": _claim(s.claim), "by": s.by} for s in evidence.solver],
     }
 
 
-def stream(symbols: NDArray[np.uint16], last: int) -> bytes:
-    """Symbols up to `last`, compressed."""
-    return zlib.compress(symbols.astype(np.uint8 if last <= _LAST_BYTE else np.dtype("<u2")).tobytes(), level=9)
+@dataclass(frozen=True)
+class PackedTree:
+    """A tree as the certificate holds it: its streams, one after the other, and the keys that say where they end."""
+
+    keys: dict[str, Any]
+    data: bytes
+
+
+def packed_tree(symbols: NDArray[np.uint16], refuted: Sequence[LeafRefutation], last: int) -> PackedTree:
+    """Symbols up to `last` (and one more, where there are refuted leaves), and the evidence of those (FORMAT.md, section 13)."""
+    own = zlib.compress(symbols.astype(np.uint8 if last <= _LAST_BYTE else np.dtype("<u2")).tobytes(), level=9)
+    if not refuted:
+        return PackedTree({"bytes": len(own)}, own)
+    text = json.dumps([list(map(_refutation, leaf)) for leaf in refuted], separators=(",", ":")).encode()
+    evidence = zlib.compress(text, level=9)
+    keys = {"leaves": len(refuted), "length": len(text), "bytes": len(evidence)}
+    return PackedTree({"bytes": len(own), "refuted": keys}, own + evidence)
+
+
+def _refutation(refutation: GoalRefutation) -> dict[str, Any]:
+    return {"neurons": [list(neuron) for neuron in refutation.neurons], "steps": list(map(_step, refutation.steps))}
+
+
+def _step(step: ProofStep) -> dict[str, Any]:
+    if not step.rows:
+        return {"clause": list(step.clause)}
+    return {"clause": list(step.clause), "rows": list(map(str, step.rows)), "multipliers": list(map(str, step.multipliers))}

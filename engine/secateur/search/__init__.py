@@ -4,6 +4,7 @@ from secateur.search.comparing import Attempt, Until, attempt
 from secateur.search.decide import decide
 from secateur.search.deciding import DecidingRow, deciding_rows
 from secateur.search.distance import Distance, largest_difference
+from secateur.search.leaf import GoalRefutation, LeafRefutation, ProofStep
 from secateur.search.pairing import better_pairing
 from secateur.search.phases import decide_phases
 from secateur.search.ranges import OutputBounds, output_bounds
@@ -30,13 +31,16 @@ __all__ = [
     "Candidates",
     "DecidingRow",
     "Distance",
+    "GoalRefutation",
     "Holds",
+    "LeafRefutation",
     "NeuronStatus",
     "OutputBounds",
     "PartProof",
     "PhaseEvidence",
     "PhaseResult",
     "PhaseStatistics",
+    "ProofStep",
     "ProvenTree",
     "Ranged",
     "SearchStatistics",

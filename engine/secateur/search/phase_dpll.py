@@ -18,6 +18,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
+from secateur.search.clause_proof import Step
 from secateur.search.exact_vertex import exact_multipliers, exact_point
 from secateur.search.float_twin import FloatTwin
 from secateur.search.phase_system import Literal, Weighed, as_integers, phase_system
@@ -58,14 +59,15 @@ def rounded(multipliers: NDArray[np.float64], bits: int) -> list[int]:
 class PhaseSearch:
     """One search, and what it learned.
 
-    `nodes` counts the LPs solved. `lemmas` are the clauses proved: each holds at every point that satisfies the problem.
+    `nodes` counts the LPs solved. `steps` are the clauses proved, in order: each holds at every point that satisfies the problem.
+    After `Unsat` they end with the empty clause. `system` is what the multipliers of the lemmas among them weigh.
     `ArithmeticError` where the numbers of the problem are beyond floats.
     """
 
     def __init__(self, problem: Problem, deadline: float, most_nodes: int = _MOST_NODES) -> None:
         self.problem = problem
         self.nodes = 0
-        self.lemmas: list[Clause] = []
+        self.steps: list[Step] = []
         self._deadline, self._most_nodes = deadline, most_nodes
         self._trail = Trail(len(problem.relus))
         self._has_open_leaf = False
@@ -74,9 +76,9 @@ class PhaseSearch:
         """The verdict by the deadline; to be called once."""
         if self._is_late():
             return Unknown("the time limit is used up")
-        self._system = phase_system(self.problem)
+        self.system = phase_system(self.problem)
         try:
-            self._lp, self._twin = WarmLp(self._system), FloatTwin(self._system)
+            self._lp, self._twin = WarmLp(self.system), FloatTwin(self.system)
         except ArithmeticError:
             return Unknown("the numbers of the problem are beyond floats")
         while True:
@@ -85,8 +87,18 @@ class PhaseSearch:
                 step = self._node()
             if isinstance(step, Sat | Unknown):
                 return step
-            if step is not None and not self._trail.learn(step):
-                return Unknown("a leaf of the search resists exact refutation") if self._has_open_leaf else Unsat()
+            if step is not None:
+                learned = self._trail.learn(step)
+                if learned is None:
+                    return self._contradiction()
+                self.steps.append(Step(learned))
+
+    def _contradiction(self) -> Verdict:
+        """The clauses contradict each other."""
+        if self._has_open_leaf:
+            return Unknown("a leaf of the search resists exact refutation")
+        self.steps.append(Step(()))
+        return Unsat()
 
     def _is_late(self) -> bool:
         return time.monotonic() >= self._deadline
@@ -113,10 +125,10 @@ class PhaseSearch:
         point = self._model(solution)
         if point is not None:
             return Sat(point)
-        weighed = self._system.weigh(rounded(solution.multipliers, _COARSE_BITS))
+        weighed = self.system.weigh(rounded(solution.multipliers, _COARSE_BITS))
         clause = self._clause(weighed)
         if clause is None and solution.margin > -_TIE:
-            clause = self._clause(self._system.weigh(rounded(solution.multipliers, _FINE_BITS)))
+            clause = self._clause(self.system.weigh(rounded(solution.multipliers, _FINE_BITS)))
             if clause is None:
                 clause = self._clause_of_vertex(elastic=False)
         if clause is not None:
@@ -128,10 +140,10 @@ class PhaseSearch:
         if solution.margin > _TIE or self._twin.violation(solution.columns) > _TIE:
             return None
         inputs = solution.columns[: len(self.problem.inputs)].tolist()
-        point: Point | None = self._system.point([Fraction(value) for value in inputs])
+        point: Point | None = self.system.point([Fraction(value) for value in inputs])
         if point is not None and self.problem.satisfied(point):
             return point
-        point = exact_point(self._system, self._lp.basis(), self._trail.literals, self._deadline)
+        point = exact_point(self.system, self._lp.basis(), self._trail.literals, self._deadline)
         return point if point is not None and self.problem.satisfied(point) else None
 
     def _infeasible(self, solution: LpSolution) -> Clause | None:
@@ -149,20 +161,20 @@ class PhaseSearch:
     def _clause_of(self, multipliers: NDArray[np.float64]) -> Clause | None:
         if not len(multipliers):
             return None
-        found = (self._clause(self._system.weigh(rounded(multipliers, bits))) for bits in (_COARSE_BITS, _FINE_BITS))
+        found = (self._clause(self.system.weigh(rounded(multipliers, bits))) for bits in (_COARSE_BITS, _FINE_BITS))
         return next((clause for clause in found if clause is not None), None)
 
     def _clause_of_vertex(self, *, elastic: bool) -> Clause | None:
-        multipliers = exact_multipliers(self._system, self._lp.basis(), elastic=elastic, deadline=self._deadline)
-        return None if multipliers is None else self._clause(self._system.weigh(as_integers(multipliers)))
+        multipliers = exact_multipliers(self.system, self._lp.basis(), elastic=elastic, deadline=self._deadline)
+        return None if multipliers is None else self._clause(self.system.weigh(as_integers(multipliers)))
 
     def _clause(self, weighed: Weighed, kept: Sequence[Literal] = ()) -> Clause | None:
         """Not all phases of the trail together with `kept`, where these multipliers refute them."""
         core = weighed.core(self._trail.literals, kept)
         if core is None:
             return None
-        self.lemmas.append(tuple(-literal for literal in core))
-        return self.lemmas[-1]
+        self.steps.append(Step(tuple(-literal for literal in core), weighed.multipliers))
+        return self.steps[-1].clause
 
     def _imply(self, weighed: Weighed) -> bool:
         """Fix the phases whose opposite these multipliers refute; whether there are any."""
@@ -181,7 +193,7 @@ class PhaseSearch:
 
         At a leaf, where none is open: a clause that sets the leaf aside. It is no lemma.
         """
-        choices = [(k, relu) for k, relu in enumerate(self._system.relus) if relu and not self._trail.phases[k]]
+        choices = [(k, relu) for k, relu in enumerate(self.system.relus) if relu and not self._trail.phases[k]]
         if not choices:
             self._has_open_leaf = True
             return tuple(-literal for literal in self._trail.decisions)
@@ -191,11 +203,11 @@ class PhaseSearch:
         columns, weights = solution.columns, solution.multipliers
 
         def excess(k: int) -> tuple[float, float]:
-            relu = self._system.unstable(k)
+            relu = self.system.unstable(k)
             gap = float(columns[relu.output] - max(columns[relu.pre], 0.0))
             return gap * float(weights[relu.triangle]), gap
 
         k = max((k for k, _ in choices), key=excess)
-        active = columns[self._system.unstable(k).pre] >= 0
+        active = columns[self.system.unstable(k).pre] >= 0
         self._trail.decide(k + 1 if active else -k - 1)
         return None

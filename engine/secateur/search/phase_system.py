@@ -64,6 +64,7 @@ class Weighed:
     base: int
     strict: bool
     gains: Mapping[Literal, int]
+    multipliers: Sequence[int] = ()
 
     def total(self, phases: Iterable[Literal]) -> int:
         return self.base + sum(self.gains.get(literal, 0) for literal in phases)
@@ -99,9 +100,9 @@ class PhaseSystem:
     """The relaxation of a problem with all phases open, exactly.
 
     Columns: the inputs, then z of every ReLU, then r of every ReLU; each shifted and scaled so that it is of size 1:
-    input = origins + scales * column. Rows: for every ReLU the definition of z (row `definitions[k]`), r - z, and its triangle
-    where both phases are open; then the rows of the problem, from `first_goal` on. `relus[k]` is None where its bounds fix
-    its phase.
+    input = origins + scales * column, z = relu_scales[k] * column. Rows: for every ReLU the definition of z (row
+    `definitions[k]`), r - z, and its triangle where both phases are open; then the rows of the problem, over `goal_units`, from
+    `first_goal` on. `relus[k]` is None where its bounds fix its phase.
     """
 
     problem: Problem
@@ -115,6 +116,8 @@ class PhaseSystem:
     column_unit: int
     origins: tuple[Fraction, ...]
     scales: tuple[Fraction, ...]
+    relu_scales: tuple[Fraction, ...]
+    goal_units: tuple[Fraction, ...]
 
     def point(self, columns: Sequence[Fraction]) -> tuple[Fraction, ...]:
         """The input point of these columns, moved into the box."""
@@ -136,7 +139,17 @@ class PhaseSystem:
             for column, coefficient in row.terms:
                 sums[column] += y * coefficient
         base += sum(c * (low if c > 0 else high) for c, low, high in zip(sums, self.lower, self.upper, strict=True))
-        return Weighed(base, strict, self._gains(sums, multipliers))
+        return Weighed(base, strict, self._gains(sums, multipliers), multipliers)
+
+    def weights(self, multipliers: Sequence[int]) -> tuple[list[Fraction], list[Fraction]]:
+        """The same argument by back-substitution: weights of the problem's rows, and of each ReLU the multiple of z for its r.
+
+        The weighted sum of the problem's rows, in which r_k is replaced by weight_k z_k from the last ReLU to the first, has the
+        coefficients over the input that this combination has; what each replacement costs at most is its own affair.
+        """
+        goals = zip(multipliers[self.first_goal :], self.goal_units, strict=True)
+        relus = zip(self.definitions, self.relu_scales, strict=True)
+        return [max(y, 0) / unit for y, unit in goals], [-multipliers[row] / scale for row, scale in relus]
 
     def _gains(self, sums: Sequence[int], multipliers: Sequence[int]) -> dict[Literal, int]:
         """How much each phase adds: it moves one end of the box of z to zero, and the upper bound of r or of r - z."""
@@ -247,7 +260,7 @@ def phase_system(problem: Problem) -> PhaseSystem:
         both = relu.lower < 0 < relu.upper
         places.append(UnstableRelu(columns.pre(k), columns.output(k), first + 1, first + 2) if both else None)
     goals = [_goal(columns, row) for row in problem.rows]
-    scaled = _Scaled((*drafts, *goals), tuple(boxes))
+    scaled = _Scaled((*drafts, *(draft for draft, _ in goals)), tuple(boxes))
     return PhaseSystem(
         problem,
         *scaled.integers(),
@@ -258,6 +271,8 @@ def phase_system(problem: Problem) -> PhaseSystem:
         scaled.column_unit,
         columns.origins,
         columns.scales[: len(problem.inputs)],
+        scales,
+        tuple(unit for _, unit in goals),
     )
 
 
@@ -277,10 +292,11 @@ def _relu_rows(columns: _Columns, k: int, relu: Relu, scale: Fraction) -> list[_
     return rows
 
 
-def _goal(columns: _Columns, row: Row) -> _Draft:
+def _goal(columns: _Columns, row: Row) -> tuple[_Draft, Fraction]:
+    """The row over its unit, and the unit."""
     terms, constant = columns.composed(row.form)
     unit = _power_of_two(max(map(abs, terms.values()), default=_ZERO))
-    return _Draft({c: a / unit for c, a in terms.items()}, None, (row.bound - constant) / unit, row.strict)
+    return _Draft({c: a / unit for c, a in terms.items()}, None, (row.bound - constant) / unit, row.strict), unit
 
 
 class _Scaled:

@@ -30,8 +30,8 @@ from secateur.search.result import (
     SolverClaim,
     Status,
 )
-from secateur.search.settle import settle
-from secateur.search.tree import SplitTree
+from secateur.search.settle import PAUSES, decide_claim
+from secateur.search.tree import Answer, Aside, SplitTree
 from secateur.specification import Domain
 
 __all__ = ["decide_phases"]
@@ -42,8 +42,8 @@ _SLICE = 20_000
 """Nodes between two looks at the clock, the replayed hits and the progress line."""
 _FIRST_LOOK = 5_000
 """Nodes of a layer's shared tree before the solver is asked about what is left."""
-_SOLVER_SECONDS = 10.0
-"""Limit of one residual query; those that are small enough to be asked need less."""
+_NO_SYMBOL = 254
+"""So many inputs leave no symbol for leaves with evidence in the bytes of a certificate."""
 _FALSE_ALARMS = 50
 """Exact replays that a claim may cost without being refuted before its float hits are ignored."""
 _ATTACK_SHARE = 0.3
@@ -74,6 +74,11 @@ class _Run:
     """Claims that kept a shared tree from ending, because they are as good as 0 somewhere."""
     nodes: int = 0
     interrupted: bool = False
+
+    @property
+    def sizes(self) -> list[int]:
+        """Neurons of each layer in chain form."""
+        return [layer.size for layer in self.quantised.layers]
 
     @property
     def facts(self) -> dict[tuple[int, int], int]:
@@ -161,7 +166,7 @@ def _prove_by_trees(run: _Run) -> None:
             tree = _new_tree(run, claims)
             shared = _advance(run, tree, run.deadline, _FIRST_LOOK)
             if shared is not None:
-                _ask_solver(run, [*shared.claims, *run.ties])
+                _ask_deciders(run, [*shared.claims, *run.ties])
                 shared = _without_decided(run, shared)
             if shared is not None:
                 now = time.monotonic()
@@ -184,21 +189,38 @@ def _without_decided(run: _Run, tree: SplitTree) -> SplitTree | None:
     return _new_tree(run, standing) if standing else None
 
 
-def _ask_solver(run: _Run, claims: Sequence[Claim]) -> None:
-    """What few nodes did not decide may be a tie, or a network too wide to split: the solver decides it if it is small enough."""
+def _ask_deciders(run: _Run, claims: Sequence[Claim]) -> None:
+    """What few nodes did not decide may be a tie, or a network too wide to split: decided as a whole if it is small enough."""
     named = solver_versions(run.solver.choice)
-    if not named:
-        return
-    bounds = root_bounds(run.quantised.layers, run.replayable_facts)
     for claim in claims:
-        limit = min(_SOLVER_SECONDS, run.deadline - time.monotonic())
-        if limit <= 0 or not _is_open(run, claim):
+        if time.monotonic() >= run.deadline or not _is_open(run, claim):
             continue
-        answer = settle(run.network, run.domain, run.quantised, bounds, claim, run.solver, limit)
-        if answer.holds is False:
+        tree = _new_tree(run, [claim], pauses=[0])
+        tree.advance(run.deadline, 1)
+        if not tree.aside:
+            continue
+        solver = run.solver if named else None
+        answer = decide_claim(run.network, run.domain, run.sizes, claim, tree.aside[-1], run.deadline, solver, alone=True)
+        if answer.point:
             run.falsifier.replay_point(answer.point)
-        elif answer.holds:
+        elif answer.evidence is not None:
+            tree.settle((answer.evidence,))
+            run.trees.append(tree.proof())
+        elif answer.refuted:
             run.solved.append(SolverClaim(claim, named))
+
+
+def _settle_aside(run: _Run, tree: SplitTree, until: float) -> None:
+    """Decide what the tree has put aside, or let it be split; what can be neither stays aside."""
+
+    def ask(aside: Aside, g: int) -> Answer:
+        return decide_claim(run.network, run.domain, run.sizes, tree.claims[g], aside, until)
+
+    reason = ""
+    while tree.aside and not reason and time.monotonic() < until:
+        points, reason = tree.decide_aside(ask)
+        for point in points:
+            run.falsifier.replay_point(point)
 
 
 def _next_trees(run: _Run, shared: SplitTree) -> list[SplitTree]:
@@ -224,10 +246,12 @@ def _take_turns(run: _Run, trees: Sequence[SplitTree]) -> None:
             pending.append(unfinished)
 
 
-def _new_tree(run: _Run, claims: Sequence[Claim]) -> SplitTree:
+def _new_tree(run: _Run, claims: Sequence[Claim], pauses: Sequence[int] = tuple(PAUSES)) -> SplitTree:
     facts = run.replayable_facts
-    bounds = root_bounds(run.quantised.layers, facts)
-    return SplitTree(run.quantised, root(run.quantised, bounds, len(claims)), [Goal.of(c) for c in claims], _STEPS, len(facts))
+    start = root(run.quantised, root_bounds(run.quantised.layers, facts), len(claims))
+    if run.network.input_size == _NO_SYMBOL:
+        pauses = ()
+    return SplitTree(run.quantised, start, [Goal.of(c) for c in claims], _STEPS, len(facts), pauses)
 
 
 def _advance(run: _Run, tree: SplitTree, until: float, most_nodes: int | None = None) -> SplitTree | None:
@@ -236,6 +260,7 @@ def _advance(run: _Run, tree: SplitTree, until: float, most_nodes: int | None = 
     while not tree.finished and not tree.stuck and time.monotonic() < until and (last is None or run.nodes < last):
         before = tree.nodes
         hits = tree.advance(until, _SLICE if most_nodes is None else most_nodes)
+        _settle_aside(run, tree, until)
         run.nodes += tree.nodes - before
         run.progress.update(_describe(run, tree), float(tree.proven_share.mean()))
         for hit in (*hits, *tree.stuck):

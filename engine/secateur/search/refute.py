@@ -2,8 +2,8 @@
 
 Requires a `Question`. Method: the question's rows become the last layer of the network, every disjunct a goal of the tree; a
 sub-domain that is still open deep down is a tie or nearly one: its normal form goes to the DPLL over phases, then to SMT.
-Soundness: a goal is settled only by a row in exact integer arithmetic, by exact Farkas multipliers, or by the SMT solver's word
-(then named). Points are only proposed here; witness.py decides.
+Soundness: a goal is settled only by a row in exact integer arithmetic, by exact Farkas multipliers (the evidence that a
+certificate holds), or by the SMT solver's word (then named). Points are only proposed here; witness.py decides.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from secateur.bounds import GRID_BITS, UNSPLITTABLE, Goal, QuantisedNetwork, SubDomains, quantise, root, root_bounds
+from secateur.bounds import UNSPLITTABLE, Goal, QuantisedNetwork, SubDomains, quantise, root, root_bounds
 from secateur.errors import InputError
 from secateur.network import Affine, Network
 from secateur.network.difference import DifferenceNetwork
-from secateur.residual import Constraint, ResidualSolver, Sat, Unknown, Unsat, Verdict, normal_form, solver_versions
-from secateur.search.phase_dpll import decide_residual
+from secateur.residual import Constraint, ResidualSolver, Unknown, Unsat, solver_versions
+from secateur.search.leaf import LeafRefutation, Neuron, SubDomain, decide_goal, grid_point, levels_of
 from secateur.search.question import Question
-from secateur.search.tree import Aside, SplitTree
+from secateur.search.tree import Answer, Aside, SplitTree, answer
 from secateur.specification import Domain
 
 __all__ = ["STEPS", "PartProof", "Refutation", "Start", "quantised_rows", "require_affordable", "row_network", "start"]
@@ -36,18 +36,18 @@ Floats = NDArray[np.float64]
 
 STEPS = 3
 """Slope optimisation steps: as for phases, more save little."""
-_PAUSES = {0: 10, 20: 10, 28: 20, 40: 60}
+_LAST_PAUSE = 48
+_PAUSES = {0: 10, 20: 10, 28: 20, 40: 60, _LAST_PAUSE: 60}
 """Halvings after which a sub-domain that is still open goes to the residual deciders, if it has at most so many unstable neurons:
 they settle ties, but a millisecond of theirs is worth ten sub-domains."""
-_CERTIFYING_PAUSES = {48: 60}
-"""The same where a certificate is wanted: what they settle is trusted there, not verified."""
+_CERTIFYING_PAUSES = {12: 10, 20: 10, 28: 20, 40: 60, _LAST_PAUSE: 60}
+"""The same where a certificate is wanted: a leaf that is replayed takes a byte of it, one with evidence a kilobyte."""
 _LAST_UNSTABLE, _SMT_UNSTABLE = 60, 15
 """The same for what can be split no further, and for the SMT solver, who is asked last."""
 _RESIDUAL_SECONDS = 10.0
 _PRODUCTS_PER_SECOND = 2e9
 _MOST_ENTRIES = 40_000_000
 """Matrix entries of all layers, multiplied out: memory is 16 bytes for each, several times over while it is made."""
-_UNIT = 1 << GRID_BITS
 
 
 def row_network(network: Network) -> Network:
@@ -99,8 +99,8 @@ def start(question: Question, deadline: float, facts: Mapping[tuple[int, int], i
 class PartProof:
     """What a certificate holds of one question: its number of disjuncts, and the tree's symbols in preorder.
 
-    grids : G of every layer, the rows' last. trusted : leaves that the residual deciders settled. shifts : those of the
-    difference network, if that is what the tree is about.
+    grids : G of every layer, the rows' last. trusted : leaves that rest on a solver's word. shifts : those of the difference
+    network, if that is what the tree is about. refuted : evidence of the leaves that have some, in preorder.
     """
 
     disjuncts: int
@@ -109,6 +109,7 @@ class PartProof:
     symbols: NDArray[np.uint16]
     trusted: int
     shifts: tuple[int, ...] = ()
+    refuted: tuple[LeafRefutation, ...] = ()
 
 
 class Refutation:
@@ -136,7 +137,7 @@ class Refutation:
         self.reason = ""
         self._solver, self._deadline = solver, deadline
         network, domains, goals = start(question, deadline, facts)
-        self._starts = np.cumsum([0, *(layer.size for layer in network.layers)])
+        self._certify = certify
         self._pauses = {} if question.is_float32 else _CERTIFYING_PAUSES if certify else _PAUSES
         self.tree = SplitTree(network, domains, goals, steps, pauses=list(self._pauses))
 
@@ -153,69 +154,65 @@ class Refutation:
         """The finished proof. ValueError while it is not."""
         if self.reason:
             raise ValueError(self.reason)
-        symbols = self.tree.symbols()
+        symbols, settled = self.tree.leaves()
         difference = self.question.difference
         shifts = () if difference is None else difference.shifts
-        return PartProof(len(self.question.goals), self.tree.network.grids, self.tree.steps, symbols, self.residuals, shifts)
+        refuted = tuple(evidence for evidence in settled if evidence is not None)
+        trusted, tree = len(settled) - len(refuted), self.tree
+        return PartProof(len(self.question.goals), tree.network.grids, tree.steps, symbols, trusted, shifts, refuted)
 
     def advance(self, deadline: float, most_nodes: int) -> list[Point]:
         """Work until finished, the deadline (`time.monotonic`), a number of nodes, or candidates, which are returned."""
-        points = [self._grid_point(hit.point) for hit in self.tree.advance(deadline, most_nodes)]
+        points = [grid_point(self.question.domain, hit.point) for hit in self.tree.advance(deadline, most_nodes)]
         while self.tree.aside and not self.reason and time.monotonic() < deadline:
-            points += self._settle(self.tree.aside[-1])
+            points += self._settle()
         return points
 
-    def _grid_point(self, grid: Sequence[int]) -> Point:
-        domain = self.question.domain
-        return tuple(
-            low + width * Fraction(int(q), _UNIT) for low, width, q in zip(domain.lower, domain.widths(), grid, strict=True)
-        )
-
-    def _settle(self, aside: Aside) -> list[Point]:
-        """Ask the residual deciders about every goal that is open on the sub-domain put aside last; points against it."""
-        points: list[Point] = []
+    def _settle(self) -> tuple[Point, ...]:
+        """Ask the residual deciders about the sub-domain put aside last; points against its goals."""
         if self.question.is_float32:
             self.reason = "a sub-domain that cannot be split further is as good as a tie, within what float32 rounding may do"
-            return points
-        open_because: str | None = None
-        for g in np.flatnonzero(aside.part.domains.open[0]):
-            until = min(self._deadline, time.monotonic() + _RESIDUAL_SECONDS)
-            verdict = self._ask(aside, self.question.goals[g], until)
-            if isinstance(verdict, Sat):
-                points.append(tuple(verdict.model))
-            if not isinstance(verdict, Unsat):
-                open_because = verdict.reason if isinstance(verdict, Unknown) else "the query is satisfied at a point of it"
-        if open_because is None:
-            self.residuals += 1
-            self.tree.settle()
-        elif aside.coordinate != UNSPLITTABLE:
-            self.tree.split_further()
+            return ()
+        left = len(self.tree.aside)
+        points, reason = self.tree.decide_aside(self._ask)
+        if not reason:
+            self.residuals += len(self.tree.aside) < left
         elif time.monotonic() < self._deadline:  # it had all the time that such a question gets
-            self.reason = f"a sub-domain that cannot be split further is as good as a tie ({open_because})"
+            self.reason = f"a sub-domain that cannot be split further is as good as a tie ({reason})"
         return points
 
-    def _ask(self, aside: Aside, goal: Sequence[int], deadline: float) -> Verdict:
-        domains = aside.part.domains
-        low, high = self._grid_point(domains.low[0].tolist()), self._grid_point(domains.high[0].tolist())
-        ranges = [(low.tolist(), high.tolist()) for low, high in self._plain_ranges(domains)]
-        unstable = sum(a < 0 < b for lower, upper in ranges for a, b in zip(lower, upper, strict=True))
-        if unstable > self._pauses.get(int(aside.part.depths[0]), _LAST_UNSTABLE):
-            return Unknown(f"{unstable} unstable neurons")
-        layer = len(self.question.network.layers)
-        rows = [Constraint(((layer, r, Fraction(1)),), strict=self.question.strict[r]) for r in goal]
-        problem = normal_form(self.question.network, low, high, ranges, rows)
-        verdict = decide_residual(problem, deadline)
-        if isinstance(verdict, Unknown) and unstable <= _SMT_UNSTABLE:
-            verdict = self._solver.solve(problem, deadline - time.monotonic())
+    def _ask(self, aside: Aside, g: int) -> Answer:
+        network, domains, goal = self.question.network, aside.part.domains, self.question.goals[g]
+        low, high = (grid_point(self.question.domain, side[0].tolist()) for side in (domains.low, domains.high))
+        where = SubDomain(network, low, high, self._plain_ranges(domains))
+        if where.unstable > self._pauses.get(int(aside.part.depths[0]), _LAST_UNSTABLE):
+            return Answer(False, reason=f"{where.unstable} unstable neurons")
+        deadline = min(self._deadline, time.monotonic() + _RESIDUAL_SECONDS)
+        rows = [Constraint(((len(network.layers), r, Fraction(1)),), strict=self.question.strict[r]) for r in goal]
+        verdict, form, evidence = decide_goal(where, rows, deadline)
+        if isinstance(verdict, Unknown) and where.unstable <= _SMT_UNSTABLE and self._may_trust(aside):
+            verdict = self._solver.solve(form.problem, deadline - time.monotonic())
             if isinstance(verdict, Unsat):
                 self.trusted = solver_versions(self._solver.choice)
-        return verdict
+        return answer(verdict, None if evidence is None else evidence.renamed(self._name))
+
+    def _may_trust(self, aside: Aside) -> bool:
+        """Whether a solver's word is welcome: where a certificate is wanted, only for what nothing else may settle."""
+        return not self._certify or aside.coordinate == UNSPLITTABLE or int(aside.part.depths[0]) >= _LAST_PAUSE
+
+    def _name(self, neuron: Neuron) -> Neuron:
+        """A neuron of the question's network as certificates name it: of two networks side by side, which one's it is."""
+        difference = self.question.difference
+        if difference is None:
+            return neuron
+        layer, i = neuron
+        sizes = difference.first.sizes
+        own = sizes[layer - 1] if layer <= len(sizes) else 0
+        return (0, layer, i) if i < own else (1, layer, i - own)
 
     def _plain_ranges(self, domains: SubDomains) -> list[tuple[Floats, Floats]]:
         """Bounds of the pre-activations of the question's own network on one sub-domain, by layer."""
-        levels = [
-            tuple(side[0][a:b].astype(np.float64) for side in (domains.lower, domains.upper)) for a, b in pairwise(self._starts)
-        ]
+        levels = levels_of(domains, [layer.size for layer in self.tree.network.layers])
         difference, sizes = self.question.difference, self.question.network.sizes
         if difference is None:
             return [(low[:own], high[:own]) for own, (low, high) in zip(sizes, levels, strict=False)]

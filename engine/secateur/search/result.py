@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secateur.bounds import Claim
+from secateur.search.leaf import LeafRefutation
 
 __all__ = [
     "Basis",
@@ -83,10 +84,11 @@ class Tightest:
 
 @dataclass(frozen=True, eq=False)
 class ProvenTree:
-    """A complete split tree: every claim holds on every leaf. `symbols` in preorder, 0 leaf, 1 + i split of coordinate i.
+    """A complete split tree: every claim holds on every leaf. `symbols` in preorder, as of `SplitTree.leaves`.
 
     uses : how many of the facts proven before it, in their order, its root bounds rest on.
-    tightest : for each claim, where it holds by the smallest margin.
+    tightest : for each claim, where it holds by the smallest margin. refuted : evidence of the leaves that have some, in
+    preorder.
     """
 
     claims: tuple[Claim, ...]
@@ -94,6 +96,7 @@ class ProvenTree:
     uses: int
     symbols: NDArray[np.uint16]
     tightest: tuple[Tightest, ...]
+    refuted: tuple[LeafRefutation, ...] = ()
 
     @property
     def nodes(self) -> int:

@@ -1,59 +1,61 @@
-"""Residual claims: what no float bound decides, because it is a tie, goes to an SMT solver in normal form.
+"""Claims about a neuron's phase that splitting does not settle, because they are ties or the network is too wide to split.
 
-Requires a claim with few unstable neurons before it. Returns a witness that was replayed exactly, a solver's word (trusted, and
-named as such in the certificate), or nothing. Whole-query SMT is practical to about 15 unstable neurons.
+Requires a sub-domain that a tree of claims has put aside. The DPLL over phases decides with evidence; where it does not and few
+neurons are unstable, an SMT solver may be asked, whose word is trusted, and named as such in the certificate.
 """
 
 from __future__ import annotations
 
-from fractions import Fraction
-from typing import NamedTuple
+import time
+from collections.abc import Sequence
 
-from secateur.bounds import Claim, Goal, QuantisedNetwork, RootBounds, evaluate, root
+from secateur.bounds import Claim
 from secateur.network import Network
-from secateur.residual import ResidualSolver, Sat, Unsat, negative, normal_form, positive
+from secateur.residual import ResidualSolver, Unknown, negative, positive
+from secateur.search.leaf import SubDomain, decide_goal, grid_point, levels_of
+from secateur.search.tree import Answer, Aside, answer
 from secateur.specification import Domain
 
-__all__ = ["Settled", "settle"]
+__all__ = ["PAUSES", "decide_claim"]
 
-_MOST_UNSTABLE = 15
-"""Unstable neurons up to which a whole query is worth asking."""
-
-
-class Settled(NamedTuple):
-    """What the solver said: whether the claim holds (None: no answer), a point against it, or why there is no answer."""
-
-    holds: bool | None
-    point: tuple[Fraction, ...] = ()
-    reason: str = ""
+PAUSES = {0: 10, 28: 20, 40: 60}
+"""Halvings after which a sub-domain that is still open is put aside, and the unstable neurons up to which it is decided then."""
+_MOST_UNSTABLE = 60
+"""The same for what cannot be split, or has taken its share of nodes."""
+_SMT_UNSTABLE = 15
+"""Unstable neurons up to which an SMT solver is worth asking."""
+_SECONDS = 10.0
 
 
-def settle(
+def decide_claim(
     network: Network,
     domain: Domain,
-    quantised: QuantisedNetwork,
-    bounds: RootBounds,
+    sizes: Sequence[int],
     claim: Claim,
-    solver: ResidualSolver,
-    limit: float,
-) -> Settled:
-    """Ask whether the claim fails anywhere on the domain; `bounds` are root bounds with all facts proven so far."""
+    aside: Aside,
+    deadline: float,
+    solver: ResidualSolver | None = None,
+    *,
+    alone: bool = False,
+) -> Answer:
+    """Whether the claim fails anywhere on the sub-domain. Without evidence, the answer rests on the word of `solver`.
+
+    sizes : of the layers in chain form, whose own neurons come first. `deadline` by `time.monotonic`. alone : nothing else can
+    settle it now, so that more unstable neurons are admitted.
+    """
     layer, neuron, sign = claim
-    batch = root(quantised, bounds, 1)
-    evaluate(quantised, batch, [Goal.of(claim)], 0, 1)
-    ranges, unstable, start = [], 0, 0
-    for k, own in enumerate(network.sizes[: layer - 1]):
-        part = slice(start, start + own)  # a chain layer's own neurons come first
-        lower, upper = batch.lower[0][part].astype(float), batch.upper[0][part].astype(float)
-        ranges.append((lower.tolist(), upper.tolist()))
-        unstable += int(((lower < 0) & (upper > 0)).sum())
-        start += quantised.layers[k].size
-    if unstable > _MOST_UNSTABLE:
-        return Settled(None, reason=f"{unstable} unstable neurons before it")
+    domains, depth = aside.part.domains, int(aside.part.depths[0])
+    bounds = [
+        (low[:own], high[:own])
+        for own, (low, high) in zip(network.sizes[: layer - 1], levels_of(domains, sizes[: layer - 1]), strict=True)
+    ]
+    low, high = (grid_point(domain, side[0].tolist()) for side in (domains.low, domains.high))
+    where = SubDomain(network, low, high, bounds)
+    if where.unstable > (_MOST_UNSTABLE if alone else PAUSES.get(depth, _MOST_UNSTABLE)):
+        return Answer(False, reason=f"{where.unstable} unstable neurons before it")
     question = (positive if sign < 0 else negative)(layer - 1, neuron)
-    verdict = solver.solve(normal_form(network, domain.lower, domain.upper, ranges, [question]), limit)
-    if isinstance(verdict, Sat):
-        return Settled(False, tuple(verdict.model))
-    if isinstance(verdict, Unsat):
-        return Settled(True)
-    return Settled(None, reason=verdict.reason)
+    until = min(deadline, time.monotonic() + _SECONDS)
+    verdict, form, evidence = decide_goal(where, [question], until)
+    if isinstance(verdict, Unknown) and solver is not None and where.unstable <= _SMT_UNSTABLE:
+        verdict = solver.solve(form.problem, until - time.monotonic())
+    return answer(verdict, evidence)

@@ -81,14 +81,15 @@ class Trail:
             self.imply(clause[0], tuple(clause))
         return True
 
-    def learn(self, conflict: Clause) -> bool:
-        """Learn from a clause whose literals are all false, and jump back; False where no decision is to blame.
+    def learn(self, conflict: Clause) -> Clause | None:
+        """Learn from a clause whose literals are all false, and jump back; None where no decision is to blame.
 
-        Then the clauses contradict each other, whatever the phases.
+        Then the clauses contradict each other, whatever the phases. What is learned follows from the clauses before it by unit
+        propagation (Goldberg and Novikov, DATE 2003).
         """
         level = max((self._level[neuron_of(literal)] for literal in conflict), default=0)
         if level == 0:
-            return False
+            return None
         self._back_to(level)
         learned = self._analysed(conflict, level)
         self._back_to(self._level[neuron_of(learned[1])] if len(learned) > 1 else 0)
@@ -97,7 +98,7 @@ class Trail:
             for literal in clause[:2]:
                 self._watching[literal].append(clause)
         self.imply(learned[0], learned)
-        return True
+        return learned
 
     def _analysed(self, conflict: Clause, level: int) -> Clause:
         """The clause of the first unique implication point: its one literal of this level, then the others, highest first."""

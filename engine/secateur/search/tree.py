@@ -8,17 +8,20 @@ choices are all a checker needs to replay the proof. A tree is anytime: `advance
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from secateur.bounds import LEAF, UNSPLITTABLE, Claim, Goal, QuantisedNetwork, SubDomains, evaluate
+from secateur.residual import Sat, Unsat, Verdict
+from secateur.search.leaf import GoalRefutation, LeafRefutation
 from secateur.search.result import ProvenTree, Tightest
 
-__all__ = ["Aside", "Hit", "SplitTree", "Waiting"]
+__all__ = ["Answer", "Aside", "Decided", "Hit", "SplitTree", "Waiting", "answer"]
 
 Integers = NDArray[np.int64]
 
@@ -61,6 +64,32 @@ class Aside(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Answer:
+    """What is known of a goal on a sub-domain: refuted (with evidence, or None for a solver's word), or a point, or why not."""
+
+    refuted: bool
+    evidence: GoalRefutation | None = None
+    point: tuple[Fraction, ...] = ()
+    reason: str = ""
+
+
+def answer(verdict: Verdict, evidence: GoalRefutation | None) -> Answer:
+    """A decider's verdict on a goal as an answer."""
+    if isinstance(verdict, Unsat):
+        return Answer(True, evidence)
+    if isinstance(verdict, Sat):
+        return Answer(False, point=tuple(verdict.model), reason="the query is satisfied at a point of it")
+    return Answer(False, reason=verdict.reason)
+
+
+class Decided(NamedTuple):
+    """Points that speak against goals, and why a sub-domain that cannot be split is left (empty where it is not)."""
+
+    points: tuple[tuple[Fraction, ...], ...]
+    reason: str
+
+
+@dataclass(frozen=True)
 class Hit:
     """A point where a float evaluation violates a goal (its number): a candidate for exact replay. Units of 2**-24, integers."""
 
@@ -90,7 +119,7 @@ class SplitTree:
         self._stack = [Waiting(start, np.zeros(1, dtype=np.int64), np.zeros(1, dtype=np.int64))]
         self._split: list[tuple[Integers, Integers, Integers]] = []
         self._size = 1
-        self._settled: list[int] = []
+        self._settled: dict[int, LeafRefutation | None] = {}
         self._unsettled = False
 
     @property
@@ -133,21 +162,47 @@ class SplitTree:
         return self.seconds * (1.0 - share) / share if share > 0 else float("inf")
 
     def proof(self) -> ProvenTree:
-        """The finished tree, of claims. Raises ValueError while goals are open, or where somebody else had to settle some."""
-        if self._settled:
+        """The finished tree, of claims. Raises ValueError while goals are open, or where a solver's word settled some."""
+        symbols, refuted = self.leaves()
+        if None in refuted:
             raise ValueError("the tree is not all of the proof")
-        return ProvenTree(self.claims, self.steps, self.uses, self.symbols(), tuple(self.tightest))
+        return ProvenTree(self.claims, self.steps, self.uses, symbols, tuple(self.tightest), tuple(r for r in refuted if r))
 
-    def symbols(self) -> NDArray[np.uint16]:
-        """The finished tree in preorder: 0 leaf, 1 + i split of coordinate i, 1 + n_0 settled elsewhere. ValueError if open."""
+    def leaves(self) -> tuple[NDArray[np.uint16], list[LeafRefutation | None]]:
+        """The finished tree in preorder, and, in that order, what was settled elsewhere: the evidence, None for a solver's word.
+
+        Symbols: 0 leaf, 1 + i split of coordinate i, 1 + n_0 settled by a solver, 2 + n_0 settled with evidence. ValueError where
+        goals are open.
+        """
         if not self.finished:
             raise ValueError("the tree is not finished")
-        return self._preorder()
+        symbols, place = self._preorder()
+        ordered = sorted(self._settled.items(), key=lambda entry: place[entry[0]])
+        for number, evidence in ordered:
+            symbols[place[number]] = self.network.input_size + (1 if evidence is None else 2)
+        return symbols, [evidence for _, evidence in ordered]
 
-    def settle(self) -> None:
-        """Count the last sub-domain put aside as a leaf: somebody else has refuted its goals."""
-        self._settled.append(int(self.aside[-1].part.numbers[0]))
+    def settle(self, evidence: LeafRefutation | None) -> None:
+        """Count the last sub-domain put aside as a leaf: its open goals are refuted; None where that is a solver's word."""
+        self._settled[int(self.aside[-1].part.numbers[0])] = evidence
         self.aside.pop()
+
+    def decide_aside(self, ask: Callable[[Aside, int], Answer]) -> Decided:
+        """Ask about every goal that is open on the sub-domain put aside last: it becomes a leaf, or is split if it can be.
+
+        ask : of a goal's number; its answer counts as refuted with evidence, or by a solver's word.
+        """
+        aside = self.aside[-1]
+        answers = [ask(aside, int(g)) for g in np.flatnonzero(aside.part.domains.open[0])]
+        points = tuple(answer.point for answer in answers if answer.point)
+        reason = next((answer.reason for answer in answers if not answer.refuted), "")
+        if all(answer.refuted for answer in answers):
+            evidence = tuple(answer.evidence for answer in answers if answer.evidence is not None)
+            self.settle(evidence if len(evidence) == len(answers) else None)
+        elif aside.coordinate != UNSPLITTABLE:
+            self.split_further()
+            reason = ""
+        return Decided(points, reason)
 
     def split_further(self) -> None:
         """Split the last sub-domain put aside after all. ValueError where it cannot be split."""
@@ -229,8 +284,8 @@ class SplitTree:
             shares += (np.ldexp(1.0, -part.depths.astype(np.int32))[:, None] * part.domains.open).sum(axis=0)
         return shares
 
-    def _preorder(self) -> NDArray[np.uint16]:
-        """Symbols of all nodes in preorder. Children are numbered after their parent, and in the order of the batches."""
+    def _preorder(self) -> tuple[NDArray[np.uint16], Integers]:
+        """Splits of all nodes in preorder, and each node's place. Children are numbered after their parent, as batches came."""
         size = np.ones(self._size, dtype=np.int64)
         for numbers, _, first in reversed(self._split):
             size[numbers] += size[first] + size[first + 1]
@@ -240,5 +295,4 @@ class SplitTree:
             place[first] = place[numbers] + 1
             place[first + 1] = place[numbers] + 1 + size[first]
             symbols[place[numbers]] = 1 + coordinate
-        symbols[place[self._settled]] = 1 + self.network.input_size
-        return symbols
+        return symbols, place
