@@ -9,6 +9,7 @@ A claim that exact replay refutes leaves its tree, which starts again without it
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -21,16 +22,14 @@ from secateur.progress import Progress
 from secateur.residual import ResidualSolver, solver_versions
 from secateur.search.falsify import Falsifier
 from secateur.search.result import (
-    Basis,
-    NeuronStatus,
     PhaseEvidence,
     PhaseResult,
     PhaseStatistics,
     ProvenTree,
     SolverClaim,
-    Status,
 )
 from secateur.search.settle import PAUSES, decide_claim
+from secateur.search.statuses import Witnesses, statuses
 from secateur.search.tree import Answer, Aside, SplitTree
 from secateur.specification import Domain
 
@@ -132,7 +131,12 @@ def _decide(run: _Run, started: float) -> PhaseResult:
     seconds = time.monotonic()
     statistics = PhaseStatistics(run.nodes, attacked - started, seconds - attacked)
     evidence = PhaseEvidence(run.quantised.grids, tuple(run.interval), tuple(run.trees), tuple(run.solved))
-    return PhaseResult(_statuses(run), tuple(run.falsifier.points), evidence, statistics, run.interrupted)
+    points = run.falsifier.points
+    reasons = defaultdict(lambda: "interrupted" if run.interrupted else "deadline", {} if run.interrupted else run.reasons)
+    witnesses = Witnesses(run.falsifier.positive, run.falsifier.negative)
+    return PhaseResult(
+        statuses(run.network.sizes, evidence, witnesses, reasons), tuple(points), evidence, statistics, run.interrupted
+    )
 
 
 def _prove_by_intervals(run: _Run) -> None:
@@ -285,31 +289,3 @@ def _advance(run: _Run, tree: SplitTree, until: float, most_nodes: int | None = 
 def _describe(run: _Run, tree: SplitTree) -> str:
     layer = tree.claims[0][0]
     return f"layer {layer}: {len(tree.claims)} open, {run.nodes:,} sub-domains, {len(run.facts)} neurons proven"
-
-
-def _statuses(run: _Run) -> tuple[tuple[NeuronStatus, ...], ...]:
-    by_interval = {c[:2] for c in run.interval}
-    facts = run.facts
-    return tuple(
-        tuple(_status(run, (k, i), facts, by_interval) for i in range(size)) for k, size in enumerate(run.network.sizes, start=1)
-    )
-
-
-def _status(
-    run: _Run, neuron: tuple[int, int], facts: dict[tuple[int, int], int], by_interval: set[tuple[int, int]]
-) -> NeuronStatus:
-    positive, negative = run.falsifier.positive.get(neuron), run.falsifier.negative.get(neuron)
-    if neuron in facts:
-        against = negative if facts[neuron] > 0 else positive
-        if against is not None:
-            raise RuntimeError(
-                f"contradiction: layer {neuron[0]}, neuron {neuron[1]} has a proof and an exact witness against it"
-            )
-        status = Status.INACTIVE if facts[neuron] < 0 else Status.ACTIVE
-        by_solver = any(s.claim[:2] == neuron for s in run.solved)
-        basis = Basis.INTERVAL if neuron in by_interval else Basis.SOLVER if by_solver else Basis.TREE
-        return NeuronStatus(status, basis, positive=positive, negative=negative)
-    if positive is not None and negative is not None:
-        return NeuronStatus(Status.BOTH, Basis.WITNESS, positive=positive, negative=negative)
-    reason = "interrupted" if run.interrupted else run.reasons.get(neuron, "deadline")
-    return NeuronStatus(Status.UNKNOWN, Basis.NONE, reason, positive, negative)
