@@ -22,7 +22,7 @@ from secateur.checker.python_arithmetic import PythonArithmetic
 from secateur.checker.records import Claim, DifferenceTree, Evidence, Facts, PairClaim, Plan
 from secateur.checker.replay import Proof
 from secateur.checker.two_networks import TwoNetworks
-from tests.checker.query_cases import packed
+from tests.checker.query_cases import packed, refuted_leaves
 from tests.checker.support import Layer, dense_model, facts, grow, pack, random_layers, skip_model, without_neurons
 
 __all__ = [
@@ -62,6 +62,7 @@ class PairCase:
     interval: list[list[Any]] = field(default_factory=list)
     solver: list[dict[str, Any]] = field(default_factory=list)
     float32: bool = False
+    evidence: list[Any] | None = None
 
     @property
     def inputs(self) -> int:
@@ -71,11 +72,12 @@ class PairCase:
 def header_of(case: PairCase) -> tuple[dict[str, Any], list[bytes]]:
     """Header and streams of a case, with the right hashes."""
     stream = packed(case.symbols, case.inputs)
+    refuted, evidence = refuted_leaves(case.evidence, case.symbols.count(case.inputs + 2))
     own = facts([GRID] * len(lower(case.original).layers))
     own["interval"], own["solver"] = case.interval, case.solver
     tree = {
         "grid": case.grid, "steps": case.steps, "nodes": len(case.symbols),
-        "trusted": case.symbols.count(case.inputs + 1), "bytes": len(stream),
+        "trusted": case.symbols.count(case.inputs + 1), "bytes": len(stream), **refuted,
     }  # fmt: skip
     header: dict[str, Any] = {
         "format": "secateur-certificate",
@@ -90,7 +92,7 @@ def header_of(case: PairCase) -> tuple[dict[str, Any], list[bytes]]:
     if case.claim.get("kind") == "refuted":
         return header, []
     header |= {"facts": {"original": own}, "levels": case.levels, "pairs": case.pairs, "shifts": case.shifts, "difference": tree}
-    return header, [stream]
+    return header, [stream, *evidence]
 
 
 def write_pair_certificate(folder: Path, case: PairCase, change: Callable[[dict[str, Any]], object] | None = None) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +22,17 @@ from secateur.checker.root import RootBounds
 from secateur.checker.row_layer import RowGoal, goals, with_row_layer
 from tests.checker.support import Layer, dense_model, grow_tree, pack, random_layers
 
-__all__ = ["PartCase", "QueryCase", "head", "prove", "random_query_case", "row_text", "trust", "write_query_certificate"]
+__all__ = [
+    "PartCase",
+    "QueryCase",
+    "head",
+    "prove",
+    "random_query_case",
+    "refuted_leaves",
+    "row_text",
+    "trust",
+    "write_query_certificate",
+]
 
 ROW_GRID = 36
 Values = NDArray[np.float64]
@@ -29,12 +40,13 @@ Values = NDArray[np.float64]
 
 @dataclass
 class PartCase:
-    """One part of a certificate; `trusted` is counted from the symbols."""
+    """One part of a certificate; `trusted` is counted from the symbols, and so are refuted leaves, if there is evidence of any."""
 
     disjuncts: int
     grid: list[int]
     symbols: list[int]
     steps: int = 2
+    evidence: list[Any] | None = None
 
 
 @dataclass
@@ -56,6 +68,15 @@ def packed(symbols: Sequence[int], inputs: int) -> bytes:
     return zlib.compress(b"".join(symbol.to_bytes(1 if inputs <= 253 else 2, "little") for symbol in symbols))
 
 
+def refuted_leaves(evidence: list[Any] | None, leaves: int) -> tuple[dict[str, Any], list[bytes]]:
+    """The key and the stream of evidence about refuted leaves; nothing where there is none."""
+    if evidence is None:
+        return {}, []
+    text = json.dumps(evidence).encode()
+    stream = zlib.compress(text)
+    return {"refuted": {"leaves": leaves, "length": len(text), "bytes": len(stream)}}, [stream]
+
+
 def header_of(case: QueryCase) -> tuple[dict[str, Any], list[bytes]]:
     """Header and streams of a case, with the right hashes."""
     header: dict[str, Any] = {
@@ -67,13 +88,18 @@ def header_of(case: QueryCase) -> tuple[dict[str, Any], list[bytes]]:
         "network": {"file": case.network_file, "sha256": hashlib.sha256(case.network).hexdigest()},
         "query": {"file": case.query_file, "sha256": hashlib.sha256(case.query).hexdigest()},
     }
-    streams = [packed(part.symbols, case.inputs) for part in case.parts]
-    if case.point is None:
-        header["parts"] = [
+    streams: list[bytes] = []
+    parts = []
+    for part in case.parts:
+        stream = packed(part.symbols, case.inputs)
+        refuted, evidence = refuted_leaves(part.evidence, part.symbols.count(case.inputs + 2))
+        parts.append(
             {"disjuncts": part.disjuncts, "grid": part.grid, "steps": part.steps, "nodes": len(part.symbols),
-             "trusted": part.symbols.count(case.inputs + 1), "bytes": len(stream)}
-            for part, stream in zip(case.parts, streams, strict=True)
-        ]  # fmt: skip
+             "trusted": part.symbols.count(case.inputs + 1), "bytes": len(stream), **refuted}
+        )  # fmt: skip
+        streams += [stream, *evidence]
+    if case.point is None:
+        header["parts"] = parts
     return header, streams
 
 

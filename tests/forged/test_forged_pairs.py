@@ -79,7 +79,7 @@ def surplus(case: PairCase) -> None:
 
 
 def unknown_coordinate(case: PairCase) -> None:
-    case.symbols[0] = 4
+    case.symbols[0] = 5
 
 
 def other_coordinates(case: PairCase) -> None:
@@ -160,7 +160,7 @@ FORGERIES: dict[str, tuple[Callable[[], PairCase], Change, str, str, str]] = {
     "early_leaf": (agreement, early_leaf, "tree", "difference node 0", OPEN_AGREEMENT),
     "truncate": (agreement, truncate, "tree", "difference", "the stream ends before the tree does"),
     "surplus": (agreement, surplus, "tree", "difference node 8", "the tree ends here, but symbols follow"),
-    "unknown_coordinate": (agreement, unknown_coordinate, "tree", "difference node 0", "coordinate 3 does not exist"),
+    "unknown_coordinate": (agreement, unknown_coordinate, "tree", "difference node 0", "coordinate 4 does not exist"),
     "other_coordinates": (agreement, other_coordinates, "tree", "difference node *", OPEN_AGREEMENT),
     "split_a_leaf": (agreement, split_a_leaf, "tree", "difference node *", "is split, but no case is open"),
     "trust_a_leaf": (agreement, trust_a_leaf, "tree", "difference node *", "is a trusted leaf, but no case is open"),

@@ -83,7 +83,7 @@ def trust_a_leaf(case: QueryCase) -> None:
 
 
 def unknown_coordinate(case: QueryCase) -> None:
-    case.parts[0].symbols[0] = 4
+    case.parts[0].symbols[0] = 5
 
 
 def tree_of_fewer_disjuncts(case: QueryCase) -> None:
@@ -152,7 +152,7 @@ EVIDENCE: list[tuple[Change, str, str, str]] = [
     (other_coordinate, "tree", "parts[0] node *", OPEN),
     (split_a_leaf, "tree", "parts[0] node *", "is split, but no disjunct is open"),
     (trust_a_leaf, "tree", "parts[0] node *", "is a trusted leaf, but no disjunct is open"),
-    (unknown_coordinate, "tree", "parts[0] node 0", "coordinate 3 does not exist"),
+    (unknown_coordinate, "tree", "parts[0] node 0", "coordinate 4 does not exist"),
     (tree_of_fewer_disjuncts, "tree", "parts[0] node *", "is split, but no disjunct is open"),
     (surplus_disjunct, "parts", "parts[0]", "it has 3 disjuncts, but only 2 are left in the query"),
     (no_parts, "parts", "end", "the query has more than the 0 disjuncts of the parts"),

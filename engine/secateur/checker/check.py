@@ -17,6 +17,7 @@ from secateur.checker.records import Certificate, FamilyCertificate, PairClaim, 
 from secateur.checker.refusal import CheckInputError, Refusal
 from secateur.checker.replay import available
 from secateur.checker.simulation import Statement, check_agreement
+from secateur.checker.subject import about_one
 from secateur.checker.two_networks import TwoNetworks, read_two_networks, replayed
 from secateur.checker.verdict import Accepted, Counts, Progress, Refused, stated
 
@@ -29,7 +30,8 @@ def _accept(certificate: Certificate, inputs: TwoNetworks, strict: bool, arithme
     roots = {}
     for side, network in (("original", inputs.original), ("reduced", inputs.reduced)):
         chain = chain_form(network, inputs.domain)
-        roots[side] = Establisher(side, chain, facts[side], arithmetic, progress).run()
+        subject = about_one(network, inputs.domain)
+        roots[side] = Establisher(side, chain, subject, facts[side], arithmetic, progress).run()
     claim = PairClaim("agree", certificate.tolerance)
     compared_sizes(claim, inputs.original, inputs.reduced, "claim")
     known = (frozenset(facts["original"].claims()), frozenset(facts["reduced"].claims()))
@@ -37,7 +39,7 @@ def _accept(certificate: Certificate, inputs: TwoNetworks, strict: bool, arithme
     own = Statement(inputs.original, inputs.reduced, inputs.domain, *known, certificate.tolerance, match)
     check_agreement(own, roots["reduced"])
     nodes = sum(tree.nodes for side in facts.values() for tree in side.trees)
-    counts = Counts(*proven_phases(facts["original"]), nodes)
+    counts = Counts(*proven_phases(facts["original"]), nodes, sum(side.refuted() for side in facts.values()))
     words = f"{statement(claim)}, where {inputs.words}; {replayed(counts, arithmetic)}"
     return Accepted(stated(words, trusted), counts, trusted)
 

@@ -1,4 +1,4 @@
-"""The certificate file: header, schema, and the compressed streams of the trees (sections 1 and 8 to 11 of the format).
+"""The certificate file: header, schema, and the compressed streams of the trees (sections 1, 8 to 11 and 13 of the format).
 
 Nothing here is believed: unknown or repeated keys are refused, and every stream must decompress to exactly the number of symbols
 that the header announces.
@@ -40,7 +40,7 @@ from secateur.checker.schema import (
     read_text,
 )
 
-__all__ = ["MAGIC", "read_certificate", "read_header", "symbols", "symbols_with_trusted"]
+__all__ = ["MAGIC", "inflated", "read_certificate", "read_header", "symbols", "symbols_with_trusted"]
 
 MAGIC = b"SECATEUR1\n"
 KINDS = ("agree", "decision", "refuted", "unsat", "sat", "family")

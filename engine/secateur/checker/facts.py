@@ -1,4 +1,4 @@
-"""The facts about one network, established in the order of the format (sections 1, 3, 5, 6 and 10)."""
+"""The facts about one network, established in the order of the format (sections 1, 3, 5, 6, 10 and 13)."""
 
 from __future__ import annotations
 
@@ -8,20 +8,32 @@ from secateur.checker.chain import Chain
 from secateur.checker.container import symbols
 from secateur.checker.records import Claim, Facts, Tree
 from secateur.checker.refusal import Refusal
+from secateur.checker.refuted_leaves import LeafEvidence
 from secateur.checker.replay import Proof, replay
 from secateur.checker.root import RootBounds, check_interval_rule
+from secateur.checker.subject import Subject
 from secateur.checker.verdict import Progress
 
 __all__ = ["Establisher", "proven_phases", "trusted_facts"]
 
 
 class Establisher:
-    """Establishes the facts of one network, in their order, after those that it inherits."""
+    """Establishes the facts of one network, in their order, after those that it inherits.
+
+    The network stands in chain form, and exactly in `subject`.
+    """
 
     def __init__(
-        self, side: str, chain: Chain, facts: Facts, arithmetic: str, progress: Progress, inherited: Sequence[Claim] = ()
+        self,
+        side: str,
+        chain: Chain,
+        subject: Subject,
+        facts: Facts,
+        arithmetic: str,
+        progress: Progress,
+        inherited: Sequence[Claim] = (),
     ) -> None:
-        self.side, self.chain, self.facts, self.progress = side, chain, facts, progress
+        self.side, self.chain, self.subject, self.facts, self.progress = side, chain, subject, facts, progress
         self.root = RootBounds(chain)
         self.established: list[Claim] = []
         self.arithmetic = arithmetic
@@ -69,7 +81,8 @@ class Establisher:
         depth = max((claim.layer for claim in tree.claims), default=0)
         root = self._root_of(tree, step)
         bounds = [root.bounds(k) for k in range(1, depth + 1)]
-        proof = Proof(self.chain, self.facts.grid, tree.claims, tree.steps, stream, None, bounds, step)
+        evidence = LeafEvidence(tree.refuted, stream, self.subject, tree.claims, step) if tree.refuted else None
+        proof = Proof(self.chain, self.facts.grid, tree.claims, tree.steps, stream, None, bounds, step, evidence)
         replay(proof, self.arithmetic, self.progress)
 
 

@@ -24,8 +24,9 @@ from secateur.checker.refusal import Refusal, located
 from secateur.checker.regions import Regions
 from secateur.checker.replay import replay
 from secateur.checker.simulation import Statement, check_agreement
+from secateur.checker.subject import Subject, about_one
 from secateur.checker.two_networks import TwoNetworks, read_network
-from secateur.checker.verdict import Accepted, Counts, Progress, stated
+from secateur.checker.verdict import Accepted, Counts, Progress, replayed_nodes, stated
 
 __all__ = ["Setting", "check_family", "implies"]
 
@@ -37,8 +38,9 @@ class _Boxed:
     network: Network
     _kept: dict[int, ChainLayer] = field(default_factory=dict)
 
-    def on(self, box: Domain) -> Chain:
-        return chain_form(self.network, box, kept=self._kept)
+    def on(self, box: Domain) -> tuple[Chain, Subject]:
+        """The network on a box: in chain form, and exactly."""
+        return chain_form(self.network, box, kept=self._kept), about_one(self.network, box)
 
 
 class _Networks:
@@ -109,8 +111,7 @@ class _Family:
         del self._path[part.depth :]
         known = self._path[-1] if self._path else ()
         if region.facts is not None:
-            chain = self._original.on(part.box)
-            known = tuple(self._established("original", chain, region.facts, known).established)
+            known = tuple(self._established("original", self._original.on(part.box), region.facts, known).established)
             inactive, active = proven_phases(region.facts)
             self.counts = replace(self.counts, inactive=self.counts.inactive + inactive, active=self.counts.active + active)
         self._path.append(known)
@@ -124,12 +125,12 @@ class _Family:
             else:
                 self._joined(region.leaf.claim, own, reduced, part.box, known)
 
-    def _established(self, side: str, chain: Chain, facts: Facts, known: Sequence[Claim]) -> Establisher:
+    def _established(self, side: str, own: tuple[Chain, Subject], facts: Facts, known: Sequence[Claim]) -> Establisher:
         """The facts of a network on a box, after those that are known there."""
         self._trust(trusted_facts({side: facts}, self._setting.strict))
-        establisher = Establisher(side, chain, facts, self._setting.arithmetic, self._progress, known)
+        establisher = Establisher(side, *own, facts, self._setting.arithmetic, self._progress, known)
         establisher.run()
-        self._replayed(sum(tree.nodes for tree in facts.trees))
+        self._replayed(sum(tree.nodes for tree in facts.trees), facts.refuted())
         return establisher
 
     def _simulated(self, claim: PairClaim, own: Simulation, reduced: _Boxed, box: Domain, known: Sequence[Claim]) -> None:
@@ -145,13 +146,13 @@ class _Family:
         evidence = Evidence(Facts((), tuple(known), (), ()), own.plan, own.tree)
         proof = difference_proof(claim, evidence, TwoNetworks(self._original.network, reduced.network, box, ""))
         replay(proof, self._setting.arithmetic, self._progress)
-        self._replayed(own.tree.nodes - own.tree.trusted)
+        self._replayed(own.tree.nodes - own.tree.trusted, own.tree.refuted.leaves if own.tree.refuted else 0)
 
     def _trust(self, words: Sequence[str]) -> None:
         self.trusted += [f"{self._name}: {own}" for own in words]
 
-    def _replayed(self, nodes: int) -> None:
-        self.counts = replace(self.counts, nodes=self.counts.nodes + nodes)
+    def _replayed(self, nodes: int, refuted: int) -> None:
+        self.counts = replace(self.counts, nodes=self.counts.nodes + nodes, refuted=self.counts.refuted + refuted)
 
     def _progress(self, text: str, _: float | None) -> None:
         self._setting.progress(f"{self._name} {text}", None)
@@ -167,7 +168,7 @@ def _words(certificate: FamilyCertificate, manifest: Manifest, name: str, counts
         f"{PurePosixPath(certificate.manifest.file).name} (sha256 {certificate.manifest.sha256}), which says what the slices are "
         f"and their networks N'_S: {slices:,} slice{'s' * (slices != 1)} in {files:,} network{'s' * (files != 1)}; "
         f"on boxes of the partition {counts.inactive:,} times a neuron proven inactive, {counts.active:,} times one active; "
-        f"{counts.nodes:,} tree nodes replayed in {arithmetic} integer arithmetic"
+        f"{replayed_nodes(counts, arithmetic)}"
     )
 
 

@@ -13,7 +13,7 @@ from secateur.checker.chain import Chain, ChainLayer
 from secateur.checker.fast_kernels import visit_all
 from secateur.checker.fast_layout import DIFFERENCE, LINEAR, OUT, ROWS, Floats, Integers, Pool, System, Work
 from secateur.checker.fast_rows import prepare_error
-from secateur.checker.nodes import FULL, Goal, Outcome, OutOfRange
+from secateur.checker.nodes import FULL, Goal, LeafState, Outcome, OutOfRange
 
 __all__ = ["FastArithmetic"]
 
@@ -183,7 +183,7 @@ class FastArithmetic:
         return [self._outcome(*job, *result) for job, result in zip(jobs.tolist(), results.tolist(), strict=True)]
 
     def _splits(self, symbol: int) -> bool:
-        """Whether a symbol is that of a split; there are two kinds of leaves."""
+        """Whether a symbol is that of a split; there are three kinds of leaves."""
         return 0 < symbol <= self.input_size
 
     def _outcome(self, slot: int, spare: int, symbol: int, status: int, goal: int) -> Outcome[int]:
@@ -191,5 +191,16 @@ class FastArithmetic:
             raise OutOfRange
         if not status and self._splits(symbol):
             return Outcome(children=(slot, spare))
+        refuted = not status and symbol == self.input_size + 2
+        outcome = Outcome[int](leaf=self._state(slot)) if refuted else Outcome[int](status, goal)
         self._free += {slot, spare}
-        return Outcome(status, goal)
+        return outcome
+
+    def _state(self, slot: int) -> LeafState:
+        """A node that has just been visited, in integers and lists."""
+        pool, system = self.pool, self._system
+        low, high = ([int(end) for end in side[slot]] for side in (pool.low, pool.high))
+        first = [int(start - system.width[0]) for start in system.start]
+        places = [slice(first[k], first[k] + int(system.size[k])) for k in range(1, self._deepest)]
+        lower, upper = ([side[slot, place].tolist() for place in places] for side in (pool.lower, pool.upper))
+        return LeafState(low, high, lower, upper, tuple(np.flatnonzero(pool.open[slot]).tolist()))

@@ -29,6 +29,7 @@ from secateur.checker.nodes import (
     CONTRADICTION,
     LEAF_OPEN,
     MIXED_EXPONENT,
+    REFUTED_CLOSED,
     SPLIT_CLOSED,
     TOO_NARROW,
     TRUSTED_CLOSED,
@@ -36,7 +37,7 @@ from secateur.checker.nodes import (
 
 __all__ = ["CALLS_INTO", "visit_all"]
 
-CALLS_INTO = "a0218fbd4d1584c3"  # a digest of fast_differences.py, fast_layout.py, fast_rows.py and nodes.py
+CALLS_INTO = "ce0ca6c3d3f85099"  # a digest of fast_differences.py, fast_layout.py, fast_rows.py and nodes.py
 
 _OPEN, _CLOSED, _UNMIXED = 0, 1, 2  # of a goal; the last: still open, and its rows cannot be mixed
 _MIX_SCALE = float(1 << MIXED_EXPONENT)
@@ -353,12 +354,12 @@ def _visit(system: System, work: Work, pool: Pool, slot: int, spare: int, symbol
                 first = g
     if symbol == 0:
         return (LEAF_OPEN, first) if first >= 0 else (0, 0)
-    trusted = symbol > len(low)
+    trusted, refuted = symbol == len(low) + 1, symbol == len(low) + 2
     if first < 0:
-        return (TRUSTED_CLOSED if trusted else SPLIT_CLOSED), 0
-    if trusted:
-        return 0, 0
+        return (TRUSTED_CLOSED if trusted else REFUTED_CLOSED if refuted else SPLIT_CLOSED), 0
     _contract(work, goals, low, high)
+    if trusted or refuted:
+        return 0, 0
     return _split(pool, slot, spare, symbol - 1), 0
 
 

@@ -25,7 +25,7 @@ from secateur.checker.fast_layout import (
 
 __all__ = ["CALLS_INTO", "prepare_error", "prepare_source", "propagate", "start_row"]
 
-CALLS_INTO = "eeadf3ec1f4fba36"  # a digest of fast_differences.py, fast_layout.py and nodes.py (see the head of the second)
+CALLS_INTO = "edeb5688c8b64726"  # a digest of fast_differences.py, fast_layout.py and nodes.py (see the head of the second)
 
 _Factors = tuple[Floats, Floats, Floats, Floats]  # rise, fall, lower, upper of one source
 

@@ -15,11 +15,13 @@ __all__ = [
     "MAX_CUT_SHIFT",
     "MAX_MIXED_EXPONENT",
     "MIXED_EXPONENT",
+    "REFUTED_CLOSED",
     "SPLIT_CLOSED",
     "TOO_NARROW",
     "TRUSTED_CLOSED",
     "VOID",
     "Goal",
+    "LeafState",
     "OutOfRange",
     "Outcome",
     "fault_reason",
@@ -33,13 +35,14 @@ MIXED_EXPONENT = 20  # the e that a mixed row starts with: its weights are integ
 MAX_MIXED_EXPONENT = 936  # of a row that may enter a mixed one: its coefficients are normal doubles
 MAX_CUT_SHIFT = 960  # a row whose numbers are further apart does not cut
 
-LEAF_OPEN, SPLIT_CLOSED, TOO_NARROW, CONTRADICTION, TRUSTED_CLOSED = 1, 2, 3, 4, 5
+LEAF_OPEN, SPLIT_CLOSED, TOO_NARROW, CONTRADICTION, TRUSTED_CLOSED, REFUTED_CLOSED = 1, 2, 3, 4, 5, 6
 FAULTS = {
     LEAF_OPEN: "is a leaf, but the {kind} '{goal}' is open",
     SPLIT_CLOSED: "is split, but no {kind} is open",
     TOO_NARROW: "is split along a coordinate that is too narrow",
     CONTRADICTION: "has contradictory bounds",
     TRUSTED_CLOSED: "is a trusted leaf, but no {kind} is open",
+    REFUTED_CLOSED: "is a refuted leaf, but no {kind} is open",
 }
 
 Handle = TypeVar("Handle")
@@ -72,12 +75,25 @@ def mixed_threshold(thresholds: Sequence[int], weights: Sequence[int]) -> int:
 
 
 @dataclass(frozen=True)
+class LeafState:
+    """A refuted leaf as its evidence sees it (section 13): the contracted box (integers over 2^24), the bounds of all layers
+    before the last one that the tree has a goal about, and the numbers of the open goals."""
+
+    low: list[int]
+    high: list[int]
+    lower: list[list[float]]
+    upper: list[list[float]]
+    open: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Outcome(Generic[Handle]):
-    """The visit of one node: a fault (0: none) with the number of the first open goal, or a split's children."""
+    """The visit of one node: a fault (0: none) with the number of the first open goal, a split's children, or a refuted leaf."""
 
     fault: int = 0
     goal: int = 0
     children: tuple[Handle, Handle] | None = None
+    leaf: LeafState | None = None
 
 
 def fault_reason(fault: int, goal: Goal | None) -> str:

@@ -1,4 +1,4 @@
-"""Certificates about two networks by differences (section 9 of the format): a tree over both, or a counterexample."""
+"""Certificates about two networks by differences (sections 9 and 13 of the format): a tree over both, or a counterexample."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ from secateur.checker.container import symbols_with_trusted
 from secateur.checker.evaluation import evaluate
 from secateur.checker.facts import Establisher, proven_phases, trusted_facts
 from secateur.checker.float32_pairs import joined_magnitudes
-from secateur.checker.joined import joined, substituted
+from secateur.checker.joined import Form, Joined, joined, substituted
 from secateur.checker.pair_rows import FLOATS, REALS, broken_at, compared_sizes, compared_values, pair_goals, statement
-from secateur.checker.records import DifferenceTree, Evidence, PairCertificate, PairClaim
+from secateur.checker.records import DifferenceTree, Evidence, PairCertificate, PairClaim, Plan
 from secateur.checker.refusal import Refusal
+from secateur.checker.refuted_leaves import LeafEvidence, refuse_in_float32
 from secateur.checker.replay import Proof, replay
 from secateur.checker.root import RootBounds
 from secateur.checker.row_layer import with_layer
 from secateur.checker.slack import OF_REALS
+from secateur.checker.subject import Subject, about_one, side_by_side
 from secateur.checker.two_networks import TwoNetworks, replayed
 from secateur.checker.verdict import Accepted, Counts, Progress, shown_point, stated
 
@@ -42,7 +44,23 @@ def difference_proof(claim: PairClaim, evidence: Evidence, inputs: TwoNetworks) 
     for fact in evidence.facts.claims():
         root.add(fact)
     bounds = [root.bounds(k) for k in range(1, depth + 1)]
-    return Proof(chain, tree.grid, goals, tree.steps, stream, leaf, bounds, STEP)
+    leaves = None
+    if tree.refuted:
+        subject = _subject(claim, values, evidence.plan, inputs, both)
+        leaves = LeafEvidence(tree.refuted, stream, subject, goals, STEP)
+    return Proof(chain, tree.grid, goals, tree.steps, stream, leaf, bounds, STEP, leaves)
+
+
+def _subject(claim: PairClaim, values: list[Form], plan: Plan, inputs: TwoNetworks, both: Joined) -> Subject:
+    """Both networks with the row values of the claim, as evidence of refuted leaves speaks about them."""
+    pair, sides = side_by_side(inputs.original, inputs.reduced, plan)
+    known = compared_values(claim, inputs.original, inputs.reduced, pair)
+    network = with_layer(pair.network, [substituted(value, known) for value in values])
+    reads: dict[int, Form] = {}
+    for own, forms in ((pair.original, both.original), (pair.reduced, both.reduced)):
+        neurons = [(s, symbol) for s, (_, term) in own.items() for symbol in term if s > inputs.original.input_size]
+        reads |= {symbol: forms[s] for s, symbol in neurons}
+    return Subject(network, inputs.domain, sides, both.network.starts, reads)
 
 
 def _check_float32(evidence: Evidence) -> None:
@@ -50,6 +68,9 @@ def _check_float32(evidence: Evidence) -> None:
     for given, where in ((evidence.facts.solver, "facts.original.solver"), (evidence.tree.trusted, f"{STEP}.trusted")):
         if given:
             raise Refusal("float32", where, OF_REALS)
+    for number, tree in enumerate(evidence.facts.trees):
+        refuse_in_float32(tree.refuted, f"facts.original.trees[{number}]")
+    refuse_in_float32(evidence.tree.refuted, STEP)
     for level, shift in enumerate(evidence.plan.shifts):
         if shift:
             raise Refusal(
@@ -78,11 +99,13 @@ def _proven(
     trusted = _trusted(evidence, strict)
     magnitudes = inputs.floats[0].hidden if inputs.floats else None
     chain = chain_form(inputs.original, inputs.domain, magnitudes=magnitudes)
-    Establisher("original", chain, evidence.facts, arithmetic, progress).run()
+    subject = about_one(inputs.original, inputs.domain)
+    Establisher("original", chain, subject, evidence.facts, arithmetic, progress).run()
     proof = difference_proof(claim, evidence, inputs)  # not before the facts: some may be about no neuron at all
     replay(proof, arithmetic, progress)
     nodes = sum(tree.nodes for tree in evidence.facts.trees) + evidence.tree.nodes - evidence.tree.trusted
-    counts = Counts(*proven_phases(evidence.facts), nodes)
+    leaves = evidence.tree.refuted.leaves if evidence.tree.refuted else 0
+    counts = Counts(*proven_phases(evidence.facts), nodes, evidence.facts.refuted() + leaves)
     words = statement(claim, FLOATS if inputs.floats else REALS)
     return Accepted(stated(f"{words}, where {inputs.words}; {replayed(counts, arithmetic)}", trusted), counts, trusted)
 

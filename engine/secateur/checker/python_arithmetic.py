@@ -21,11 +21,13 @@ from secateur.checker.nodes import (
     MAX_CUT_SHIFT,
     MAX_MIXED_EXPONENT,
     MIXED_EXPONENT,
+    REFUTED_CLOSED,
     SPLIT_CLOSED,
     TOO_NARROW,
     TRUSTED_CLOSED,
     VOID,
     Goal,
+    LeafState,
     Outcome,
     mixed_threshold,
 )
@@ -160,12 +162,15 @@ class PythonArithmetic:
         left = self._settle(node, sources)
         if symbol == 0:
             return Outcome(LEAF_OPEN, min(left)) if left else Outcome()
-        trusted = symbol > self.input_size
+        trusted, refuted = symbol == self.input_size + 1, symbol == self.input_size + 2
         if not left:
-            return Outcome(TRUSTED_CLOSED if trusted else SPLIT_CLOSED)
+            return Outcome(TRUSTED_CLOSED if trusted else REFUTED_CLOSED if refuted else SPLIT_CLOSED)
         if trusted:
             return Outcome()
         low, high = _hull(list(left.values()))
+        if refuted:
+            before = max(goal.layer for goal in self._goals) - 1
+            return Outcome(leaf=LeafState(low, high, node.lower[:before], node.upper[:before], tuple(left)))
         return self._split(replace(node, low=low, high=high, open=tuple(left)), symbol - 1)
 
     # Section 4

@@ -1,4 +1,4 @@
-"""Certificates about a query (section 8 of the format): trees that refute every disjunct, or a point that satisfies it."""
+"""Certificates about a query (sections 8 and 13 of the format): trees that refute it, or a point that satisfies it."""
 
 from __future__ import annotations
 
@@ -17,11 +17,13 @@ from secateur.checker.lowering import Network, lower
 from secateur.checker.query import Disjunct, Query, QueryRow, read_query
 from secateur.checker.records import Part, QueryCertificate
 from secateur.checker.refusal import Refusal, located
+from secateur.checker.refuted_leaves import LeafEvidence, refuse_in_float32
 from secateur.checker.replay import Proof, replay
 from secateur.checker.root import RootBounds
-from secateur.checker.row_layer import goals, row_magnitudes, with_row_layer
+from secateur.checker.row_layer import goals, row_magnitudes, with_exact_rows, with_row_layer
 from secateur.checker.slack import OF_REALS, Magnitudes
-from secateur.checker.verdict import Accepted, Counts, Progress, shown_point, stated
+from secateur.checker.subject import about_one
+from secateur.checker.verdict import Accepted, Counts, Progress, replayed_nodes, shown_point, stated
 
 __all__ = ["GivenFiles", "check_query"]
 
@@ -103,7 +105,11 @@ def _proof(inputs: _Inputs, part: Part, disjuncts: list[Disjunct], number: int, 
     chain = chain_form(with_row_layer(network, rows), box, magnitudes=magnitudes)
     root = RootBounds(chain)
     bounds = [root.bounds(k) for k in range(1, depth + 1)]
-    return Proof(chain, part.grid, goals(disjuncts, depth + 1, number), part.steps, stream, leaf, bounds, step)
+    own = goals(disjuncts, depth + 1, number)
+    evidence = None
+    if part.refuted:
+        evidence = LeafEvidence(part.refuted, stream, about_one(with_exact_rows(network, rows), box), own, step)
+    return Proof(chain, part.grid, own, part.steps, stream, leaf, bounds, step, evidence)
 
 
 def _trusted(parts: tuple[Part, ...], strict: bool, float32: bool) -> tuple[str, ...]:
@@ -112,6 +118,8 @@ def _trusted(parts: tuple[Part, ...], strict: bool, float32: bool) -> tuple[str,
     for number, part in enumerate(parts):
         if part.trusted and float32:
             raise Refusal("float32", f"parts[{number}].trusted", OF_REALS)
+        if float32:
+            refuse_in_float32(part.refuted, f"parts[{number}]")
         if part.trusted and strict:
             reason = f"{part.trusted} of its leaves rest on the word of an LP or SMT solver alone"
             raise Refusal("solver", f"parts[{number}]", reason)
@@ -131,9 +139,10 @@ def _refuted(inputs: _Inputs, strict: bool, arithmetic: str, progress: Progress)
     if next(disjuncts, None) is not None:
         raise Refusal("parts", "end", f"the query has more than the {done} disjuncts of the parts")
     nodes = sum(part.nodes - part.trusted for part in parts)
-    replayed = f"{nodes:,} tree node{'s' * (nodes != 1)} replayed in {arithmetic} integer arithmetic"
+    counts = Counts(0, 0, nodes, sum(part.refuted.leaves for part in parts if part.refuted))
     subject = "no float32 x satisfies, in any float32 evaluation of N," if inputs.floats else "no x satisfies"
-    return Accepted(stated(f"{inputs.claim(subject)}; {replayed}", trusted), Counts(0, 0, nodes), trusted)
+    words = f"{inputs.claim(subject)}; {replayed_nodes(counts, arithmetic)}"
+    return Accepted(stated(words, trusted), counts, trusted)
 
 
 def _satisfied(inputs: _Inputs) -> Accepted:

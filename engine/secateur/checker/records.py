@@ -20,6 +20,7 @@ __all__ = [
     "Part",
     "Plan",
     "QueryCertificate",
+    "RefutedLeaves",
     "Region",
     "Simulation",
     "SliceEvidence",
@@ -54,6 +55,15 @@ class Claim:
 
 
 @dataclass(frozen=True)
+class RefutedLeaves:
+    """How many leaves of a tree are refuted (section 13), and the evidence: `length` bytes of text, compressed."""
+
+    leaves: int
+    length: int
+    stream: bytes
+
+
+@dataclass(frozen=True)
 class Tree:
     """One split tree: its claims, the slope steps of each row, how many facts it builds on, and its compressed stream."""
 
@@ -62,6 +72,7 @@ class Tree:
     uses: int
     nodes: int
     stream: bytes
+    refuted: RefutedLeaves | None = None
 
 
 @dataclass(frozen=True)
@@ -74,6 +85,7 @@ class Part:
     nodes: int
     trusted: int
     stream: bytes
+    refuted: RefutedLeaves | None = None
 
 
 @dataclass(frozen=True)
@@ -92,6 +104,10 @@ class Facts:
     interval: tuple[Claim, ...]
     trees: tuple[Tree, ...]
     solver: tuple[SolverFact, ...]
+
+    def refuted(self) -> int:
+        """How many leaves of the trees are refuted."""
+        return sum(tree.refuted.leaves for tree in self.trees if tree.refuted)
 
     def claims(self) -> list[Claim]:
         return [
@@ -167,6 +183,7 @@ class DifferenceTree:
     nodes: int
     trusted: int
     stream: bytes
+    refuted: RefutedLeaves | None = None
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from secateur.checker.chain import Chain
 from secateur.checker.nodes import Goal, OutOfRange
 from secateur.checker.python_arithmetic import PythonArithmetic
 from secateur.checker.verdict import Progress
-from secateur.checker.walk import walk_tree
+from secateur.checker.walk import Evidence, walk_tree
 
 __all__ = ["Proof", "available", "replay"]
 
@@ -26,6 +26,7 @@ class Proof:
     trusted: int | None  # the symbol of trusted leaves, where there may be any
     bounds: Sequence[tuple[list[float], list[float]]]
     name: str
+    evidence: Evidence | None = None  # of refuted leaves, where there are any
 
 
 def available(arithmetic: str) -> str:
@@ -42,7 +43,7 @@ def available(arithmetic: str) -> str:
 def replay(proof: Proof, arithmetic: str, progress: Progress) -> None:
     """Walks the tree in the "fast" or the "exact" arithmetic; what is beyond the fast one is checked exactly."""
     own = (proof.chain, proof.grid, proof.goals, proof.steps)
-    rest = (proof.bounds, proof.name, progress, proof.trusted)
+    rest = (proof.bounds, proof.name, progress, proof.trusted, proof.evidence)
     if arithmetic == "fast":
         from secateur.checker.fast_arithmetic import FastArithmetic  # needs numpy and numba
 

@@ -11,7 +11,7 @@ from secateur.checker.lowering import Affine, Network
 from secateur.checker.query import Disjunct, QueryRow
 from secateur.checker.tensors import Expression, linear_combination
 
-__all__ = ["RowGoal", "goals", "over_one_denominator", "row_magnitudes", "with_layer", "with_row_layer"]
+__all__ = ["RowGoal", "goals", "over_one_denominator", "row_magnitudes", "with_exact_rows", "with_layer", "with_row_layer"]
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,11 @@ def over_one_denominator(values: Sequence[tuple[int, Expression]]) -> Affine:
 def with_row_layer(network: Network, rows: Sequence[QueryRow]) -> Network:
     """The network with the row values as the pre-activations of one more layer, which nobody reads."""
     return with_layer(network, [_row_value(row, _scale(row), network.output) for row in rows])
+
+
+def with_exact_rows(network: Network, rows: Sequence[QueryRow]) -> Network:
+    """As `with_row_layer`, but the row values are not scaled (section 13)."""
+    return with_layer(network, [_row_value(row, Fraction(1), network.output) for row in rows])
 
 
 def row_magnitudes(rows: Sequence[QueryRow], output: Affine) -> Affine:

@@ -1,4 +1,4 @@
-"""The fields of a certificate's header, and the streams of its trees (sections 1, 8 and 9 of the format).
+"""The fields of a certificate's header, and the streams of its trees (sections 1, 8, 9 and 13 of the format).
 
 Nothing here is believed: sizes are checked before memory is taken, and unknown keys are refused.
 """
@@ -11,7 +11,7 @@ from fractions import Fraction
 from typing import Any
 
 from secateur.checker.exact import parse_rational
-from secateur.checker.records import Claim, DifferenceTree, Facts, FileReference, Part, SolverFact, Tree
+from secateur.checker.records import Claim, DifferenceTree, Facts, FileReference, Part, RefutedLeaves, SolverFact, Tree
 from secateur.checker.refusal import Refusal
 
 __all__ = [
@@ -33,6 +33,7 @@ MAX_NODES = 1 << 27
 MAX_STEPS = 1000
 MAX_INTEGER = 1 << 53
 MAX_GRID = 200
+MAX_EVIDENCE = 1 << 28
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -110,6 +111,9 @@ def read_rational(value: Any, where: str) -> Fraction:
     return number
 
 
+_TreeOfRows = tuple[tuple[int, ...], int, int, int, bytes, RefutedLeaves | None]
+
+
 class Streams:
     """Cuts the bytes behind the header into the streams of the trees."""
 
@@ -117,33 +121,41 @@ class Streams:
         self._data, self._at = data, 0
 
     def tree(self, value: Any, where: str) -> Tree:
-        value = read_object(value, where, "claims steps uses nodes bytes")
+        value = read_object(value, where, "claims steps uses nodes bytes", optional="refuted")
         claims = read_list(value["claims"], f"{where}.claims", read_claim)
         steps = read_integer(value["steps"], f"{where}.steps", 0, MAX_STEPS)
         uses = read_integer(value["uses"], f"{where}.uses", 0, MAX_INTEGER)
         return Tree(claims, steps, uses, *self._nodes(value, where))
 
     def part(self, value: Any, where: str) -> Part:
-        value = read_object(value, where, "disjuncts grid steps nodes trusted bytes")
+        value = read_object(value, where, "disjuncts grid steps nodes trusted bytes", optional="refuted")
         disjuncts = read_integer(value["disjuncts"], f"{where}.disjuncts", 1, MAX_INTEGER)
         return Part(disjuncts, *self._with_trusted_leaves(value, where))
 
     def difference(self, value: Any, where: str) -> DifferenceTree:
-        value = read_object(value, where, "grid steps nodes trusted bytes")
+        value = read_object(value, where, "grid steps nodes trusted bytes", optional="refuted")
         return DifferenceTree(*self._with_trusted_leaves(value, where))
 
-    def _with_trusted_leaves(self, value: dict[str, Any], where: str) -> tuple[tuple[int, ...], int, int, int, bytes]:
-        """Grid, steps, nodes, trusted leaves and stream of a tree about rows."""
+    def _with_trusted_leaves(self, value: dict[str, Any], where: str) -> _TreeOfRows:
+        """Grid, steps, nodes, trusted leaves, stream and refuted leaves of a tree about rows."""
         grid = _grid(value["grid"], f"{where}.grid")
         steps = read_integer(value["steps"], f"{where}.steps", 0, MAX_STEPS)
         trusted = read_integer(value["trusted"], f"{where}.trusted", 0, MAX_NODES)
-        nodes, stream = self._nodes(value, where)
-        return grid, steps, nodes, trusted, stream
+        nodes, stream, refuted = self._nodes(value, where)
+        return grid, steps, nodes, trusted, stream, refuted
 
-    def _nodes(self, value: dict[str, Any], where: str) -> tuple[int, bytes]:
-        """How many nodes the next tree has, and its stream."""
+    def _nodes(self, value: dict[str, Any], where: str) -> tuple[int, bytes, RefutedLeaves | None]:
+        """How many nodes the next tree has, its stream, and its refuted leaves, if there are any."""
         nodes = read_integer(value["nodes"], f"{where}.nodes", 1, MAX_NODES)
-        return nodes, self.take(value["bytes"], where, "the stream of this tree")
+        stream = self.take(value["bytes"], where, "the stream of this tree")
+        return nodes, stream, self._refuted(value["refuted"], f"{where}.refuted") if "refuted" in value else None
+
+    def _refuted(self, value: Any, where: str) -> RefutedLeaves:
+        """The refuted leaves of a tree, whose stream has just been taken."""
+        value = read_object(value, where, "leaves length bytes")
+        leaves = read_integer(value["leaves"], f"{where}.leaves", 1, MAX_NODES)
+        length = read_integer(value["length"], f"{where}.length", 2, MAX_EVIDENCE)
+        return RefutedLeaves(leaves, length, self.take(value["bytes"], where, "the evidence of this tree"))
 
     def take(self, length: Any, where: str, what: str = "this stream") -> bytes:
         """The next stream, of an announced length."""

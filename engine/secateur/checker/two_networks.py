@@ -11,7 +11,7 @@ from secateur.checker.float32 import FloatNetwork, float_network
 from secateur.checker.lowering import Network, lower
 from secateur.checker.records import Certificate, PairCertificate
 from secateur.checker.refusal import Refusal, located
-from secateur.checker.verdict import Counts
+from secateur.checker.verdict import Counts, replayed_nodes
 
 __all__ = ["TwoNetworks", "read_network", "read_two_networks", "replayed"]
 
@@ -69,7 +69,4 @@ def read_two_networks(
 
 def replayed(counts: Counts, arithmetic: str) -> str:
     """What a verdict was made from, in words."""
-    return (
-        f"{counts.inactive} neurons proven inactive, {counts.active} active; "
-        f"{counts.nodes:,} tree nodes replayed in {arithmetic} integer arithmetic"
-    )
+    return f"{counts.inactive} neurons proven inactive, {counts.active} active; {replayed_nodes(counts, arithmetic)}"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-__all__ = ["Accepted", "Counts", "Progress", "Refused", "shown_point", "stated"]
+__all__ = ["Accepted", "Counts", "Progress", "Refused", "replayed_nodes", "shown_point", "stated"]
 
 Progress = Callable[[str, float | None], None]
 SHOWN = 12  # coordinates of a point that a statement shows
@@ -16,12 +16,14 @@ SHOWN = 12  # coordinates of a point that a statement shows
 class Counts:
     """How much was verified: neurons of the original network (none for a query), and tree nodes of all trees.
 
-    In a family a neuron counts on each box of the partition on which it was proven inactive or active.
+    In a family a neuron counts on each box of the partition on which it was proven inactive or active. `refuted` of the nodes
+    are leaves whose open goals exact multipliers refute.
     """
 
     inactive: int
     active: int
     nodes: int
+    refuted: int = 0
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,14 @@ def stated(claim: str, trusted: tuple[str, ...]) -> str:
     if not trusted:
         return f"Verified: {claim}."
     return f"Verified, given the trusted facts named below: {claim}. Trusted, not verified: {'; '.join(trusted)}."
+
+
+def replayed_nodes(counts: Counts, arithmetic: str) -> str:
+    """How many tree nodes were verified, in words."""
+    noun = f"tree node{'s' * (counts.nodes != 1)}"
+    leaves = f"lea{'ves' if counts.refuted != 1 else 'f'}"
+    refuted = f", {counts.refuted:,} of them {leaves} refuted by exact multipliers" if counts.refuted else ""
+    return f"{counts.nodes:,} {noun} replayed in {arithmetic} integer arithmetic{refuted}"
 
 
 def shown_point(point: Sequence[Fraction]) -> str:
