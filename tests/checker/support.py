@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from secateur.checker.chain import Chain, chain_form
+from secateur.checker.chain import Chain, ChainLayer, chain_form
 from secateur.checker.container import MAGIC
 from secateur.checker.domain import Domain, read_domain
 from secateur.checker.lowering import Affine, Network, lower
@@ -96,17 +96,35 @@ def skip_model(layers: Sequence[Layer], rng: np.random.Generator) -> bytes:
     return model_bytes(nodes, stored, inputs=shapes[0], outputs=shapes[1])
 
 
-def exact_layers(chain: Chain, point: Sequence[Fraction]) -> list[list[Fraction]]:
-    """Pre-activations of all chain layers at a normalised point t."""
+def exact_layers(
+    chain: Chain, point: Sequence[Fraction], share: Callable[[int, int], Fraction] = lambda _, __: Fraction(0)
+) -> list[list[Fraction]]:
+    """Pre-activations of all chain layers at a normalised point t, the joined ones of section 9 too.
+
+    Of what rounding can do to neuron i of layer k there, share(k, i) is added, a number from -1 to 1.
+    """
     values, layers = list(point), []
-    for layer in chain.layers:
-        pre = [
-            (sum((w * v for w, v in zip(row[:-1], values, strict=True)), Fraction(0)) + row[-1]) / layer.denominator
-            for row in layer.rows
-        ]
+    for k, layer in enumerate(chain.layers, 1):
+        pre = [_dot(row, [*values, Fraction(1)]) / layer.denominator for row in layer.rows]
+        sizes = [_dot([Fraction(own) for own in row], [*map(abs, values), Fraction(1)]) for row in layer.slack]
+        pre[: len(sizes)] = [z + share(k, i) * size for i, (z, size) in enumerate(zip(pre, sizes, strict=False))]
         layers.append(pre)
-        values = [max(Fraction(0), z) for z in pre]
+        values = [_output(layer, pre, i) for i in range(len(pre))]
     return layers
+
+
+def _dot(row: Sequence[Fraction | int], values: Sequence[Fraction]) -> Fraction:
+    return sum((a * b for a, b in zip(row, values, strict=True)), Fraction(0))
+
+
+def _output(layer: ChainLayer, z: Sequence[Fraction], i: int) -> Fraction:
+    """The value of a ReLU, linear or difference neuron."""
+    if i in layer.linear:
+        return z[i]
+    if i not in layer.partners:
+        return max(Fraction(0), z[i])
+    base, scale = z[layer.partners[i]], 1 << layer.shift
+    return scale * (max(Fraction(0), base + z[i] / scale) - max(Fraction(0), base))
 
 
 def grow_tree(

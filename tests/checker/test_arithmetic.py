@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from secateur.checker import fast_differences, fast_kernels, fast_rows
+from secateur.checker import fast_differences, fast_kernels, fast_rows, fast_slack
 from secateur.checker.chain import Chain, chain_form
 from secateur.checker.domain import Domain
 from secateur.checker.fast_arithmetic import FastArithmetic
@@ -157,8 +157,9 @@ def test_the_fast_arithmetic_declines_what_it_cannot_hold_exactly() -> None:
     ("module", "callees"),
     [
         (fast_differences, ["fast_layout", "nodes"]),
-        (fast_rows, ["fast_differences", "fast_layout", "nodes"]),
-        (fast_kernels, ["fast_differences", "fast_layout", "fast_rows", "nodes"]),
+        (fast_slack, ["fast_layout", "nodes"]),
+        (fast_rows, ["fast_differences", "fast_layout", "fast_slack", "nodes"]),
+        (fast_kernels, ["fast_differences", "fast_layout", "fast_rows", "fast_slack", "nodes"]),
     ],
 )
 def test_compiled_code_is_dropped_when_what_it_calls_into_changes(module: ModuleType, callees: list[str]) -> None:

@@ -16,7 +16,7 @@ from secateur.checker.float32 import float_network, least_power_twice
 from secateur.checker.lowering import Affine, lower
 from secateur.checker.refusal import Refusal
 from secateur.checker.root import RootBounds
-from secateur.checker.slack import Magnitudes, column_error, column_slack, gamma
+from secateur.checker.slack import Magnitudes, gamma, neuron_slack
 from tests.onnx_models import model_bytes, node
 
 TINY = Fraction(1, 1 << 125)
@@ -169,40 +169,25 @@ def test_overflow(weight: float, after: float, high: str, fits: bool) -> None:
     assert caught.value.step == ("node Mul -> z" if abs(weight) > 2.0**126 else "node Mul -> y")
 
 
-@pytest.mark.parametrize(
-    ("exponent", "inexact", "slack", "error"),
-    [
-        (3, False, 0.0, 0.0),
-        (3, True, 0.0, 2.0**-4),
-        (3, False, 2.0**-4, 2.0**-4),
-        (3, True, 2.0**-4, 2.0**-3),
-        (3, True, 2.0**-27, 2.0**-4 + 2.0**-27),  # 24 bits
-        (3, True, 2.0**-28, 2.0**-4 + 2.0**-27),  # 25 bits: up
-        (3, True, 2.0**-90, 2.0**-4 + 2.0**-27),
-    ],
-)
-def test_the_charge_of_a_column(exponent: int, inexact: bool, slack: float, error: float) -> None:
-    assert column_error(exponent, inexact, slack) == error
-
-
 def above(value: Fraction) -> float:
     return up24(*value.as_integer_ratio())
 
 
-def test_slack_is_the_largest_entry_of_a_column_and_inputs_go_to_the_bias() -> None:
+def test_slack_is_that_of_each_neuron_and_inputs_go_to_the_bias() -> None:
     """Two rows over x (symbols 1, 2) and r (3, 4); the chain has r at columns 2 and 3, and x carried at 0 and 1."""
     affine = Affine(2, [{0: 1, 1: 4, 3: 6, 4: 1}, {0: 30, 2: 2, 3: 2}])
     place, domain = {1: 0, 2: 1, 3: 2, 4: 3}, Domain((Fraction(-10), Fraction(0)), (Fraction(1), Fraction(1, 3)))
-    found = column_slack(Magnitudes((affine,), (5,)), 1, place, domain)
-    unit = gamma(5)
-    bias = max(Fraction(1 + 4 * 10, 2), 15 + Fraction(1, 3))
-    assert found == [0.0, 0.0, above(3 * unit), above(unit / 2), above(bias * unit)]
+    found, unit = neuron_slack(Magnitudes((affine,), (5,)), 1, place, domain), gamma(5)
+    assert found == [
+        [0.0, 0.0, above(3 * unit), above(unit / 2), above(Fraction(1 + 4 * 10, 2) * unit)],
+        [0.0, 0.0, above(unit), 0.0, above((15 + Fraction(1, 3)) * unit)],
+    ]
 
 
 def test_a_value_whose_coefficients_cancel_is_refused_where_the_chain_does_not_carry_it() -> None:
     magnitudes = Magnitudes((Affine(1, [{3: 1}]),), (1,))
     with pytest.raises(Refusal, match="cancel"):
-        column_slack(magnitudes, 1, {1: 0, 2: 1}, box(2))
+        neuron_slack(magnitudes, 1, {1: 0, 2: 1}, box(2))
 
 
 def test_root_bounds_of_own_neurons_are_wider_by_the_slack() -> None:

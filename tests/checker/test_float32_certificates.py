@@ -18,7 +18,7 @@ from tests.checker.support import dense_model
 Change = Callable[[dict[str, Any]], object]
 STEP = Fraction(1, 1 << 23)  # just below the slack of y = x on [0, 1]: gamma_2 (1 + 2^-125)
 GRID = 42  # as fine as terms below 2^46 allow
-ROUNDED = 1 + Fraction(1, 1 << 14)  # D has 16 bits
+ROUNDED = 1 + Fraction(1, 1 << 14)  # s has 16 bits
 LINE = [(np.float32([[1]]), np.float32([0]))]
 ABS = [(np.float32([[1], [-1]]), np.float32([0, 0])), (np.float32([[1, 1]]), np.float32([0]))]
 

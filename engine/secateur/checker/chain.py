@@ -16,7 +16,7 @@ from secateur.checker.domain import Domain
 from secateur.checker.exact import binary_exponent, round_ratio
 from secateur.checker.lowering import Affine, Network
 from secateur.checker.refusal import Refusal
-from secateur.checker.slack import Magnitudes, column_error, column_slack
+from secateur.checker.slack import Magnitudes, neuron_slack
 
 __all__ = ["Chain", "ChainLayer", "Differences", "chain_form"]
 
@@ -41,8 +41,8 @@ class ChainLayer:
 
     `quantised` holds the integers Q, `exponents` the column exponents c, `inexact` whether the column was rounded
     (its error delta is then 2^-(c+1)). `partners` and `shift` are those of the difference neurons among the own ones;
-    `linear` are the pass-through neurons that carry the value of one. All other neurons are ReLU neurons. `slack` is what
-    rounding in float32 can do, by column (section 11); 0 everywhere where it is empty.
+    `linear` are the pass-through neurons that carry the value of one. All other neurons are ReLU neurons. `slack` is sigma: what
+    rounding in float32 can do to the own neurons, a row for each, the bias last (section 11); over the reals it is empty.
     """
 
     own: int
@@ -54,13 +54,12 @@ class ChainLayer:
     partners: Mapping[int, int] = field(default_factory=dict)
     shift: int = 0
     linear: frozenset[int] = frozenset()
-    slack: Sequence[float] = ()
+    slack: Sequence[Sequence[float]] = ()
 
     @cached_property
     def errors(self) -> list[float]:
-        """By column: what section 4 charges a unit of multiplier for a unit of value; delta, or delta + sigma (section 11)."""
-        slack = self.slack or [0.0] * len(self.exponents)
-        return [column_error(*own) for own in zip(self.exponents, self.inexact, slack, strict=True)]
+        """delta of each column."""
+        return [math.ldexp(0.5, -c) if inexact else 0.0 for c, inexact in zip(self.exponents, self.inexact, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -182,7 +181,7 @@ def chain_form(
             if not normaliser.concerns(affine):
                 kept[k] = layer
         if magnitudes is not None:
-            layer = replace(layer, slack=column_slack(magnitudes, k, place, domain))
+            layer = replace(layer, slack=neuron_slack(magnitudes, k, place, domain))
         layers.append(layer)
         signed.update(network.starts[k] + i for i in here.partners)
         outputs = [*range(network.starts[k], network.starts[k] + own), *symbols]

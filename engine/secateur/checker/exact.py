@@ -23,6 +23,7 @@ __all__ = [
     "round_ratio",
     "round_shift",
     "round_up_16",
+    "scaled_ceil",
     "up24",
 ]
 
@@ -93,6 +94,12 @@ def mantissa(bound: float) -> tuple[int, int]:
     """Integers (m, x) with bound = m 2^x, exactly."""
     numerator, denominator = bound.as_integer_ratio()
     return numerator, 1 - denominator.bit_length()
+
+
+def scaled_ceil(bound: float, shift: int, factor: float = 1.0) -> int:
+    """ceil(bound factor 2^shift)."""
+    (numerator, exponent), (other, more) = mantissa(bound), mantissa(factor)
+    return ceil_shift(numerator * other, exponent + more + shift)
 
 
 def parse_rational(text: str) -> Fraction | None:

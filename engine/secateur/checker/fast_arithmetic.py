@@ -20,6 +20,7 @@ __all__ = ["FastArithmetic"]
 MAX_COLUMN_EXPONENT = 250
 MAX_BOUND_EXPONENT = 300
 MAX_LAYERS = 31
+MAX_ROUNDED_LAYERS = 25  # whose values are computed in float32: a layer has five terms, not four
 BATCH = 256
 
 
@@ -43,6 +44,18 @@ def _matrices(layers: Sequence[ChainLayer], width: Integers, by_rows: bool) -> t
     return np.concatenate([*parts, np.zeros(1)]), np.array(starts)
 
 
+def _sigma(layers: Sequence[ChainLayer], width: Integers, grid: Sequence[int]) -> Floats:
+    """sigma 2^(G+24) of all layers in one flat array, in the places that `_matrices` gives to the rows of Q."""
+    parts = []
+    for layer, columns, exponent in zip(layers, width, grid, strict=False):
+        part = np.zeros((len(layer.rows) + 1, columns))
+        if layer.slack:
+            own = np.array(layer.slack)
+            part[: own.shape[0], : own.shape[1]] = np.ldexp(own, exponent + 24)
+        parts.append(part.ravel())
+    return np.concatenate(parts)
+
+
 def _difference_ranges(layers: Sequence[ChainLayer]) -> tuple[Integers, Integers]:
     """Where the difference neurons of each source begin and end: they stand side by side."""
     ends = [(min(layer.partners, default=0), max(layer.partners, default=-1) + 1) for layer in layers]
@@ -60,6 +73,7 @@ def _system(chain: Chain, grid: Sequence[int], goals: Sequence[Goal], steps: int
         scale[place] = np.ldexp(1.0, -np.array(layer.exponents)[:-1])
         deltas = np.ldexp(layer.errors, grid[k - 1] + 24)
         delta[place], bias_delta[k] = deltas[:-1], np.ceil(deltas[-1])
+    rounds = any(layer.slack for layer in layers)
     kind, partner = np.zeros(width.sum(), np.uint8), np.zeros(width.sum(), np.int64)
     for k, layer in enumerate(layers, 1):
         kind[[start[k] + i for i in layer.linear]] = LINEAR
@@ -70,7 +84,8 @@ def _system(chain: Chain, grid: Sequence[int], goals: Sequence[Goal], steps: int
     columns, column_start = _matrices(layers, width, by_rows=False)
     return System(
         size, width, start, np.array([0, *grid]), rows, row_start, columns, column_start, scale,
-        np.array([0, *(layer.exponents[-1] for layer in layers)]), delta, bias_delta, kind, partner,
+        np.array([0, *(layer.exponents[-1] for layer in layers)]), delta, bias_delta, rounds,
+        _sigma(layers, width, grid) if rounds else np.zeros(1), kind, partner,
         np.ldexp(1.0, [0, *(layer.shift for layer in layers)]), *_difference_ranges(layers),
         np.array([goal.layer for goal in goals]), np.cumsum([0, *(len(goal.targets) for goal in goals)]),
         np.array([t for goal in goals for t in goal.thresholds], dtype=np.float64), targets[:, 0].copy(),
@@ -87,15 +102,15 @@ def _work(system: System) -> Work:
 
     work = Work(
         np.zeros((ROWS, wide)), np.zeros(wide), np.zeros(wide), np.zeros((ROWS, wide)), np.zeros(ROWS),
-        np.zeros(ROWS, np.int64), np.zeros(ROWS), np.zeros(ROWS, np.uint8), np.zeros(max(ROWS, wide), np.int64),
+        np.zeros(ROWS, np.int64), np.zeros(ROWS), np.zeros(ROWS), np.zeros(ROWS, np.uint8), np.zeros(max(ROWS, wide), np.int64),
         np.zeros(wide, np.uint8), np.zeros(wide, np.int64), per_source(), per_source(), per_source(), per_source(),
         per_source(), per_source(), per_source(), per_source(), per_source(), per_source(), per_source(), per_source(),
         np.zeros(places + 4, np.int64), np.zeros(sources, np.int64), np.zeros(sources), np.zeros(sources), per_source(),
-        np.zeros(inputs), np.zeros((goals, inputs)), np.zeros((goals, inputs)), np.zeros((rows, inputs)), np.zeros(rows),
-        np.zeros(rows), np.zeros(rows), np.zeros(rows), np.zeros(inputs),
+        np.zeros(sources, np.int64), per_source(), np.zeros(inputs), np.zeros((goals, inputs)), np.zeros((goals, inputs)),
+        np.zeros((rows, inputs)), np.zeros(rows), np.zeros(rows), np.zeros(rows), np.zeros(rows), np.zeros(inputs),
     )  # fmt: skip
     work.total[0] = system.size[0]
-    prepare_error(system, work, 0, np.ones(int(system.size[0])))
+    prepare_error(system, work, 0, np.ones(int(system.width[0])))
     return work
 
 
@@ -113,10 +128,12 @@ def _pool(nodes: int, inputs: int, places: int, goals: int) -> Pool:
 def _fits(chain: Chain, bounds: Sequence[tuple[list[float], list[float]]]) -> bool:
     """Whether exponents are small enough for the argument at the head of this file."""
     exponents = [c for layer in chain.layers for c in layer.exponents]
-    numbers = [b for pair in bounds for side in pair for b in side] + [s for layer in chain.layers for s in layer.slack]
+    slacks = [row for layer in chain.layers for row in layer.slack]
+    numbers = [b for pair in bounds for side in pair for b in side]
+    numbers += [end for row in slacks for end in (max(row), min(filter(None, row), default=0.0))]
     sizes = [math.frexp(b)[1] for b in numbers if b != 0.0]
     return (
-        len(chain.layers) <= MAX_LAYERS
+        len(chain.layers) <= (MAX_ROUNDED_LAYERS if slacks else MAX_LAYERS)
         and max(map(abs, exponents), default=0) <= MAX_COLUMN_EXPONENT
         and max(map(abs, sizes), default=0) <= MAX_BOUND_EXPONENT
     )

@@ -37,7 +37,7 @@ from secateur.checker.nodes import (
 
 __all__ = ["CALLS_INTO", "visit_all"]
 
-CALLS_INTO = "ce0ca6c3d3f85099"  # a digest of fast_differences.py, fast_layout.py, fast_rows.py and nodes.py
+CALLS_INTO = "e3e805fe5e35909a"  # a digest of fast_differences.py, fast_layout.py, fast_rows.py, fast_slack.py and nodes.py
 
 _OPEN, _CLOSED, _UNMIXED = 0, 1, 2  # of a goal; the last: still open, and its rows cannot be mixed
 _MIX_SCALE = float(1 << MIXED_EXPONENT)
@@ -169,7 +169,8 @@ def _single_rows(system: System, work: Work, g: int, box: Box) -> int:
         count = min(ROWS, end - begin)
         for r in range(count):
             i = system.target_neuron[begin + r]
-            start_row(work, r, matrix[i * width : (i + 1) * width], system.target_sign[begin + r])
+            charge = work.charge[system.start[k] + i]
+            start_row(work, r, matrix[i * width : (i + 1) * width], system.target_sign[begin + r], charge)
         if propagate(system, work, k, count, work.rise, box):
             return OUT
         for r in range(count):
@@ -188,15 +189,17 @@ def _single_rows(system: System, work: Work, g: int, box: Box) -> int:
 def _start_goal(system: System, work: Work, g: int) -> None:
     """Row 0 begins as the goal's only target, or as the mixture of all of them."""
     k, first, m = system.goal_layer[g], system.goal_first[g], system.goal_first[g + 1] - system.goal_first[g]
-    width, p, weight = system.width[k - 1], work.p[0], 0.0
+    width, p, weight, rounding = system.width[k - 1], work.p[0], 0.0, 0.0
     p[:width] = 0.0
     for r in range(m):
         factor = system.target_sign[first + r] * work.mix[r]
         start = system.row_start[k] + system.target_neuron[first + r] * width
         weight += work.mix[r]
+        rounding += work.mix[r] * work.charge[system.start[k] + system.target_neuron[first + r]]
         for j in range(width):
             p[j] += factor * system.rows[start + j]
     work.value[0], work.exponent[0], work.weight[0], work.void[0] = 0.0, MIXED_EXPONENT if m > 1 else 0, weight, 0
+    work.rounding[0] = rounding
 
 
 @kernel
@@ -288,8 +291,9 @@ def _refresh(system: System, work: Work, pool: Pool, slot: int, last: int) -> in
             count = 2 * min(ROWS // 2, chosen - begin)
             for r in range(0, count, 2):
                 i = work.chosen[begin + r // 2]
-                start_row(work, r, matrix[i * width : (i + 1) * width], 1.0)
-                start_row(work, r + 1, matrix[i * width : (i + 1) * width], -1.0)
+                charge = work.charge[system.start[k] + i]
+                start_row(work, r, matrix[i * width : (i + 1) * width], 1.0, charge)
+                start_row(work, r + 1, matrix[i * width : (i + 1) * width], -1.0, charge)
             if propagate(system, work, k, count, work.rise, box):
                 return OUT
             for r in range(0, count, 2):

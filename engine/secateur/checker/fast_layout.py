@@ -6,15 +6,15 @@ Why doubles are exact here. Every integer below 2^53 is a double, and sums and p
 they stay below it:
 
 * |mu_j| <= |a_j| <= 2^24 and sum_i |Q_ij| <= 2^28 per column, so every partial sum of mu Q, in any order, is at most
-  2^52; w = sum |mu_j| <= 8192 * 2^24 = 2^37, and D has 16 significant bits, so w D has at most 53. The weights of a mixed
-  row are at most 2^20.
-* a p, mu l, (a - mu) u and (delta + sigma) rbar are products of 24-bit numbers; factors 2^x only move the exponent. Of
+  2^52; w = sum |mu_j| <= 8192 * 2^24 = 2^37, and D has 16 significant bits, so w D has at most 53; s_j <= 2^16, so
+  v = sum |mu_j| s_j <= 2^53. The weights of a mixed row are at most 2^20.
+* a p, mu l, (a - mu) u, delta rbar and sigma rbar are products of 24-bit numbers; factors 2^x only move the exponent. Of
   difference neurons the bounds and the ends of the values have 24 bits too, and -l' / (u' - l') and u' / (u' - l') lie in
   [0, 1] after rounding, so |mu_j| <= |a_j| as before.
 * the terms of a row are tested against 2^46 before they are used (the void rule), and at most 31 layers add four of
-  them each: |const| < 2^53. Sums of terms of one sign that pass 2^53 stay above it after rounding, so the test is exact;
-  in step 4 it is one of the sum of magnitudes. The sum of step 3 has both signs, and is given up (`OUT`) if the magnitudes
-  add up to 2^53.
+  them each, or 25 layers five, where values are computed in float32: |const| < 2^53. Sums of terms of one sign that pass
+  2^53 stay above it after rounding, so the test is exact; in step 4 it is one of the sum of magnitudes. The sum of step 3
+  has both signs, and is given up (`OUT`) if the magnitudes add up to 2^53.
 * exponents are confined (`fast_arithmetic._fits`, and `MAX_EXPONENT` here), so nothing overflows or becomes subnormal:
   an end of the values of a difference neuron is at least 2^-100 times a bound, or 0, for only two sums
   may cancel in it.
@@ -108,8 +108,10 @@ class System(NamedTuple):
     column_start: Integers
     scale: Floats  # per source: 2^-c of the columns of the layer above; 0 at the bias
     bias_exponent: Integers  # [k] c of the bias column of layer k
-    delta: Floats  # per source: delta_j 2^(G+24) of the layer above, with sigma_j where there is one
+    delta: Floats  # per source: delta_j 2^(G+24) of the layer above
     bias_delta: Floats  # [k] ceil(delta_bias 2^(G_k+24))
+    rounds: bool  # whether values are computed in float32: if not, `sigma` is empty
+    sigma: Floats  # sigma_ij 2^(G+24), the bias last, laid out as `rows`
     kind: NDArray[np.uint8]  # per source: RELU, LINEAR or DIFFERENCE
     partner: Integers  # per source: where the source has a difference neuron, the position of its partner in it
     shift: Floats  # [h] 2^s of the difference neurons of source h
@@ -143,6 +145,7 @@ class Work(NamedTuple):
     value: Floats  # [row] const
     exponent: Integers
     weight: Floats
+    rounding: Floats  # [row] v
     void: NDArray[np.uint8]
     neuron: Integers  # neurons of rows, or of a point
     needed: NDArray[np.uint8]  # whether a neuron of a layer is refreshed
@@ -162,7 +165,9 @@ class Work(NamedTuple):
     active: Integers  # per source: the neurons that may have mu != 0, filled up to a multiple of four with n_h
     actives: Integers
     total: Floats  # [h] S_h
-    error: Floats  # [k] D_k
+    error: Floats  # [k] D_k; at least 2^53 where some S_i of the layer is
+    charge: Floats  # per source: s_i of its neurons; 0 over the reals
+    charge_shift: Integers  # [k] f_k
     point: Floats  # per source: values of the relaxed row's least point
     best: Floats  # [coordinate] a of the best row
     left_low: Floats  # [goal, coordinate] what the goal leaves of the box

@@ -1,4 +1,4 @@
-"""Rows of the compiled arithmetic (section 4 of the format, and 9 for difference neurons): many at a time, layer by layer."""
+"""Rows of the compiled arithmetic (section 4 of the format; 9 for difference neurons, 11 for rounding): many at a time."""
 
 from __future__ import annotations
 
@@ -22,17 +22,18 @@ from secateur.checker.fast_layout import (
     kernel,
     power,
 )
+from secateur.checker.fast_slack import charge_of, prepare_charges
 
 __all__ = ["CALLS_INTO", "prepare_error", "prepare_source", "propagate", "start_row"]
 
-CALLS_INTO = "edeb5688c8b64726"  # a digest of fast_differences.py, fast_layout.py and nodes.py (see the head of the second)
+CALLS_INTO = "b4811f5477df750d"  # of fast_differences.py, fast_layout.py, fast_slack.py and nodes.py (see the second's head)
 
 _Factors = tuple[Floats, Floats, Floats, Floats]  # rise, fall, lower, upper of one source
 
 
 @entry
 def prepare_error(system: System, work: Work, h: int, reach: Floats) -> None:
-    """D_{h+1}, from rbar of source h."""
+    """D_{h+1}, and what rounding can do to layer h + 1, from rbar of source h (as long as the source is wide)."""
     k, s = h + 1, system.start[h]
     d = system.bias_delta[k]
     for j in range(system.size[h]):
@@ -40,6 +41,10 @@ def prepare_error(system: System, work: Work, h: int, reach: Floats) -> None:
     if 0.0 < d < LIMIT_DOUBLE:
         surplus = max(math.frexp(d)[1] - 16, 0)
         d = np.ceil(d * power(-surplus)) * power(surplus)
+    if system.rounds:
+        largest = prepare_charges(system, work, h, reach)
+        if largest >= LIMIT_DOUBLE:
+            d = largest
     work.error[k] = d
 
 
@@ -173,6 +178,7 @@ def _advance(system: System, work: Work, k: int, h: int, count: int, slopes: Flo
     """Steps 1 to 4 at source h for `count` rows of layer k; rows may become void. Returns 0, or OUT."""
     s, n, width, grid = system.start[h], system.size[h], system.width[h], system.grid[k]
     scale, d, total_reach = system.scale[s : s + width], work.error[h + 1], work.total[h]
+    own_charge = work.charge[s : s + (width if system.rounds else 0)]
     differences = (system.first_difference[h], system.end_difference[h])
     first = s + differences[0]
     factors = (slopes[s:], work.fall[s:], work.lower[s:], work.upper[s:])
@@ -192,7 +198,9 @@ def _advance(system: System, work: Work, k: int, h: int, count: int, slopes: Flo
             continue
         p, e, a = work.p[r], work.exponent[r], (work.a if h > 0 else work.mu[r])[:width]
         bias = np.floor(p[n] * power(grid - e - system.bias_exponent[h + 1]))
-        error = np.ceil(work.weight[r] * d * power(grid - e - system.grid[h + 1] - 24))
+        unit = grid - e - system.grid[h + 1] - 24
+        error = np.ceil(work.weight[r] * d * power(unit))
+        rounding = np.ceil(work.rounding[r] * power(unit + work.charge_shift[h + 1]))
         largest, charge = _largest(p, scale, a), 0.0
         if largest > 0.0:
             shift = 24 - math.frexp(largest)[1]
@@ -214,11 +222,12 @@ def _advance(system: System, work: Work, k: int, h: int, count: int, slopes: Flo
             magnitude = abs(total)
         else:
             mu = work.mu[r, :width]
-            unit = power(grid - e)
-            total, magnitude, work.weight[r] = _relax_all(a, factors, lines, differences, unit, work.term, mu)
-        if abs(bias) < VOID_DOUBLE and error < VOID_DOUBLE and charge < VOID_DOUBLE and magnitude < VOID_DOUBLE:
+            scaling = power(grid - e)
+            total, magnitude, work.weight[r] = _relax_all(a, factors, lines, differences, scaling, work.term, mu)
+            work.rounding[r] = charge_of(mu, own_charge)
+        if abs(bias) < VOID_DOUBLE and max(error, rounding, charge, magnitude) < VOID_DOUBLE:
             work.void[r] = 0
-            work.value[r] += bias - error - charge + total
+            work.value[r] += bias - error - rounding - charge + total
             work.exponent[r] = e
     return 0
 
@@ -262,9 +271,9 @@ def propagate(system: System, work: Work, k: int, count: int, slopes: Floats, bo
 
 
 @kernel
-def start_row(work: Work, r: int, row: Floats, sign: float) -> None:
-    """Row number r begins as a row of Q, or its negative."""
+def start_row(work: Work, r: int, row: Floats, sign: float, charge: float) -> None:
+    """Row number r begins as a row of Q, or its negative; `charge` is the s_i of its neuron."""
     p = work.p[r]
     for j in range(len(row)):
         p[j] = sign * row[j]
-    work.value[r], work.exponent[r], work.weight[r], work.void[r] = 0.0, 0, 1.0, 0
+    work.value[r], work.exponent[r], work.weight[r], work.rounding[r], work.void[r] = 0.0, 0, 1.0, charge, 0

@@ -16,6 +16,7 @@ __all__ = [
     "MAX_MIXED_EXPONENT",
     "MIXED_EXPONENT",
     "REFUTED_CLOSED",
+    "SLACK_BITS",
     "SPLIT_CLOSED",
     "TOO_NARROW",
     "TRUSTED_CLOSED",
@@ -30,7 +31,8 @@ __all__ = [
 
 FULL = 1 << 24  # t = 1 in the integers of the boxes
 VOID = 1 << 46  # a term of this magnitude makes a row void
-LIMIT = 1 << 53  # so does a sum S_h or d of this magnitude
+LIMIT = 1 << 53  # so does a sum S_h, d or S_i of this magnitude
+SLACK_BITS = 16  # what rounding can do to a neuron is at most 2^16 units of its layer (section 11)
 MIXED_EXPONENT = 20  # the e that a mixed row starts with: its weights are integers over 2^20
 MAX_MIXED_EXPONENT = 936  # of a row that may enter a mixed one: its coefficients are normal doubles
 MAX_CUT_SHIFT = 960  # a row whose numbers are further apart does not cut

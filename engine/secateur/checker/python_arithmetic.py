@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from secateur.checker.chain import Chain, ChainLayer
 from secateur.checker.differences import Difference, differences_of, value_ranges
-from secateur.checker.exact import ceil_shift, down24, floor_shift, mantissa, round_shift, round_up_16
+from secateur.checker.exact import ceil_shift, down24, floor_shift, round_shift, round_up_16, scaled_ceil
 from secateur.checker.mixing import Line, mixing_weights
 from secateur.checker.nodes import (
     CONTRADICTION,
@@ -32,6 +32,7 @@ from secateur.checker.nodes import (
     mixed_threshold,
 )
 from secateur.checker.relaxation import Source, least_point, relax
+from secateur.checker.slack import NONE, Charges, charges
 
 __all__ = ["PyNode", "PythonArithmetic", "Row", "contract_by_row", "split_interval"]
 
@@ -51,12 +52,13 @@ class PyNode:
 
 @dataclass(frozen=True)
 class Start:
-    """What a row of layer k begins with: P, e and w of section 4; and the value at which it closes a goal."""
+    """What a row of layer k begins with: the multipliers of its neurons, P and e of section 4; and the value at which it closes a
+    goal."""
 
     layer: int
+    multipliers: dict[int, int]
     p: list[int]
     exponent: int = 0
-    weight: int = 1
     threshold: int = 0
 
 
@@ -71,12 +73,6 @@ class Row:
 
 def _below(value: int, limit: int) -> int | None:
     return value if value < limit else None
-
-
-def _scaled_ceil(bound: float, shift: int, factor: float = 1.0) -> int:
-    """ceil(bound factor 2^shift)."""
-    (numerator, exponent), (other, more) = mantissa(bound), mantissa(factor)
-    return ceil_shift(numerator * other, exponent + more + shift)
 
 
 def _refreshed(layer: ChainLayer, lower: list[float], upper: list[float]) -> list[int]:
@@ -185,40 +181,50 @@ class PythonArithmetic:
             layer, lower, upper = self._layers[h - 1], node.lower[h - 1], node.upper[h - 1]
             reach = [max(-low, high) for low, high in zip(*value_ranges(layer, lower, upper), strict=True)]
             differences, linear = differences_of(layer, lower, upper), layer.linear
-        total = sum(_scaled_ceil(r, grid) for r in reach)
+        total = sum(scaled_ceil(r, grid) for r in reach)
         unstable = [below < 0.0 < above for below, above in zip(lower, upper, strict=True)]
         pairs = list(zip(lower, upper, unstable, strict=True))
         slopes = [1.0 if open_ and above > -below else 0.0 for below, above, open_ in pairs]
         chords = [above / (above - below) if open_ else 0.0 for below, above, open_ in pairs]
-        error = self._error(h + 1, reach)
-        return Source(lower, upper, _below(total, LIMIT), error, slopes, chords, differences, linear)
+        limits = _below(total, LIMIT), self._error(h + 1, reach), self._charges(h + 1, reach)
+        return Source(lower, upper, *limits, slopes, chords, differences, linear)
 
     def _error(self, k: int, reach: list[float]) -> int | None:
-        """D_k: what the quantisation of layer k's matrix, and rounding, can amount to, per unit of multiplier."""
+        """D_k: what the quantisation of layer k's matrix can amount to, per unit of multiplier."""
         if k > len(self._layers):
             return 0  # no layer reads this source
         layer, grid = self._layers[k - 1], self._grid[k]
         terms = zip([*reach, 1.0], layer.errors, strict=True)
-        error = sum(_scaled_ceil(own, grid + 24, r) for r, own in terms)
+        error = sum(scaled_ceil(own, grid + 24, r) for r, own in terms)
         return None if error >= LIMIT else round_up_16(error)
+
+    def _charges(self, k: int, reach: list[float]) -> Charges | None:
+        """What rounding in float32 can do to the neurons of layer k (section 11)."""
+        return NONE if k > len(self._layers) else charges(self._layers[k - 1].slack, reach, self._grid[k])
 
     def row(self, node: PyNode, sources: list[Source], neuron: tuple[int, int, int], slopes: list[list[float]]) -> Row | None:
         """A lower bound of s z_{k,i}, for neuron = (k, i, s); None where the row is void."""
         k, i, sign = neuron
-        return self._propagate(node, sources, Start(k, self._combine(k, {i: sign})), slopes)
+        return self._propagate(node, sources, self._start_of(k, {i: sign}), slopes)
+
+    def _start_of(self, k: int, multipliers: dict[int, int], exponent: int = 0, threshold: int = 0) -> Start:
+        """The row of a sum of layer k's neurons, times 2^-exponent."""
+        return Start(k, multipliers, self._combine(k, multipliers), exponent, threshold)
 
     def _propagate(self, node: PyNode, sources: list[Source], start: Start, slopes: list[list[float]]) -> Row | None:
         """The row that begins with `start`; None where it is void."""
-        k, p, e, weight = start.layer, start.p, start.exponent, start.weight
+        k, p, e, mu = start.layer, start.p, start.exponent, start.multipliers
         grid, value = self._grid[k], 0
         coefficients: list[list[int]] = [[] for _ in range(k)]
         for h in range(k - 1, -1, -1):
             layer, source = self._layers[h], sources[h]
-            if source.error is None:
+            if source.error is None or source.charges is None:
                 return None
             *exponents, bias_exponent = layer.exponents
             bias = floor_shift(p[-1], grid - e - bias_exponent)
-            error = ceil_shift(weight * source.error, grid - e - self._grid[h + 1] - 24)
+            unit = grid - e - self._grid[h + 1] - 24
+            error = ceil_shift(sum(map(abs, mu.values())) * source.error, unit)
+            rounding = ceil_shift(source.charges.of(mu), unit + source.charges.shift)
             top = max((q.bit_length() - c for q, c in zip(p, exponents, strict=False) if q), default=None)
             a, charge = [0] * len(exponents), 0
             if top is not None:
@@ -234,12 +240,12 @@ class PythonArithmetic:
             else:
                 multipliers, terms = relax(a, source, slopes[h], grid - e)
                 total, magnitude = sum(terms), sum(map(abs, terms))
-                weight = sum(map(abs, multipliers))
-                p = self._combine(h, dict(enumerate(multipliers)))
+                mu = dict(enumerate(multipliers))
+                p = self._combine(h, mu)
             coefficients[h] = a
-            if max(abs(bias), error, charge, magnitude) >= VOID:
+            if max(abs(bias), error, rounding, charge, magnitude) >= VOID:
                 return None
-            value += bias - error - charge + total
+            value += bias - error - rounding - charge + total
         return Row(value, e, coefficients)
 
     def _combine(self, h: int, multipliers: dict[int, int]) -> list[int]:
@@ -302,7 +308,7 @@ class PythonArithmetic:
     def _start(self, node: PyNode, goal: Goal, rows: list[Row | None]) -> Start | None:
         """The start of the only target's row, or of the row that mixes all targets; None where some row does not allow it."""
         if not rows:
-            return Start(goal.layer, self._combine(goal.layer, dict(goal.targets)), threshold=goal.thresholds[0])
+            return self._start_of(goal.layer, dict(goal.targets), threshold=goal.thresholds[0])
         lines = [Line(r.value, r.exponent, r.coefficients[0]) for r in rows if r and abs(r.exponent) <= MAX_MIXED_EXPONENT]
         if len(lines) < len(rows):
             return None
@@ -310,7 +316,7 @@ class PythonArithmetic:
         weights = mixing_weights(lines, self._grid[goal.layer], widths)
         signed = {i: weight * sign for weight, (i, sign) in zip(weights, goal.targets, strict=True)}
         threshold = mixed_threshold(goal.thresholds, weights)
-        return Start(goal.layer, self._combine(goal.layer, signed), MIXED_EXPONENT, sum(weights), threshold)
+        return self._start_of(goal.layer, signed, MIXED_EXPONENT, threshold)
 
     def _best_row(self, node: PyNode, sources: list[Source], start: Start) -> Row | None:
         """The best row found with optimised slopes (section 5); stops where one reaches the threshold."""

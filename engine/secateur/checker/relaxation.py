@@ -11,18 +11,23 @@ from dataclasses import dataclass
 
 from secateur.checker.differences import Difference, Relation
 from secateur.checker.exact import floor_shift, mantissa
+from secateur.checker.slack import Charges
 
 __all__ = ["Source", "least_point", "relax", "relax_difference", "relax_relu"]
 
 
 @dataclass(frozen=True)
 class Source:
-    """Source h in one node, as rows read it. `total` is S_h and `error` D_{h+1}; None where it reaches 2^53."""
+    """Source h in one node, as rows read it. `total` is S_h, `error` D_{h+1}; None where it reaches 2^53.
+
+    `charges` are those of layer h + 1 (section 11); None where they are too large.
+    """
 
     lower: list[float]
     upper: list[float]
     total: int | None
     error: int | None
+    charges: Charges | None
     slopes: list[float]  # alpha of unstable neurons, 0 elsewhere
     chords: list[float]  # u / (u - l) of unstable neurons, 0 elsewhere
     differences: Mapping[int, Difference]  # by position

@@ -36,15 +36,14 @@ def _row_bounds(row: list[int], low: list[int], high: list[int]) -> tuple[int, i
     return least, greatest
 
 
-def _rounding(slack: Sequence[float], low: list[int], high: list[int], shift: int) -> tuple[int, int]:
-    """Integers (s, x): rounding changes a neuron of the layer by at most s 2^-(shift + x), for source values as in `_row_bounds`.
-
-    Those are integers over 2^shift.
+def _rounding(slack: Sequence[Sequence[float]], low: list[int], high: list[int], shift: int) -> tuple[list[int], int]:
+    """Integers (s_1, s_2, ...; x): rounding changes neuron i of a layer by at most s_i 2^-(shift + x), for source values as in
+    `_row_bounds`; those are integers over 2^shift. Neurons beyond the end of the list are exact.
     """
     reach = [max(abs(ends[0]), abs(ends[1])) for ends in zip(low, high, strict=True)] + [1 << shift]
-    terms = [(mantissa(own), r) for own, r in zip(slack, reach, strict=bool(slack)) if own]
-    finer = max((-exponent for (_, exponent), _ in terms), default=0)
-    return sum((m << exponent + finer) * r for (m, exponent), r in terms), finer
+    terms = [[(mantissa(own), r) for own, r in zip(row, reach, strict=True) if own] for row in slack]
+    finer = max((-exponent for row in terms for (_, exponent), _ in row), default=0)
+    return [sum((m << exponent + finer) * r for (m, exponent), r in row) for row in terms], finer
 
 
 class RootBounds:
@@ -80,7 +79,7 @@ class RootBounds:
         pairs = [_row_bounds(row, low, high) for row in matrix.rows]
         biases = [row[-1] << shift for row in matrix.rows]
         slack, finer = _rounding(matrix.slack, low, high, shift)
-        slacks = [slack * matrix.denominator if i < matrix.own else 0 for i in range(len(pairs))]
+        slacks = [own * matrix.denominator for own in slack] + [0] * (len(pairs) - len(slack))
         rows = list(zip(pairs, biases, slacks, strict=True))
         return Interval(
             [(least + bias << finer) - own for (least, _), bias, own in rows],

@@ -1,22 +1,23 @@
-"""What rounding in float32 can do to the pre-activations of a layer, column by column (section 11 of the format).
+"""What rounding in float32 can do to the pre-activations of a layer, neuron by neuron (section 11 of the format).
 
 A computed pre-activation differs from its exact affine function of the computed values before it by at most gamma M(|x|, r);
-M has coefficients >= 0. A row pays for this as it pays for the quantisation of its matrix: by the largest entry of each column.
+M has coefficients >= 0. On a box this is one number for each neuron, and a row pays it as often as its multiplier says.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
 from secateur.checker.domain import Domain
-from secateur.checker.exact import up24
+from secateur.checker.exact import ceil_shift, scaled_ceil, up24
 from secateur.checker.lowering import Affine
+from secateur.checker.nodes import LIMIT, SLACK_BITS
 from secateur.checker.refusal import Refusal
 
-__all__ = ["MAX_ROUNDINGS", "OF_REALS", "Magnitudes", "column_error", "column_slack", "gamma", "reach"]
+__all__ = ["MAX_ROUNDINGS", "NONE", "OF_REALS", "Charges", "Magnitudes", "charges", "gamma", "neuron_slack", "reach"]
 
 MAX_ROUNDINGS = 1 << 20
 OF_REALS = "a solver's word is about the reals, not about float32 arithmetic"
@@ -41,36 +42,58 @@ def reach(domain: Domain) -> list[Fraction]:
     return [max(abs(low), abs(high)) for low, high in zip(domain.lower, domain.upper, strict=True)]
 
 
-def column_error(exponent: int, inexact: bool, slack: float) -> float:
-    """delta = 2^-(c+1) or 0, or, with a slack sigma > 0, up24(delta + sigma)."""
-    delta = math.ldexp(1.0, -(exponent + 1)) if inexact else 0.0
-    return up24(*(Fraction(delta) + Fraction(slack)).as_integer_ratio()) if slack else delta
+@dataclass(frozen=True)
+class Charges:
+    """s_i 2^shift is what rounding can do to neuron i of a layer on one box, in units of 2^-(G + 24).
+
+    Neurons beyond the end of `sizes` (pass-through neurons, and all of them over the reals) are exact.
+    """
+
+    sizes: Sequence[int]
+    shift: int
+
+    def of(self, multipliers: Mapping[int, int]) -> int:
+        """v: what a row pays that has these multipliers of the layer's neurons."""
+        own = ((i, mu) for i, mu in multipliers.items() if i < len(self.sizes))
+        return sum(abs(mu) * self.sizes[i] for i, mu in own) if self.sizes else 0
 
 
-def _rounded_up(roundings: int, magnitude: Fraction) -> float:
-    return up24(*(gamma(roundings) * magnitude).as_integer_ratio())
+NONE = Charges((), 0)
 
 
-def _largest(values: Iterable[int]) -> int:
-    return max(values, default=0)
+def charges(slack: Sequence[Sequence[float]], reach: Sequence[float], grid: int) -> Charges | None:
+    """s_i and f of a layer with these sigma, for sources with these rbar; None where an S_i reaches 2^53."""
+    if not slack:
+        return NONE
+    columns = [*reach, 1.0]
+    totals = [sum(scaled_ceil(own, grid + PRECISION, r) for own, r in zip(row, columns, strict=True) if own) for row in slack]
+    largest = max(totals)
+    if largest >= LIMIT:
+        return None
+    shift = max(0, (largest - 1).bit_length() - SLACK_BITS) if largest else 0
+    return Charges([ceil_shift(total, -shift) for total in totals], shift)
 
 
-def column_slack(magnitudes: Magnitudes, layer: int, place: Mapping[int, int], domain: Domain) -> list[float]:
-    """sigma of all columns of a chain layer, the bias last; `place` is where the symbols that it reads stand."""
-    affine, roundings, inputs = magnitudes.layers[layer - 1], magnitudes.roundings[layer - 1], len(domain.lower)
+def neuron_slack(magnitudes: Magnitudes, layer: int, place: Mapping[int, int], domain: Domain) -> list[list[float]]:
+    """sigma of a chain layer's own neurons, a row for each, the bias last; `place` is where the symbols that it reads stand."""
+    affine, inputs, width = magnitudes.layers[layer - 1], len(domain.lower), len(place)
     reaches = reach(domain)
     common = math.lcm(*(value.denominator for value in reaches))
     weights = [common, *(int(value * common) for value in reaches)]  # of the constant and of the inputs
-    bias = _largest(sum(c * weights[s] for s, c in row.items() if s <= inputs) for row in affine.rows)
-    largest: dict[int, int] = {}
+    factor = gamma(magnitudes.roundings[layer - 1]) / (common * affine.denominator)
+    rows = []
     for row in affine.rows:
-        for symbol, value in row.items():
-            if symbol > inputs:
-                largest[symbol] = max(value, largest.get(symbol, 0))
-    if largest.keys() - place.keys():
-        reason = "it computes with a value whose exact coefficients cancel, and that the chain form does not carry to it"
-        raise Refusal("float32", f"layer {layer}", reason)
-    slack = [0.0] * len(place) + [_rounded_up(roundings, Fraction(bias, common * affine.denominator))]
-    for symbol, value in largest.items():
-        slack[place[symbol]] = _rounded_up(roundings, Fraction(value, affine.denominator))
-    return slack
+        outer = {symbol: value for symbol, value in row.items() if symbol > inputs and value}
+        if outer.keys() - place.keys():
+            reason = "it computes with a value whose exact coefficients cancel, and that the chain form does not carry to it"
+            raise Refusal("float32", f"layer {layer}", reason)
+        slack = [0.0] * (width + 1)
+        slack[width] = _scaled_up24(factor, sum(c * weights[s] for s, c in row.items() if s <= inputs))
+        for symbol, value in outer.items():
+            slack[place[symbol]] = _scaled_up24(factor, common * value)
+        rows.append(slack)
+    return rows
+
+
+def _scaled_up24(factor: Fraction, value: int) -> float:
+    return up24(factor.numerator * value, factor.denominator)
