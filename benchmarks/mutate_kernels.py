@@ -29,7 +29,9 @@ COPIED = ("engine", "encodings", "tests", "benchmarks", "pyproject.toml")
 SUITES = {
     "bounds": [
         f"tests/bounds/test_{name}.py"
-        for name in ("agreement", "differences", "goals", "batch", "root", "columns", "quantised", "rounding", "microkernel")
+        for name in (
+            "agreement", "differences", "goals", "batch", "root", "columns", "quantised", "rounding", "microkernel", "slack",
+        )
     ],
     "checker": [
         f"tests/checker/test_{name}.py"
@@ -51,6 +53,7 @@ FIRST = {
     "fast_kernels": "goals",
     "fast_differences": "pair_arithmetic",
     "columns": "columns",
+    "slack": "slack",
 }  # by module, the tests that are nearest: they run first
 LEFT_OUT = "tests/checker/test_arithmetic.py::test_compiled_code_is_dropped_when_what_it_calls_into_changes"
 WARM = "    warmup()\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from secateur.bounds.chain import ChainLayer
 from secateur.network import Affine, Dense, Network, Term
+from secateur.network.model import Rounding
 from tests.differences import outputs_of
 
 UNIT = 1 << 24
@@ -51,3 +53,15 @@ def random_network(sizes: Sequence[int], seed: int, shift: float = 0.0) -> Netwo
         bias = (rng.normal(size=sizes[k]) * 0.5 + shift).astype(np.float32)
         affines.append(Affine((Term(k - 1, Dense(weight.astype(np.float64))),), bias.astype(np.float64)))
     return Network(sizes[0], tuple(affines[:-1]), affines[-1])
+
+
+def in_float32(network: Network, count: int) -> Network:
+    """The network standing for evaluations that make `count` roundings in every layer."""
+
+    def rounded(affine: Affine) -> Affine:
+        terms = tuple(Term(t.source, Dense(np.abs(t.map.dense().weight))) for t in affine.terms)
+        constants = tuple(abs(b) + Fraction(1, 1 << 125) for b in affine.rational_bias())
+        magnitudes = Affine(terms, np.array([float(c) for c in constants]), constants)
+        return replace(affine, rounding=Rounding(magnitudes, count))
+
+    return replace(network, layers=tuple(map(rounded, network.layers)), output=rounded(network.output))

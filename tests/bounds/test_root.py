@@ -15,7 +15,7 @@ from secateur.bounds.root import integer_ends
 from secateur.bounds.rounding import ceil_to_bits, floor_to_bits
 from secateur.errors import InputError
 from secateur.network import Affine, Dense, Network, Term
-from tests.bounds.support import boxes, chain_values, float_boxes, random_network
+from tests.bounds.support import boxes, chain_values, float_boxes, in_float32, random_network
 from tests.strategies import networks, skip_networks
 
 quiet = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
@@ -45,6 +45,9 @@ def slow_root_bounds(layers: Sequence[ChainLayer], facts: Mapping[tuple[int, int
         for row in layer.rows:
             terms = [(w * a, w * b) if w > 0 else (w * b, w * a) for w, (a, b) in zip(row, ranges, strict=False)]
             ends.append((row[-1] + sum(t[0] for t in terms), row[-1] + sum(t[1] for t in terms)))
+        for i, sigma in enumerate([] if layer.slack is None else layer.slack.tolist()):
+            error = Fraction(sigma[-1]) + sum(Fraction(c) * b for c, (_, b) in zip(sigma, ranges, strict=False))
+            ends[i] = ends[i][0] - error, ends[i][1] + error
         low, high = [floor_to_bits(e[0]) for e in ends], [ceil_to_bits(e[1]) for e in ends]
         for i in range(layer.size):
             sign = facts.get((k, i), 0)
@@ -55,9 +58,14 @@ def slow_root_bounds(layers: Sequence[ChainLayer], facts: Mapping[tuple[int, int
     return result
 
 
+COUNTS = st.one_of(st.none(), st.integers(0, 1 << 20))
+"""Roundings in a layer; None where exact values are meant."""
+
+
 @quiet
-@given(st.one_of(networks(), skip_networks()), st.data())
-def test_root_bounds_are_those_of_fractions_to_the_bit(network: Network, data: st.DataObject) -> None:
+@given(st.one_of(networks(), skip_networks()), COUNTS, st.data())
+def test_root_bounds_are_those_of_fractions_to_the_bit(network: Network, count: int | None, data: st.DataObject) -> None:
+    network = network if count is None else in_float32(network, count)
     layers = chain_form(network, *data.draw(boxes(network.input_size)))
     neurons = [(k, i) for k, layer in enumerate(layers, start=1) for i in range(layer.size)]
     facts = data.draw(st.dictionaries(st.sampled_from(neurons), st.sampled_from([-1, 1])))

@@ -22,7 +22,7 @@ from secateur.bounds.columns import Columns, columns_of
 from secateur.bounds.float32 import slack_of
 from secateur.bounds.near import Near, NearBox, first_layer, has_moderate_floats, is_moderate
 from secateur.network import Dense, Network
-from secateur.network.exact import ExactArray
+from secateur.network.exact import ExactArray, scaled_floats
 from secateur.network.model import Affine, Term
 
 __all__ = ["LINEAR", "RELU", "ChainLayer", "ExactEntries", "chain_form"]
@@ -52,8 +52,8 @@ class ChainLayer:
 
     near : the matrix, nearly. exact : the source of its exact entries, which are seldom needed. kinds : of each neuron, RELU,
     LINEAR or, for a difference neuron, the place of its partner in the layer. shift : differences are counted in units of
-    2**-shift. slack : by column, how much float32 rounding may add to every neuron, per unit of the column's value: numbers of 24
-    bits; None where exact values are meant (FORMAT.md, section 11).
+    2**-shift. slack : how much float32 rounding may add to each of the own neurons, per unit of each column's value, bias last:
+    (own, columns) numbers of 24 bits; None where exact values are meant (FORMAT.md, section 11).
     """
 
     near: Near
@@ -106,9 +106,18 @@ class ChainLayer:
         return IntegerParts(rows, [[abs(w) for w in row] for row in rows], numerators[:, -1].tolist(), denominator)
 
     @cached_property
+    def slack_parts(self) -> IntegerParts | None:
+        """The slack in integers."""
+        if self.slack is None:
+            return None
+        numerators, denominator = scaled_floats(self.slack)
+        rows = numerators[:, :-1].tolist()
+        return IntegerParts(rows, rows, numerators[:, -1].tolist(), denominator)
+
+    @cached_property
     def columns(self) -> Columns:
         """The matrix as the kernels read it; InputError where its weights exceed their range."""
-        return columns_of(self.near, self.exact.entry, self.slack)
+        return columns_of(self.near, self.exact.entry)
 
 
 class ExactEntries(Protocol):
@@ -190,7 +199,7 @@ def chain_form(
 
 def _layer(affine: Affine, place: _Place, box: NearBox) -> ChainLayer:
     layer = _exact_layer(affine, place, box)
-    if affine.rounding is None or layer.slack is not None:
+    if affine.rounding is None:
         return layer
     return replace(layer, slack=slack_of(affine.rounding, dict(place.position), place.width, box))
 

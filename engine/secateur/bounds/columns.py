@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secateur.bounds.near import Near
-from secateur.bounds.rounding import COLUMN_BITS, binary_exponent, ceil_to_bits
+from secateur.bounds.rounding import COLUMN_BITS, binary_exponent
 from secateur.errors import InputError
 
 __all__ = ["PADDING", "Columns", "columns_of"]
@@ -29,7 +29,7 @@ class Columns(NamedTuple):
     """A matrix Q with Q_ij 2**-c_j near the exact entries.
 
     integers : Q row-major, rows padded with zeros to length `stride`, flat. turned : Q column-major without padding, flat.
-    exponents : c_j. scales : 2**-c_j. deltas : the largest error of column j, or more, with what float32 rounding may add.
+    exponents : c_j. scales : 2**-c_j. deltas : the largest error of column j, or more.
     """
 
     integers: Floats
@@ -40,10 +40,9 @@ class Columns(NamedTuple):
     deltas: Floats
 
 
-def columns_of(near: Near, entry: Entry, slack: Floats | None = None) -> Columns:
+def columns_of(near: Near, entry: Entry) -> Columns:
     """The columns of a matrix that is known nearly; `entry` gives its exact values where that leaves a doubt.
 
-    slack : of `ChainLayer`, for networks that stand for float32 evaluations.
     InputError where weights are outside the range of exponents.
     """
     exponents = _exponents(near, entry)
@@ -52,9 +51,6 @@ def columns_of(near: Near, entry: Entry, slack: Floats | None = None) -> Columns
         raise InputError(f"weights of magnitude 2**{worst} are outside the supported range")
     integers, inexact = _rounded(near, exponents, entry)
     deltas = np.where(inexact, np.ldexp(0.5, -exponents.astype(np.int32)), 0.0)
-    if slack is not None:
-        sums = (Fraction(d) + Fraction(s) for d, s in zip(deltas.tolist(), slack.tolist(), strict=True))
-        deltas = np.array([float(ceil_to_bits(total)) for total in sums])
     height, width = integers.shape
     padded = np.zeros((height, width + -width % PADDING))
     padded[:, :width] = integers

@@ -32,8 +32,8 @@ _MAX_WIDTH = 8192
 _FINEST_GRID = 40
 _GRID_ROOM = 43
 """Root bounds take at most this many bits on a layer's grid, so that rows rarely become void (VOID is 2**46)."""
-_SLACK_ROOM = 26
-"""What float32 rounding adds takes at most so many bits there, 24 more in the charge D of a row (FORMAT.md, section 4)."""
+_SLACK_ROOM = 28
+"""What float32 rounding adds to a neuron takes at most so many bits there, 24 more in its sum S_i (FORMAT.md, section 11)."""
 
 
 class KernelNetwork(NamedTuple):
@@ -41,8 +41,9 @@ class KernelNetwork(NamedTuple):
 
     sizes : neurons by layer, shape (K + 1,). weights : Q of all layers, row-major; a layer's rows have sizes[k - 1] + 1
     entries, padded with zeros to length strides[k]. offsets : start of each layer in weights. transposed : column-major,
-    without padding. turned : start of each layer in transposed. columns : start of each
-    layer in scales, exponents and deltas. scales : 2**-c_j, padded at the end. exponents : c_j. deltas : delta_j. grids : G_k.
+    without padding. turned : start of each layer in transposed. columns : start of each layer in scales, exponents and deltas.
+    scales : 2**-c_j, padded at the end. exponents : c_j. deltas : delta_j. slack : sigma_ij, arranged as transposed; empty where
+    exact values are meant. grids : G_k.
     neurons : start of each layer in arrays over all neurons; shape (K + 2,). kinds : of all neurons, as in `ChainLayer`.
     growth : 2**s for the shift s of each layer. leads : how many of each layer's first neurons read nothing but each other's:
     all, or where there are differences the first network's.
@@ -58,6 +59,7 @@ class KernelNetwork(NamedTuple):
     scales: Floats
     exponents: Integers
     deltas: Floats
+    slack: Floats
     grids: Integers
     neurons: Integers
     kinds: Integers
@@ -120,6 +122,7 @@ def quantise(
         scales=stack([*(p.scales for p in parts), np.ones(PADDING)]),
         exponents=stack([p.exponents for p in parts] or [np.zeros(0, np.int64)]),
         deltas=stack([p.deltas for p in parts] or empty),
+        slack=stack([_turned_slack(layer) for layer in layers] or empty),
         grids=np.array(_grids(bounds, layout.neurons), dtype=np.int64),
         neurons=layout.neurons,
         kinds=stack([layer.kinds for layer in layers] or [np.zeros(0, np.int64)]).astype(np.int64),
@@ -127,6 +130,15 @@ def quantise(
         leads=np.array(_leads(layers, network.input_size), dtype=np.int64),
     )
     return QuantisedNetwork(layers, kernel, bounds)
+
+
+def _turned_slack(layer: ChainLayer) -> Floats:
+    """sigma column-major, with zeros for pass-through neurons; flat."""
+    if layer.slack is None:
+        return np.zeros(0)
+    turned = np.zeros((layer.in_size + 1, layer.size))
+    turned[:, : layer.own] = layer.slack.T
+    return turned.ravel()
 
 
 class _Layout(NamedTuple):
@@ -187,7 +199,7 @@ def _finest_for_slack(bounds: RootBounds) -> list[int]:
     finest = []
     before = np.ones(bounds.layers[0].in_size) if bounds.layers else np.zeros(0)
     for layer, ends in zip(bounds.layers, bounds.ends, strict=True):
-        error = 0.0 if layer.slack is None else float(layer.slack[:-1] @ before + layer.slack[-1])
+        error = 0.0 if layer.slack is None else float((layer.slack[:, :-1] @ before + layer.slack[:, -1]).max(initial=0.0))
         finest.append(_SLACK_ROOM - math.frexp(error)[1] if error > 0 else _FINEST_GRID)
         low, high = ends.outputs(layer)
         before = np.maximum(np.abs(low), np.abs(high))

@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from secateur.bounds.chain import LINEAR, ChainLayer
+from secateur.bounds.chain import LINEAR, ChainLayer, IntegerParts
 from secateur.bounds.rounding import BITS, floor_ratio
 from secateur.errors import InputError
 from secateur.network.exact import two_product
@@ -257,18 +257,18 @@ def _intervals(layer: ChainLayer, low: Sequence[_Dyadic], high: Sequence[_Dyadic
         bottoms.append(middle - spread >> 1)
         tops.append(middle + spread >> 1)
     exact = _Ratios(bottoms, tops, denominator << finest)
-    return exact if layer.slack is None else _widened(exact, layer.own, layer.slack, low, high)
+    return exact if layer.slack_parts is None else _widened(exact, layer.slack_parts, a, b, finest)
 
 
-def _widened(exact: _Ratios, own: int, slack: Floats, low: Sequence[_Dyadic], high: Sequence[_Dyadic]) -> _Ratios:
-    """Ranges with what float32 rounding may add to the layer's own neurons (FORMAT.md, section 11)."""
-    reaches = [max(abs(Fraction(p, 1 << s)), abs(Fraction(q, 1 << t))) for (p, s), (q, t) in zip(low, high, strict=True)]
-    error = sum((Fraction(c) * r for c, r in zip(slack[:-1].tolist(), reaches, strict=True)), Fraction(float(slack[-1])))
-    scale, units = error.denominator, error.numerator * exact.denominator
-    sides = ([v * scale for v in side] for side in (exact.bottoms, exact.tops))
-    bottoms, tops = sides
-    lower = [v - units if i < own else v for i, v in enumerate(bottoms)]
-    return _Ratios(lower, [v + units if i < own else v for i, v in enumerate(tops)], exact.denominator * scale)
+def _widened(exact: _Ratios, slack: IntegerParts, low: list[int], high: list[int], finest: int) -> _Ratios:
+    """Ranges with what float32 rounding may add to the layer's own neurons, in units of 2**-finest (FORMAT.md, section 11)."""
+    reaches = [max(abs(a), abs(b)) for a, b in zip(low, high, strict=True)]
+    common = math.lcm(exact.denominator, slack.denominator << finest)
+    scale, share = common // exact.denominator, common // (slack.denominator << finest)
+    errors = [sum(map(mul, row, reaches)) + (bias << finest) for row, bias in zip(slack.rows, slack.biases, strict=True)]
+    errors += [0] * (len(exact.tops) - len(errors))  # pass-through neurons are not computed
+    bottoms = [v * scale - error * share for v, error in zip(exact.bottoms, errors, strict=True)]
+    return _Ratios(bottoms, [v * scale + error * share for v, error in zip(exact.tops, errors, strict=True)], common)
 
 
 def _exact_float(integer: int, shift: int) -> float:

@@ -19,6 +19,9 @@ direction, and is charged to the bound:
 4. *Constants.* They are summed in units of 2**-G, each term rounded down. The terms that relaxation adds are never
    positive, so a partial sum that left the exact range would stay out of it: testing each total against 2**46 suffices,
    and a row that fails the test says nothing ("void").
+5. *Float32 evaluations.* Where these are meant, neuron i is off by at most sum_j sigma_ij rbar_j on a sub-domain: an integer of
+   at most 2**16 in units that the layer's neurons share. With multipliers of 24 bits and layers of at most 2**13 neurons the
+   row's loss, sum |mu_i| times that, is at most 2**53, and exact too.
 
 Interval bounds of neurons have 24 significant bits and are rounded outward. The complete algorithm, to the bit, is the
 certificate format (certificate/FORMAT.md, sections 2 to 6): a checker replays it.
@@ -31,7 +34,9 @@ from fractions import Fraction
 __all__ = [
     "BITS",
     "COLUMN_BITS",
+    "EXACT",
     "GRID_BITS",
+    "SLACK_BITS",
     "VOID",
     "binary_exponent",
     "ceil_to_bits",
@@ -47,6 +52,10 @@ GRID_BITS = 24
 """The normalised input has coordinates q / 2**24."""
 VOID = 2.0**46
 """A constant term of this size makes a row void."""
+EXACT = 2.0**53
+"""Sums of integers stay below this, or say so."""
+SLACK_BITS = 16
+"""What float32 rounding may add to a neuron has at most this many bits, or is two to this power."""
 
 
 def binary_exponent(value: Fraction) -> int:

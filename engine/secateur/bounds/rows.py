@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from secateur.bounds.microkernel import LANES, TILE_ROWS, multiply_tile, round_row, scale_row
 from secateur.bounds.powers import REACH, exponent_of, floor_to_bits, kernel, power
 from secateur.bounds.relaxing import clear, largest_value, layer_slopes, relax
-from secateur.bounds.rounding import BITS, GRID_BITS, VOID
+from secateur.bounds.rounding import BITS, EXACT, GRID_BITS, VOID
+from secateur.bounds.slack import set_slack, weigh_slack
 
 __all__ = ["MIX_BITS", "lower_rows", "set_reach"]
 
 Floats = NDArray[np.float64]
 
-_EXACT = 2.0**53
 _CHARGE_BITS = 16
 _INTEGER = np.int64
 """Plain literals as arguments would make numba compile a function once more for each value."""
@@ -82,7 +82,10 @@ def _multiply(left, count, alive, alive_count, matrix, out, extent, bias):
 
 @kernel
 def set_reach(h, net, lower, upper, s):
-    """Set S_h and D_{h+1} (FORMAT.md, section 4) from the bounds of source h; infinite where they leave the exact range."""
+    """Set S_h and D_{h+1} (FORMAT.md, section 4) from the bounds of source h; infinite where they leave the exact range.
+
+    Where float32 rounding counts, also what it may add to each neuron of layer h + 1; D is infinite too where that is too much.
+    """
     size = net.sizes[h]
     start = net.neurons[h]
     column = net.columns[h + 1]
@@ -95,8 +98,10 @@ def set_reach(h, net, lower, upper, s):
         s.outputs[j] = np.ceil(rbar * own)
     total = _sum_exact(s.terms, size) + np.ceil(net.deltas[column + size] * fine)
     span = np.float64(size) if h == 0 else _sum_exact(s.outputs, size)
-    s.reach[h] = span if span < _EXACT else np.inf
-    s.charges[h + 1] = -floor_to_bits(-total, _CHARGE_BITS) if total < _EXACT else np.inf
+    s.reach[h] = span if span < EXACT else np.inf
+    s.charges[h + 1] = -floor_to_bits(-total, _CHARGE_BITS) if total < EXACT else np.inf
+    if len(net.slack) > 0 and not set_slack(h, net, lower, upper, s):
+        s.charges[h + 1] = np.inf
 
 
 @njit(cache=True, inline="always")
@@ -112,6 +117,7 @@ def _start_rows(k, count, net, s):
             row[j] = sign * net.weights[begin + j]
         s.exponents[r] = 0
         s.weights[r] = 1.0
+        s.slack_weights[r] = s.slack[net.neurons[k] + s.targets[r]]
         s.constants[r] = 0.0
 
 
@@ -121,30 +127,32 @@ def _start_mixed_row(k, count, net, s):
     width = net.strides[k]
     row = s.products[0]
     clear(row, width)
-    total = 0.0
+    total, loss = 0.0, 0.0
     for r in range(count):
         factor = s.mix[r]
         if factor == 0.0:
             continue
         total += factor
+        loss += factor * s.slack[net.neurons[k] + s.targets[r]]
         begin = net.offsets[k] + s.targets[r] * width
         factor *= s.signs[r]
         for j in range(width):
             row[j] += factor * net.weights[begin + j]
     s.exponents[0] = MIX_BITS
-    s.weights[0] = total
+    s.weights[0], s.slack_weights[0] = total, loss
     s.constants[0] = 0.0
 
 
 @njit(cache=True, inline="always")
 def _absorb(k, h, count, net, extent, s):
-    """Steps 1 and 2: charge bias and matrix error, round the rows to 24 bits."""
+    """Steps 1 and 2: charge bias, matrix error and float32 rounding, round the rows to 24 bits."""
     size = net.sizes[h]
     column = net.columns[h + 1]
     grid = net.grids[k]
     bias_grid = grid - net.exponents[column + size]
     charge_grid = grid - net.grids[h + 1] - BITS
-    slack_grid = grid - 1 - net.grids[h]
+    rounds = len(net.slack) > 0
+    reach_grid = grid - 1 - net.grids[h]
     for r in range(count):
         constant = s.products[r, size]
         s.products[r, size] = 0.0
@@ -155,18 +163,20 @@ def _absorb(k, h, count, net, extent, s):
             abs(shift) <= REACH
             and abs(bias_grid - e) <= REACH
             and abs(charge_grid - e) <= REACH
-            and abs(slack_grid - e - shift) <= REACH
+            and abs(reach_grid - e - shift) <= REACH
         ):
             s.constants[r] = -np.inf
             clear(s.rows[r], extent)
             continue
         bias = np.floor(constant * power(bias_grid - e))
         charge = np.ceil(s.weights[r] * s.charges[h + 1] * power(charge_grid - e))
-        slack = np.ceil(s.reach[h] * power(slack_grid - e - shift)) if largest > 0 else 0.0
+        rounded = np.ceil(s.reach[h] * power(reach_grid - e - shift)) if largest > 0 else 0.0
+        # Exponents of slack are below 40: the table of powers reaches that far beyond REACH.
+        slack = np.ceil(s.slack_weights[r] * power(charge_grid - e + s.slack_exponents[h + 1])) if rounds else 0.0
         round_row(s.products, s.rows, r, extent, power(shift))
         s.exponents[r] = e + shift
-        if abs(bias) < VOID and charge < VOID and slack < VOID:
-            s.constants[r] += bias - charge - slack
+        if abs(bias) < VOID and charge < VOID and rounded < VOID and slack < VOID:
+            s.constants[r] += bias - charge - rounded - slack
         else:
             s.constants[r] = -np.inf
 
@@ -215,6 +225,8 @@ def lower_rows(k, count, targets, net, extents, low, high, lower, upper, alphas,
                 s.coefficients[start + j] = s.rows[0, j]
         alive_count, steady = layer_slopes(h, net, extents[h], lower, upper, alphas, s)
         relax(k, count, net, extents[h], steady, s)
+        if len(net.slack) > 0:
+            weigh_slack(h, count, net, extents[h], s)
         width = net.strides[h]
         offset = net.offsets[h]
         matrix = net.weights[offset : offset + net.sizes[h] * width].reshape((net.sizes[h], width))

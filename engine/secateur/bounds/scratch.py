@@ -22,8 +22,9 @@ class Scratch(NamedTuple):
     slopes : (6, n + 1), relaxation of the current layer as `exchange_row` reads it; sums : (2,);
     alive, targets, chosen, steady : (2 n,) indices; constant_low, constant_high : (2 n,) of the neurons in `steady`;
     signs, thresholds : (2 n,); wanted : (2 n,) flags;
-    exponents, constants, weights : (2 n,) per row; row_inputs : (2 n, n_0) coefficients at the input;
-    reach, charges : (K + 2,) S_h and D_h; alphas, coefficients, values, losses : one per neuron;
+    exponents, constants, weights, slack_weights : (2 n,) per row; row_inputs : (2 n, n_0) coefficients at the input;
+    reach, charges, slack_exponents : (K + 2,) S_h, D_h and f_h; slack : s_i, one per neuron, 0 over the reals;
+    alphas, coefficients, values, losses : one per neuron;
     influence : (neurons, n_0), |input coefficient| x width of each refreshed neuron;
     point, best_row, new_low, new_high, keep_low, keep_high, scores : (n_0,); outputs : (n + 1,);
     mix : (2 n,) weights of the rows of a goal; share, trial : (2 n,) the same as floats; slant : (2 n, n_0 + 1) those rows over
@@ -47,9 +48,12 @@ class Scratch(NamedTuple):
     exponents: NDArray[np.int64]
     constants: Floats
     weights: Floats
+    slack_weights: Floats
     row_inputs: Floats
     reach: Floats
     charges: Floats
+    slack_exponents: NDArray[np.int64]
+    slack: Floats
     alphas: Floats
     coefficients: Floats
     best_coefficients: Floats
@@ -98,9 +102,12 @@ def new_scratch(net):
         np.zeros(rows, np.int64),
         np.zeros(rows),
         np.zeros(rows),
+        np.zeros(rows),
         np.zeros((rows, n)),
         np.zeros(layers),
         np.zeros(layers),
+        np.zeros(layers, np.int64),
+        np.zeros(neurons),
         np.zeros(neurons),
         np.zeros(neurons),
         np.zeros(neurons),
