@@ -26,7 +26,7 @@ from secateur.checker.fast_slack import charge_of, prepare_charges
 
 __all__ = ["CALLS_INTO", "prepare_error", "prepare_source", "propagate", "start_row"]
 
-CALLS_INTO = "b4811f5477df750d"  # of fast_differences.py, fast_layout.py, fast_slack.py and nodes.py (see the second's head)
+CALLS_INTO = "818e330d1f3e7690"  # of fast_differences.py, fast_layout.py, fast_slack.py and nodes.py (see the second's head)
 
 _Factors = tuple[Floats, Floats, Floats, Floats]  # rise, fall, lower, upper of one source
 
