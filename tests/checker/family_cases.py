@@ -24,7 +24,7 @@ from secateur.checker.records import Claim, PairClaim
 from secateur.checker.refusal import Refusal
 from secateur.checker.root import RootBounds, check_interval_rule
 from tests.checker.pair_cases import PairCase, perturbed, prove, sampled_bound
-from tests.checker.query_cases import packed
+from tests.checker.query_cases import packed, refuted_leaves
 from tests.checker.support import Layer, barely_inactive, dense_model, facts, grow_tree, pack, random_layers, without_neurons
 
 __all__ = [
@@ -49,7 +49,8 @@ Raw = dict[str, Any]
 class FamilyCase:
     """Everything that a family's certificate is written from; tests change one thing and write it.
 
-    `regions` are the entries of the format, but trees have their `symbols` in place of `nodes`, `trusted` and `bytes`.
+    `regions` are the entries of the format, but trees have their `symbols` (and `evidence`) in place of
+    `nodes`, `trusted` and `bytes`.
     """
 
     original: bytes
@@ -92,8 +93,9 @@ def claim_of(claim: Raw) -> PairClaim:
 def _packed_tree(tree: Raw, inputs: int, streams: list[bytes]) -> None:
     """Puts a tree's symbols into the streams, in place."""
     symbols = tree.pop("symbols")
-    streams.append(packed(symbols, inputs))
-    tree |= {"nodes": len(symbols), "bytes": len(streams[-1])}
+    refuted, evidence = refuted_leaves(tree.pop("evidence", None), symbols.count(inputs + 2))
+    streams += [packed(symbols, inputs), *evidence]
+    tree |= {"nodes": len(symbols), "bytes": len(streams[-1 - len(evidence)]), **refuted}
     if "claims" not in tree:
         tree["trusted"] = symbols.count(inputs + 1)
 

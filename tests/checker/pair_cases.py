@@ -19,7 +19,7 @@ from secateur.checker.float32 import float_network
 from secateur.checker.lowering import Network, lower
 from secateur.checker.pair_claim import difference_proof
 from secateur.checker.python_arithmetic import PythonArithmetic
-from secateur.checker.records import Claim, DifferenceTree, Evidence, Facts, PairClaim, Plan
+from secateur.checker.records import Claim, DifferenceTree, Evidence, Facts, PairClaim, Plan, RefutedLeaves
 from secateur.checker.replay import Proof
 from secateur.checker.two_networks import TwoNetworks
 from tests.checker.query_cases import packed, refuted_leaves
@@ -120,12 +120,15 @@ def claim_of(case: PairCase) -> PairClaim:
 
 
 def problem(case: PairCase) -> Proof:
-    """The tree over the joined network, with a single leaf; fills in the grid where there is none."""
+    """The tree over the joined network, with a single leaf where there is no evidence; fills in the grid where there is none."""
     case.grid = case.grid or [GRID] * (len(case.shifts) + 1)
     pairs = case.pairs if isinstance(case.pairs, str) else tuple(map(tuple, case.pairs))
     plan = Plan(tuple(case.levels), pairs, tuple(case.shifts))  # type: ignore[arg-type]
     own = Facts((), tuple(Claim(*c) for c in case.interval), (), ())
-    tree = DifferenceTree(tuple(case.grid), case.steps, 1, 0, packed([0], case.inputs))
+    symbols = [0] if case.evidence is None else case.symbols
+    refuted, streams = refuted_leaves(case.evidence, symbols.count(case.inputs + 2))
+    leaves = RefutedLeaves(refuted["refuted"]["leaves"], refuted["refuted"]["length"], streams[0]) if refuted else None
+    tree = DifferenceTree(tuple(case.grid), case.steps, len(symbols), 0, packed(symbols, case.inputs), leaves)
     return difference_proof(claim_of(case), Evidence(own, plan, tree), networks_of(case))
 
 

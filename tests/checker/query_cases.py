@@ -40,7 +40,7 @@ Values = NDArray[np.float64]
 
 @dataclass
 class PartCase:
-    """One part of a certificate; `trusted` is counted from the symbols, and so are refuted leaves, if there is evidence of any."""
+    """One part of a certificate; trusted leaves are counted from the symbols, refuted ones too if there is evidence."""
 
     disjuncts: int
     grid: list[int]

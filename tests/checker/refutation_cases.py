@@ -11,16 +11,25 @@ from typing import Any
 import highspy
 import numpy as np
 
+from secateur.checker.domain import Domain
+from secateur.checker.lowering import lower
 from secateur.checker.nodes import Goal, LeafState
 from secateur.checker.python_arithmetic import PythonArithmetic
+from secateur.checker.query import read_query
 from secateur.checker.refusal import Refusal
+from secateur.checker.refuted_leaves import LeafEvidence
 from secateur.checker.replay import Proof
-from secateur.checker.subject import Region, Row, Subject
+from secateur.checker.root import RootBounds
+from secateur.checker.row_layer import with_exact_rows
+from secateur.checker.subject import Region, Row, Subject, about_one
 from secateur.checker.walk import walk_tree
+from tests.checker.pair_cases import PairCase
+from tests.checker.pair_cases import problem as pair_problem
 from tests.checker.query_cases import PartCase, QueryCase, head
+from tests.checker.query_cases import problem as query_problem
 from tests.checker.support import dense_model
 
-__all__ = ["TIE", "Affine", "evidence_of", "leaves_of", "pieces", "refute", "tie_case"]
+__all__ = ["TIE", "Affine", "evidence_of", "leaves_of", "pair_evidence", "pieces", "query_evidence", "refute", "tie_case"]
 
 MOST_NEURONS = 7  # whose phases are tried
 SCALE = 1 << 30
@@ -68,7 +77,7 @@ def pieces(subject: Subject, layers: int, active: Mapping[int, bool]) -> tuple[d
 
 
 def farkas(functions: Sequence[Affine], rows: int, region: Region) -> list[float] | None:
-    """Weights >= 0 of functions, the first `rows` of which sum to at most 1, whose sum is positive on the box, if there are any."""
+    """Weights >= 0 of functions, those of the first `rows` at most 1 in all, that make the sum positive on the box; None if none do."""
     low, high = (np.array([x / region.denominator for x in side]) for side in (region.low, region.high))
     solver = highspy.Highs()
     solver.silent()
@@ -163,6 +172,30 @@ def evidence_of(subject: Subject, goals: Sequence[Goal], leaves: Mapping[int, Le
             return None
         found.append(entry)
     return found
+
+
+def query_evidence(case: QueryCase) -> bool:
+    """Fills in the evidence of a query's parts, all of which lie on the same box; False where that fails."""
+    network, left = lower(case.network), read_query(case.query).disjuncts()
+    for part in case.parts:
+        disjuncts = [next(left) for _ in range(part.disjuncts)]
+        chain, own = query_problem(case.network, disjuncts)
+        root = RootBounds(chain)
+        bounds = [root.bounds(k) for k in range(1, len(chain.layers))]
+        proof = Proof(chain, part.grid, own, part.steps, part.symbols, case.inputs + 1, bounds, "part")
+        rows = [row for disjunct in disjuncts for row in disjunct.rows]
+        box = Domain(disjuncts[0].lower, disjuncts[0].upper)
+        part.evidence = evidence_of(about_one(with_exact_rows(network, rows), box), own, leaves_of(proof))
+    return all(part.evidence for part in case.parts)
+
+
+def pair_evidence(case: PairCase) -> bool:
+    """Fills in the evidence of a difference tree; False where that fails."""
+    case.evidence = [None] * case.symbols.count(case.inputs + 2)
+    proof = pair_problem(case)
+    assert isinstance(proof.evidence, LeafEvidence)
+    case.evidence = evidence_of(proof.evidence.subject, proof.goals, leaves_of(proof))
+    return case.evidence is not None
 
 
 def step(clause: list[int], rows: str = "", multipliers: str = "") -> dict[str, Any]:

@@ -31,7 +31,7 @@ class LeafEvidence:
         self, refuted: RefutedLeaves, symbols: Sequence[int], subject: Subject, goals: Sequence[Goal], step: str
     ) -> None:
         self.symbol = subject.network.input_size + 2
-        self._subject, self._goals, self._step = subject, goals, step
+        self.subject, self._goals, self._step = subject, goals, step
         places = [position for position, symbol in enumerate(symbols) if symbol == self.symbol]
         if len(places) != refuted.leaves:
             reason = f"the stream holds {len(places)} refuted leaves, not the announced {refuted.leaves}"
@@ -57,23 +57,23 @@ class LeafEvidence:
         if not isinstance(entry, list) or len(entry) != len(leaf.open):
             given = f"{len(entry)}" if isinstance(entry, list) else "no list of"
             raise Refusal("refutation", "", f"{given} refutations for {len(leaf.open)} open goals")
-        region = self._subject.region(leaf)
+        region = self.subject.region(leaf)
         for own, number in zip(entry, leaf.open, strict=True):
             goal = self._goals[number]
             with located(f"{goal.kind} '{goal}'", (), ""):
-                refutation = read_refutation(own, len(goal.targets), len(self._subject.sides))
+                refutation = read_refutation(own, len(goal.targets), len(self.subject.sides))
                 self._refute(refutation, goal, region)
 
     def _refute(self, refutation: Refutation, goal: Goal, region: Region) -> None:
         """All steps of a refutation, the last of which has to be the empty clause."""
         if not refutation.steps or refutation.steps[-1].clause:
             raise Refusal("refutation", "steps", "the last clause is not empty")
-        neurons, rows, clauses = self._symbols(refutation, goal), self._subject.rows(goal), Clauses()
+        neurons, rows, clauses = self._symbols(refutation, goal), self.subject.rows(goal), Clauses()
         for number, step in enumerate(refutation.steps):
             if isinstance(step, Lemma):
                 phases = {neurons[abs(literal) - 1]: literal < 0 for literal in step.clause}  # all literals are false
                 multipliers = dict(zip(neurons, step.multipliers, strict=True))
-                if not lemma_holds(self._subject.network, region, rows, phases, step.rows, multipliers):
+                if not lemma_holds(self.subject.network, region, rows, phases, step.rows, multipliers):
                     raise Refusal("lemma", f"steps[{number}]", "the multipliers do not show the clause")
             elif not clauses.imply(step.clause):
                 reason = "the clause does not follow from those before it by unit propagation"
@@ -82,9 +82,9 @@ class LeafEvidence:
 
     def _symbols(self, refutation: Refutation, goal: Goal) -> list[int]:
         """The neurons of a refutation, which stand in layers before the goal's."""
-        found, end = [], self._subject.network.starts[goal.layer]
+        found, end = [], self.subject.network.starts[goal.layer]
         for number, name in enumerate(refutation.neurons):
-            symbol = self._subject.symbol(name)
+            symbol = self.subject.symbol(name)
             if symbol is None:
                 raise Refusal("refutation", f"neurons[{number}]", "there is no such neuron")
             if symbol >= end:
