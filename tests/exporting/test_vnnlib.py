@@ -37,6 +37,7 @@ from tests.exporting.certificates import (
     refuted,
     with_header,
 )
+from tests.onnx_models import model_bytes, node
 
 ROOT = Path(__file__).resolve().parents[2]
 MARGINS = [{"epsilon": "0.1"}, {"decision": "argmax", "margin": "1/3"}, {"decision": "argmin", "margin": "1/3"}]
@@ -148,13 +149,39 @@ def test_bad_input_is_one_line(pruned: Path, tmp_path: Path, capsys: pytest.Capt
         ([str(pruned.parent / "domain.json"), "--json", "--out", "x"], "not a certificate of this format"),
         ([str(computed), "--smtlib", "--out", "x"], "is about values computed in float32"),
         ([str(computed), "--json", "--out", "x"], "is about values computed in float32"),
+        ([str(pruned), "--json", "--out", str(pruned)], "exists already; choose another --out"),
+        ([str(pruned), "--json", "--out", str(tmp_path)], "exists already; choose another --out"),
+        ([str(pruned), "--json", "--out", ""], "exists already; choose another --out"),
+        ([str(pruned), "--json", "--out", str(tmp_path / "none" / "x")], "cannot be written"),
         ([str(pruned), "--out", "x"], "one of the arguments --vnnlib --smtlib --json is required"),
     ]
+    before = pruned.read_bytes()
     for words, message in cases:
         assert main(["export", *words]) == 2
         last = capsys.readouterr().err.splitlines()[-1]
         assert message in last
     assert not Path("x").exists()
+    assert pruned.read_bytes() == before
+
+
+def test_a_claim_about_a_layer_that_no_file_can_hold_is_a_note(tmp_path: Path) -> None:
+    nodes = [node("Div", ["x", "c"], "a"), node("Gemm", ["a", "w"], "z"), node("Relu", ["z"], "r"), node("Gemm", ["r", "w"])]
+    data = model_bytes(nodes, {"c": [[3.0]], "w": [[1.0]]}, inputs={"x": [1, 1]}, outputs={"y": [1, 1]})  # x / 3 is no float
+    for name in ("a.onnx", "b.onnx"):
+        (tmp_path / name).write_bytes(data)
+    certificate = tmp_path / "proof.secateur"
+    with secateur.Engine(jobs=1, solver="none") as engine:
+        box = secateur.Box(["-1"], ["1"])
+        engine.equivalent(tmp_path / "a.onnx", tmp_path / "b.onnx", box, epsilon="1", certificate=certificate)
+    own, rest = header(certificate)
+    own["claim"]["layer"] = [1, 1]
+    forged = with_header(certificate, own, rest)
+    assert isinstance(secateur.check(forged, strict=True), secateur.Accepted)
+    done = secateur.export(forged, tmp_path / "out")
+    (note,) = done.notes
+    assert note.startswith("claim: not exported, because a network cut off behind a layer cannot be stored")
+    assert done.files == ("manifest.json",)
+    assert claims(tmp_path / "out") == []
 
 
 def marabou() -> str:
