@@ -132,12 +132,33 @@ def test_json_of_a_family_and_of_a_query_can_be_read(family: Path, tmp_path: Pat
     assert json.loads((tmp_path / "query.json").read_text())["parts"]
 
 
+def test_json_says_that_a_claim_is_about_computed_values(tmp_path: Path) -> None:
+    """The same trees, said of float32: whether they prove it is for the checker to say."""
+    for number, (certificate, words) in enumerate(
+        [
+            (
+                pair(tmp_path / "pair"),
+                "for all float32 x in D and every float32 evaluation of N and N', max |N(x) - N'(x)| <= 1/10",
+            ),
+            (query(tmp_path / "query", "(>= Y_0 90)", Holds), "no float32 x satisfies the query in any float32 evaluation of N"),
+        ]
+    ):
+        own, rest = header(certificate)
+        out = tmp_path / f"{number}.json"
+        done = secateur.export(with_header(certificate, own | {"semantics": "float32"}, rest), out, form="json")
+        content = json.loads(out.read_text())
+        assert (content["semantics"], content["claim"], done.claim) == ("float32", words, words)
+        secateur.export(certificate, tmp_path / f"{number}.real.json", form="json")
+        assert "semantics" not in json.loads((tmp_path / f"{number}.real.json").read_text())
+
+
 def test_bad_input_is_one_line(pruned: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "a").touch()
     (tmp_path / "other.onnx").write_bytes(b"no network")
-    own, rest = header(pruned)
-    computed = with_header(pruned, own | {"semantics": "float32"}, rest)
+    agreed = pair(tmp_path / "in")
+    own, rest = header(agreed)
+    computed = with_header(agreed, own | {"semantics": "float32"}, rest)
     cases = [
         ([str(tmp_path / "none"), "--vnnlib", "--out", "x"], "the certificate cannot be read"),
         ([str(pruned), "--smtlib", "--out", str(tmp_path / "full")], "is not empty"),
@@ -148,7 +169,7 @@ def test_bad_input_is_one_line(pruned: Path, tmp_path: Path, capsys: pytest.Capt
         ([str(pruned), "--smtlib", "--out", "x", "--query", "q"], "names no query"),
         ([str(pruned.parent / "domain.json"), "--json", "--out", "x"], "not a certificate of this format"),
         ([str(computed), "--smtlib", "--out", "x"], "is about values computed in float32"),
-        ([str(computed), "--json", "--out", "x"], "is about values computed in float32"),
+        ([str(computed), "--vnnlib", "--out", "x"], "choose --json, or a certificate about exact values"),
         ([str(pruned), "--json", "--out", str(pruned)], "exists already; choose another --out"),
         ([str(pruned), "--json", "--out", str(tmp_path)], "exists already; choose another --out"),
         ([str(pruned), "--json", "--out", ""], "exists already; choose another --out"),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from secateur.errors import InputError
 from secateur.exporting.instances import benchmark_files
-from secateur.exporting.material import Given, described, material, read_source
+from secateur.exporting.material import Given, described, material, read_source, require_real
 from secateur.exporting.readable import readable
 from secateur.exporting.smtlib import script_files
 from secateur.files import write_atomically
@@ -45,8 +45,8 @@ def export(
     ----------
     certificate : the file, or the folder that contains `certificate.secateur` or `family.secateur`. out : a folder that is
     missing or empty; for `json` a file that does not exist yet. form : `vnnlib` writes networks, VNN-LIB queries and
-    `instances.csv`, whose expected answers `manifest.json` names; `smtlib` an SMT-LIB 2 text for each claim, exactly; `json`
-    the certificate itself, unpacked.
+    `instances.csv`, whose expected answers `manifest.json` names; `smtlib` an SMT-LIB 2 text for each claim, exactly; both take
+    claims about exact values only; `json` the certificate itself, unpacked.
     original, reduced, query : files in place of those that the certificate names; the hashes must agree.
 
     Returns
@@ -67,6 +67,7 @@ def export(
         progress.stage("write")
         write_atomically(path, readable(source))
         return Exported(claim, path, (path.name,), ())
+    require_real(source)
     _require_free(path)
     found = material(source, given)
     progress.stage("export")
