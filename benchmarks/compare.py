@@ -48,7 +48,7 @@ def ours(children: Children, command: Sequence[str]) -> Solve:
 
     def solve(instance: Instance) -> Measured:
         words = [*command, str(instance.query), *network_options(instance), "--timeout", f"{instance.timeout:.15g}"]
-        return read_finished(instance, children.run(words, instance.timeout + GRACE))
+        return read_finished(instance, children.run(words, instance.timeout + GRACE, leash=True))
 
     return solve
 

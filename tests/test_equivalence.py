@@ -245,6 +245,9 @@ def test_a_distance_on_the_command_line(files: Files, capsys: pytest.CaptureFixt
         ("equiv", ["--epsilon", "1", "--certificate", "{}/a.onnx"], "would overwrite"),
         ("distance", ["--tolerance", "-1"], "tolerance -1.0 is no share"),
         ("distance", ["--timeout", "nan"], "time limit nan"),
+        ("equiv", ["--epsilon", "1", "--certificate", "."], "is a folder; name a file in it"),
+        ("equiv", ["--epsilon", "1", "--certificate", "{}"], "is a folder; name a file in it"),
+        ("distance", ["--certificate", ""], "is a folder; name a file in it"),
         ("distance", ["--certificate", "{}/none/x.secateur"], "its folder does not exist"),
     ],
 )

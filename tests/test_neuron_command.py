@@ -210,6 +210,12 @@ def test_a_network_of_somebody_else_is_not_overwritten(run: Run, folder: Path) -
     assert (code, "would overwrite" in err, mine.read_bytes()) == (2, True, b"mine")
 
 
+def test_a_certificate_that_would_be_a_folder_is_one_line(run: Run) -> None:
+    code, out, err = run("--layer", "2", "--index", "1", "--kind", "result", "--margin", "2.5", "--certificate", ".")
+    assert (code, out) == (2, "")
+    assert "is a folder; name a file in it" in err
+
+
 def test_an_undecided_claim_leaves_no_file(run: Run, folder: Path) -> None:
     before = sorted(folder.iterdir())
     words = ("--layer", "2", "--index", "1", "--kind", "result", "--timeout", "0.000001", "--certificate", str(folder / "x.cert"))

@@ -128,4 +128,12 @@ def test_what_no_certificate_can_speak_about(tmp_path: Path) -> None:
         two.write_text(head + bounds + "(assert (> Yf[0,0] Yg[0,0]))\n")
         with pytest.raises(InputError, match="one network"):
             engine.verify({"f": model, "g": model}, two, timeout=60, certificate=tmp_path / "out.secateur")
+        for own in (model, query):
+            before = own.read_bytes()
+            with pytest.raises(InputError, match="would overwrite"):
+                engine.verify(model, query, timeout=60, certificate=own)
+            assert own.read_bytes() == before
+        for folder in (tmp_path, Path(), Path("/")):
+            with pytest.raises(InputError, match="is a folder; name a file in it"):
+                engine.verify(model, query, timeout=60, certificate=folder)
     assert not (tmp_path / "out.secateur").exists()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from secateur.checker import Accepted, check
@@ -12,7 +12,23 @@ from secateur.errors import InputError
 from secateur.files import remove_stale, scratch_folder
 from secateur.progress import Progress
 
-__all__ = ["require_accepted", "require_place", "sha256_of"]
+__all__ = ["named_file", "require_accepted", "require_other", "require_place", "sha256_of"]
+
+
+def named_file(path: str | Path) -> Path:
+    """The path of a certificate; InputError where it names no file, but a folder or nothing."""
+    path = Path(path)
+    if not path.name or path.is_dir():
+        raise InputError("is a folder", where=f"--certificate {path}", remedy="name a file in it")
+    return path
+
+
+def require_other(path: Path, targets: Iterable[Path], read: Iterable[Path]) -> None:
+    """InputError where one of the files that the certificate at `path` takes would be written over one that is read."""
+    taken = {own.resolve() for own in read}
+    for target in targets:
+        if target.resolve() in taken:
+            raise InputError(f"would overwrite {target}", where=f"--certificate {path}", remedy="choose another name")
 
 
 def require_place(path: Path) -> None:

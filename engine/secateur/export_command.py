@@ -26,7 +26,7 @@ def add_parser(commands: Any) -> None:
         ("json", "the certificate itself, unpacked, to read"),
     ):
         form.add_argument(f"--{name}", dest="form", action="store_const", const=name, help=text)
-    parser.add_argument("--out", metavar="PATH", required=True, help="a folder that is missing or empty; with --json a file")
+    parser.add_argument("--out", metavar="PATH", required=True, help="a folder that is missing or empty; with --json a new file")
     parser.add_argument("--original", metavar="FILE", help="the (original) network, if it has moved")
     parser.add_argument("--reduced", metavar="FILE", help="the reduced network, if it has moved")
     parser.add_argument("--query", metavar="FILE", help="the VNN-LIB query, if it has moved")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from secateur.bounds import quantise
 from secateur.certificate import ComparedFiles, FileReference, comparison_bytes, counterexample_bytes, pair_table
-from secateur.certificate_file import require_accepted, require_place, sha256_of
+from secateur.certificate_file import named_file, require_accepted, require_other, require_place, sha256_of
 from secateur.checker.domain import read_domain as read_certified_domain
 from secateur.checker.refusal import Refusal
 from secateur.errors import InputError
@@ -51,7 +51,7 @@ class PairCertificate:
     ) -> None:
         self._second_path = second_path
         self._layers, self._semantics = layers, semantics
-        self.path, self._claim, self._models, self._domain = Path(path), claim, models, domain
+        self.path, self._claim, self._models, self._domain = named_file(path), claim, models, domain
         self._own_domain = domain_file if domain_file is not None and _is_certified_form(domain_file, domain) else None
         self._domain_path = self.path.with_suffix(".domain.json") if self._own_domain is None else self._own_domain
         self._require_one_tree()
@@ -130,9 +130,7 @@ class PairCertificate:
                 raise InputError(problem, where=str(model.path), remedy="decompress it")
         targets = [self.path] if self._own_domain is not None else [self.path, self._domain_path]
         read = [model.path for model in self._models] + ([] if domain_file is None else [domain_file])
-        for target in targets:
-            if target.resolve() in [path.resolve() for path in read]:
-                raise InputError(f"would overwrite {target}", where=self._where, remedy="choose another name")
+        require_other(self.path, targets, read)
 
     def _digests(self) -> tuple[str, str, str]:
         first, second = (sha256_of(model.path) for model in self._models)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from secateur.certificate import FileReference, refutation_bytes, satisfaction_bytes
-from secateur.certificate_file import require_accepted, require_place, sha256_of
+from secateur.certificate_file import named_file, require_accepted, require_other, require_place, sha256_of
 from secateur.errors import InputError
 from secateur.files import path_from, write_atomically
 from secateur.progress import Progress
@@ -21,11 +21,13 @@ __all__ = ["CertificateTarget"]
 class CertificateTarget:
     """Where a certificate shall go, and the two files that it will speak about, as they are now; `semantics` of a refutation.
 
-    Raises InputError where the folder cannot be written or a file cannot be read.
+    Raises InputError where the certificate would be written over one of them, its folder cannot be written, or a file cannot be
+    read.
     """
 
     def __init__(self, path: str | Path, network: Path, query: Path, semantics: str = "real") -> None:
-        self.path, self._network, self._query, self._semantics = Path(path), network, query, semantics
+        self.path, self._network, self._query, self._semantics = named_file(path), network, query, semantics
+        require_other(self.path, [self.path], [network, query])
         self._hashes = self._digests()
         require_place(self.path)
 

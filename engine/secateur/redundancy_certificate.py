@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from secateur.certificate_file import require_place
+from secateur.certificate_file import named_file, require_place
 from secateur.errors import InputError
 from secateur.files import temporary_name, write_atomically
 from secateur.models import LoadedModel, ModelStore
@@ -29,7 +29,7 @@ class RedundancyCertificate:
     def __init__(
         self, path: str | Path, claim: RedundancyClaim, model: LoadedModel, domain: Domain, domain_file: Path | None
     ) -> None:
-        self.path, self._model, self._domain, self._domain_file = Path(path), model, domain, domain_file
+        self.path, self._model, self._domain, self._domain_file = named_file(path), model, domain, domain_file
         self.network_path = self.path.with_suffix(".linearised.onnx")
         where = f"--certificate {path}"
         if claim.kind == "phase":

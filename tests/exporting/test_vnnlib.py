@@ -37,6 +37,7 @@ from tests.exporting.certificates import (
     refuted,
     with_header,
 )
+from tests.onnx_models import model_bytes, node
 
 ROOT = Path(__file__).resolve().parents[2]
 MARGINS = [{"epsilon": "0.1"}, {"decision": "argmax", "margin": "1/3"}, {"decision": "argmin", "margin": "1/3"}]
@@ -131,12 +132,33 @@ def test_json_of_a_family_and_of_a_query_can_be_read(family: Path, tmp_path: Pat
     assert json.loads((tmp_path / "query.json").read_text())["parts"]
 
 
+def test_json_says_that_a_claim_is_about_computed_values(tmp_path: Path) -> None:
+    """The same trees, said of float32: whether they prove it is for the checker to say."""
+    for number, (certificate, words) in enumerate(
+        [
+            (
+                pair(tmp_path / "pair"),
+                "for all float32 x in D and every float32 evaluation of N and N', max |N(x) - N'(x)| <= 1/10",
+            ),
+            (query(tmp_path / "query", "(>= Y_0 90)", Holds), "no float32 x satisfies the query in any float32 evaluation of N"),
+        ]
+    ):
+        own, rest = header(certificate)
+        out = tmp_path / f"{number}.json"
+        done = secateur.export(with_header(certificate, own | {"semantics": "float32"}, rest), out, form="json")
+        content = json.loads(out.read_text())
+        assert (content["semantics"], content["claim"], done.claim) == ("float32", words, words)
+        secateur.export(certificate, tmp_path / f"{number}.real.json", form="json")
+        assert "semantics" not in json.loads((tmp_path / f"{number}.real.json").read_text())
+
+
 def test_bad_input_is_one_line(pruned: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "a").touch()
     (tmp_path / "other.onnx").write_bytes(b"no network")
-    own, rest = header(pruned)
-    computed = with_header(pruned, own | {"semantics": "float32"}, rest)
+    agreed = pair(tmp_path / "in")
+    own, rest = header(agreed)
+    computed = with_header(agreed, own | {"semantics": "float32"}, rest)
     cases = [
         ([str(tmp_path / "none"), "--vnnlib", "--out", "x"], "the certificate cannot be read"),
         ([str(pruned), "--smtlib", "--out", str(tmp_path / "full")], "is not empty"),
@@ -147,14 +169,40 @@ def test_bad_input_is_one_line(pruned: Path, tmp_path: Path, capsys: pytest.Capt
         ([str(pruned), "--smtlib", "--out", "x", "--query", "q"], "names no query"),
         ([str(pruned.parent / "domain.json"), "--json", "--out", "x"], "not a certificate of this format"),
         ([str(computed), "--smtlib", "--out", "x"], "is about values computed in float32"),
-        ([str(computed), "--json", "--out", "x"], "is about values computed in float32"),
+        ([str(computed), "--vnnlib", "--out", "x"], "choose --json, or a certificate about exact values"),
+        ([str(pruned), "--json", "--out", str(pruned)], "exists already; choose another --out"),
+        ([str(pruned), "--json", "--out", str(tmp_path)], "exists already; choose another --out"),
+        ([str(pruned), "--json", "--out", ""], "exists already; choose another --out"),
+        ([str(pruned), "--json", "--out", str(tmp_path / "none" / "x")], "cannot be written"),
         ([str(pruned), "--out", "x"], "one of the arguments --vnnlib --smtlib --json is required"),
     ]
+    before = pruned.read_bytes()
     for words, message in cases:
         assert main(["export", *words]) == 2
         last = capsys.readouterr().err.splitlines()[-1]
         assert message in last
     assert not Path("x").exists()
+    assert pruned.read_bytes() == before
+
+
+def test_a_claim_about_a_layer_that_no_file_can_hold_is_a_note(tmp_path: Path) -> None:
+    nodes = [node("Div", ["x", "c"], "a"), node("Gemm", ["a", "w"], "z"), node("Relu", ["z"], "r"), node("Gemm", ["r", "w"])]
+    data = model_bytes(nodes, {"c": [[3.0]], "w": [[1.0]]}, inputs={"x": [1, 1]}, outputs={"y": [1, 1]})  # x / 3 is no float
+    for name in ("a.onnx", "b.onnx"):
+        (tmp_path / name).write_bytes(data)
+    certificate = tmp_path / "proof.secateur"
+    with secateur.Engine(jobs=1, solver="none") as engine:
+        box = secateur.Box(["-1"], ["1"])
+        engine.equivalent(tmp_path / "a.onnx", tmp_path / "b.onnx", box, epsilon="1", certificate=certificate)
+    own, rest = header(certificate)
+    own["claim"]["layer"] = [1, 1]
+    forged = with_header(certificate, own, rest)
+    assert isinstance(secateur.check(forged, strict=True), secateur.Accepted)
+    done = secateur.export(forged, tmp_path / "out")
+    (note,) = done.notes
+    assert note.startswith("claim: not exported, because a network cut off behind a layer cannot be stored")
+    assert done.files == ("manifest.json",)
+    assert claims(tmp_path / "out") == []
 
 
 def marabou() -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -54,6 +55,29 @@ def test_dimension_and_widths() -> None:
         BOX.require_dimension(5, "net.onnx")
     expected = "net.onnx: the domain has 2 coordinates but the network has 5 inputs; give a domain of dimension 5"
     assert str(caught.value) == expected
+
+
+LARGEST = Fraction(sys.float_info.max)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "fits"),
+    [
+        (Fraction(0), LARGEST, True),
+        (-LARGEST, Fraction(0), True),
+        (Fraction(0), LARGEST + 1, False),
+        (-LARGEST - 1, Fraction(0), False),
+        (-LARGEST, Fraction(1), False),  # the width
+        (-LARGEST / 2, LARGEST / 2, True),
+    ],
+)
+def test_sides_that_float64_cannot_hold_are_refused_by_networks(low: Fraction, high: Fraction, fits: bool) -> None:
+    domain = Domain((Fraction(0), low), (Fraction(1), high), "box.json")
+    if fits:
+        domain.require_dimension(2, "net.onnx")
+        return
+    with pytest.raises(InputError, match=r"^box.json: coordinate 1: .* beyond float64; rescale the inputs$"):
+        domain.require_dimension(2, "net.onnx")
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,13 @@ def test_peak_memory_is_that_of_the_child() -> None:
     assert 300_000_000 <= int(finished.output) < 400_000_000
 
 
+def test_a_program_that_reads_its_input_finds_none_unless_it_is_on_a_leash() -> None:
+    reading = python("import sys; print(len(sys.stdin.read()))")
+    found = Children().run(reading, 60)
+    assert (found.killed, found.output) == (False, b"0\n")
+    assert Children().run(reading, 2, leash=True).killed
+
+
 @POSIX
 def test_the_limit_kills_the_helpers_too(tmp_path: Path) -> None:
     mark = tmp_path / "pid"

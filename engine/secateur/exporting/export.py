@@ -7,7 +7,7 @@ from pathlib import Path
 
 from secateur.errors import InputError
 from secateur.exporting.instances import benchmark_files
-from secateur.exporting.material import Given, described, material, read_source
+from secateur.exporting.material import Given, described, material, read_source, require_real
 from secateur.exporting.readable import readable
 from secateur.exporting.smtlib import script_files
 from secateur.files import write_atomically
@@ -44,8 +44,9 @@ def export(
     Parameters
     ----------
     certificate : the file, or the folder that contains `certificate.secateur` or `family.secateur`. out : a folder that is
-    missing or empty; for `json` a file. form : `vnnlib` writes networks, VNN-LIB queries and `instances.csv`, whose expected
-    answers `manifest.json` names; `smtlib` an SMT-LIB 2 text for each claim, exactly; `json` the certificate itself, unpacked.
+    missing or empty; for `json` a file that does not exist yet. form : `vnnlib` writes networks, VNN-LIB queries and
+    `instances.csv`, whose expected answers `manifest.json` names; `smtlib` an SMT-LIB 2 text for each claim, exactly; both take
+    claims about exact values only; `json` the certificate itself, unpacked.
     original, reduced, query : files in place of those that the certificate names; the hashes must agree.
 
     Returns
@@ -62,9 +63,11 @@ def export(
     if form == "json":
         if given != Given():
             raise InputError("the JSON form reads the certificate only, so no other file can be given")
+        _require_no_file(path)
         progress.stage("write")
         write_atomically(path, readable(source))
         return Exported(claim, path, (path.name,), ())
+    require_real(source)
     _require_free(path)
     found = material(source, given)
     progress.stage("export")
@@ -72,6 +75,12 @@ def export(
     progress.stage("write")
     publish(path, files, "manifest.json")
     return Exported(claim, path, tuple(sorted(files)), tuple(notes))
+
+
+def _require_no_file(path: Path) -> None:
+    """InputError where something would be overwritten, the certificate itself perhaps."""
+    if path.exists() or not path.name:
+        raise InputError("exists already", where=f"output file {path}", remedy="choose another --out")
 
 
 def _require_free(folder: Path) -> None:

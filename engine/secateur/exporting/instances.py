@@ -65,7 +65,11 @@ class _Writer:
 
     def compared(self, claim: Compared) -> None:
         """A claim about two networks: joined for version 1.0, as they are for version 2.0."""
-        networks, names = self._both(claim)
+        try:
+            networks, names = self._both(claim)
+        except NotStorableError as error:
+            self.notes.append(f"{claim.label}: not exported, because a network cut off behind a layer cannot be stored: {error}")
+            return
         disjuncts = violations(claim.comparison, networks[0].output_size)
         comments = [claim.words, f"N = {_named(claim.original)}", f"N' = {_named(claim.reduced)}"]
         self._typed(claim.label, comments, networks, tuple(zip("fg", names, strict=True)), claim, disjuncts)

@@ -8,15 +8,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from secateur.checker import CheckInputError
-from secateur.checker.container import read_certificate, read_header
+from secateur.checker.container import read_certificate
 from secateur.checker.domain import Domain as CheckedBox
 from secateur.checker.domain import read_domain
 from secateur.checker.files import certificate_path, read_file, referenced, unpacked
 from secateur.checker.manifest import partition, read_manifest
-from secateur.checker.pair_rows import statement
+from secateur.checker.pair_rows import FLOATS, REALS, statement
 from secateur.checker.records import (
     Certificate,
     Claim,
@@ -47,6 +46,7 @@ __all__ = [
     "material",
     "read_source",
     "refusals_as_input_errors",
+    "require_real",
 ]
 
 AnyCertificate = Certificate | QueryCertificate | PairCertificate | FamilyCertificate
@@ -163,20 +163,20 @@ def refusals_as_input_errors(path: Path) -> Iterator[None]:
 
 
 def read_source(path: str | Path) -> Source:
-    """The certificate at a path, or in a folder. InputError where there is none that can be read, or that can be exported."""
+    """The certificate at a path, or in a folder. InputError where there is none that can be read."""
     path = Path(path)
     with refusals_as_input_errors(path):
         path = certificate_path(path)
         data = read_file(path, "certificate")
-        _require_real(read_header(data)[0], path)
         return Source(path, hashlib.sha256(data).hexdigest(), read_certificate(data))
 
 
-def _require_real(header: dict[str, Any], path: Path) -> None:
-    """InputError for claims about computed values: what is exported is about real numbers, and says something else."""
-    if header.get("semantics") == "float32":
+def require_real(source: Source) -> None:
+    """InputError for claims about computed values: texts over the real numbers say something else."""
+    certificate = source.certificate
+    if isinstance(certificate, QueryCertificate | PairCertificate) and certificate.float32:
         problem = "its claim is about values computed in float32, which texts over the real numbers do not state"
-        raise InputError(problem, where=str(path), remedy="export a certificate about exact values")
+        raise InputError(problem, where=str(source.path), remedy="choose --json, or a certificate about exact values")
 
 
 def described(certificate: AnyCertificate) -> str:
@@ -184,12 +184,14 @@ def described(certificate: AnyCertificate) -> str:
     if isinstance(certificate, Certificate):
         return statement(PairClaim("agree", certificate.tolerance))
     if isinstance(certificate, QueryCertificate):
+        if certificate.float32:
+            return "no float32 x satisfies the query in any float32 evaluation of N"
         return "no x satisfies the query" if certificate.point is None else "x satisfies the query"
     if isinstance(certificate, FamilyCertificate):
         claim = statement(certificate.claim).replace("N'", "N'_S").removeprefix("for all x in D, ")
         return f"for all x in D and every slice S that contains x, {claim}"
     refuted = not isinstance(certificate.evidence, Evidence)
-    return ("it is false that " if refuted else "") + statement(certificate.claim)
+    return ("it is false that " if refuted else "") + statement(certificate.claim, FLOATS if certificate.float32 else REALS)
 
 
 def material(source: Source, given: Given) -> Material:

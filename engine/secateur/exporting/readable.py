@@ -46,13 +46,15 @@ def readable(source: Source) -> bytes:
 
 def _content(source: Source) -> dict[str, Any]:
     certificate = source.certificate
-    head = {
+    head: dict[str, Any] = {
         "format": "secateur-certificate-readable",
         "version": 1,
         "certificate": {"file": source.path.name, "sha256": source.sha256},
         "producer": certificate.producer,
         "claim": described(certificate),
     }
+    if isinstance(certificate, QueryCertificate | PairCertificate) and certificate.float32:
+        head["semantics"] = "float32"
     if isinstance(certificate, QueryCertificate):
         return head | _about_query(certificate)
     if isinstance(certificate, FamilyCertificate):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -18,6 +19,8 @@ from secateur.files import write_atomically
 from secateur.specification.numerals import MAX_BITS, format_rational
 
 __all__ = ["Domain"]
+
+_LARGEST = Fraction(sys.float_info.max)
 
 
 @dataclass(frozen=True)
@@ -62,10 +65,14 @@ class Domain:
         return tuple(high - low for low, high in zip(self.lower, self.upper, strict=True))
 
     def require_dimension(self, size: int, where: str) -> None:
-        """Raise `InputError` unless the domain fits a network of `size` inputs; `where` names the network."""
+        """`InputError` unless the domain fits a network of `size` inputs, which `where` names, and float64 holds its sides."""
         if self.dimension != size:
             problem = f"the domain has {self.dimension} coordinates but the network has {size} inputs"
             raise InputError(problem, where=where, remedy=f"give a domain of dimension {size}")
+        for index, (low, high) in enumerate(zip(self.lower, self.upper, strict=True)):
+            if max(-low, high, high - low) > _LARGEST:
+                problem = f"coordinate {index}: a bound or the distance of both is beyond float64"
+                raise InputError(problem, where=self.description, remedy="rescale the inputs")
 
     def canonical_text(self) -> str:
         """One line per coordinate, `lower upper` as reduced `p/q` (integers as `p`), ended by a newline."""

@@ -86,7 +86,7 @@ def measure_isolated(instances: Sequence[Instance], command: Sequence[str], jobs
 
     def run(instance: Instance) -> Measured:
         words = [*command, str(instance.query), *network_options(instance), "--timeout", f"{instance.timeout:.15g}"]
-        return read_finished(instance, children.run(words, instance.timeout + GRACE))
+        return read_finished(instance, children.run(words, instance.timeout + GRACE, leash=True))
 
     with ThreadPoolExecutor(jobs) as pool:
         waiting = iter(instances)

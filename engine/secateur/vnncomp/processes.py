@@ -2,7 +2,7 @@
 
 The wait blocks in the kernel (no polling), because start-up times are part of what is measured. At the limit the child's whole
 session is killed, so that helpers of a shell script end with it. If this process is killed, nobody is left to do that: a child
-can tell by the end of its standard input, to which nothing is written (`leash.py`).
+on a leash can tell by the end of its standard input, to which nothing is written (`leash.py`).
 """
 
 from __future__ import annotations
@@ -90,19 +90,22 @@ class Children:
         self._active: set[_Child] = set()
         self._closed = False
 
-    def run(self, words: Sequence[str | Path], limit: float) -> Finished:
-        """Run a program to its end or for `limit` seconds; `InputError` where it cannot be started."""
+    def run(self, words: Sequence[str | Path], limit: float, *, leash: bool = False) -> Finished:
+        """Run a program to its end or for `limit` seconds; `InputError` where it cannot be started.
+
+        leash : its standard input is a pipe that ends when this process does; otherwise it is empty, so that nobody waits for it.
+        """
         try:
-            return self._run(words, limit)
+            return self._run(words, limit, subprocess.PIPE if leash else subprocess.DEVNULL)
         except OSError as error:
             raise InputError(f"cannot be started: {error.strerror or error}", where=str(words[0])) from None
 
-    def _run(self, words: Sequence[str | Path], limit: float) -> Finished:
+    def _run(self, words: Sequence[str | Path], limit: float, stdin: int) -> Finished:
         with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
             begun = time.perf_counter()
             process = subprocess.Popen(
                 words,
-                stdin=subprocess.PIPE,
+                stdin=stdin,
                 stdout=output,
                 stderr=errors,
                 start_new_session=True,
