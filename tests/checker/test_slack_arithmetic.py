@@ -39,8 +39,8 @@ def one_layer(slack: list[list[float]]) -> Chain:
     return Chain(columns, (replace(chain.layers[0], slack=padded),))
 
 
-@pytest.mark.parametrize(("slack", "reach", "expected"), [row for row in TABLE if all(own == 1 for own in row[1])])
-def test_charges_of_the_first_layer(slack: list[list[float]], reach: list[float], expected: tuple[list[int], int] | None) -> None:
+@pytest.mark.parametrize(("slack", "expected"), [(row[0], row[2]) for row in TABLE if all(own == 1 for own in row[1])])
+def test_charges_of_the_first_layer(slack: list[list[float]], expected: tuple[list[int], int] | None) -> None:
     fast = FastArithmetic(one_layer(slack), [-24], [Claim(1, 0, "active")], 0, [])
     work, start = fast._works[0], int(fast._system.start[1])
     assert (work.error[1] >= LIMIT) is np.bool_(expected is None)
