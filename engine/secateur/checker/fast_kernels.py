@@ -37,7 +37,7 @@ from secateur.checker.nodes import (
 
 __all__ = ["CALLS_INTO", "visit_all"]
 
-CALLS_INTO = "87d5def2bc5c25e1"  # a digest of fast_differences.py, fast_layout.py, fast_rows.py, fast_slack.py and nodes.py
+CALLS_INTO = "ff31b677704eae09"  # a digest of fast_differences.py, fast_layout.py, fast_rows.py, fast_slack.py and nodes.py
 
 _OPEN, _CLOSED, _UNMIXED = 0, 1, 2  # of a goal; the last: still open, and its rows cannot be mixed
 _MIX_SCALE = float(1 << MIXED_EXPONENT)

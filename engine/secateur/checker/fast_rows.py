@@ -200,7 +200,7 @@ def _advance(system: System, work: Work, k: int, h: int, count: int, slopes: Flo
         bias = np.floor(p[n] * power(grid - e - system.bias_exponent[h + 1]))
         unit = grid - e - system.grid[h + 1] - 24
         error = np.ceil(work.weight[r] * d * power(unit))
-        rounding = np.ceil(work.rounding[r] * power(unit + work.charge_shift[h + 1]))
+        rounding = np.ceil(work.rounding[r] * power(unit + work.charge_shift[h + 1])) if system.rounds else 0.0
         largest, charge = _largest(p, scale, a), 0.0
         if largest > 0.0:
             shift = 24 - math.frexp(largest)[1]
@@ -225,7 +225,8 @@ def _advance(system: System, work: Work, k: int, h: int, count: int, slopes: Flo
             scaling = power(grid - e)
             total, magnitude, work.weight[r] = _relax_all(a, factors, lines, differences, scaling, work.term, mu)
             work.rounding[r] = charge_of(mu, own_charge)
-        if abs(bias) < VOID_DOUBLE and max(error, rounding, charge, magnitude) < VOID_DOUBLE:
+        charges = error < VOID_DOUBLE and rounding < VOID_DOUBLE and charge < VOID_DOUBLE
+        if abs(bias) < VOID_DOUBLE and charges and magnitude < VOID_DOUBLE:
             work.void[r] = 0
             work.value[r] += bias - error - rounding - charge + total
             work.exponent[r] = e

@@ -1,4 +1,4 @@
-"""Rows, refresh, goals, contraction and splits in plain Python integers (sections 4 to 6, 8 and 9 of the format).
+"""Rows, refresh, goals, contraction and splits in plain Python integers (sections 4 to 6, 8, 9 and 11 of the format).
 
 The transparent one of the two arithmetics: slow, and written to be compared with the text of the format line by line.
 IEEE doubles occur where the format says so, to choose multipliers and slopes; no bound depends on their accuracy.
