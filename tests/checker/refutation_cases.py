@@ -77,7 +77,7 @@ def pieces(subject: Subject, layers: int, active: Mapping[int, bool]) -> tuple[d
 
 
 def farkas(functions: Sequence[Affine], rows: int, region: Region) -> list[float] | None:
-    """Weights >= 0 of functions, those of the first `rows` at most 1 in all, that make the sum positive on the box; None if none do."""
+    """Weights >= 0 of functions (of the first `rows` at most 1 in all) that make the sum positive on the box; None if none do."""
     low, high = (np.array([x / region.denominator for x in side]) for side in (region.low, region.high))
     solver = highspy.Highs()
     solver.silent()

@@ -102,9 +102,9 @@ class Subject:
 
     @cached_property
     def _neurons(self) -> list[list[tuple[int, list[Place]]]]:
-        """The neurons of each layer with the places of their bounds."""
-        starts, layers = self.network.starts, range(1, len(self.network.layers) + 1)
-        spans = [(k, range(starts[k], starts[k] + self.network.size(k))) for k in layers]
+        """The neurons of each layer that the chain form has bounds of, with the places of these."""
+        starts = self.network.starts
+        spans = [(k, range(starts[k], starts[k] + self.network.size(k))) for k in range(1, len(self.starts))]
         return [[(symbol, self._places(symbol, k)) for symbol in span] for k, span in spans]
 
     def region(self, leaf: LeafState) -> Region:
