@@ -56,11 +56,11 @@ def random_network(sizes: Sequence[int], seed: int, shift: float = 0.0) -> Netwo
 
 
 def in_float32(network: Network, count: int) -> Network:
-    """The network standing for evaluations that make `count` roundings in every layer."""
+    """The network standing for evaluations that make `count` roundings in every layer, and may lose a little to underflow."""
 
     def rounded(affine: Affine) -> Affine:
         terms = tuple(Term(t.source, Dense(np.abs(t.map.dense().weight))) for t in affine.terms)
-        constants = tuple(abs(b) + Fraction(1, 1 << 125) for b in affine.rational_bias())
+        constants = tuple(abs(b) + Fraction(1, 1 << 60) for b in affine.rational_bias())
         magnitudes = Affine(terms, np.array([float(c) for c in constants]), constants)
         return replace(affine, rounding=Rounding(magnitudes, count))
 

@@ -46,7 +46,7 @@ def slow_root_bounds(layers: Sequence[ChainLayer], facts: Mapping[tuple[int, int
             terms = [(w * a, w * b) if w > 0 else (w * b, w * a) for w, (a, b) in zip(row, ranges, strict=False)]
             ends.append((row[-1] + sum(t[0] for t in terms), row[-1] + sum(t[1] for t in terms)))
         for i, sigma in enumerate([] if layer.slack is None else layer.slack.tolist()):
-            error = Fraction(sigma[-1]) + sum(Fraction(c) * b for c, (_, b) in zip(sigma, ranges, strict=False))
+            error = Fraction(sigma[-1]) + sum(Fraction(c) * max(r) for c, r in zip(sigma, ranges, strict=False))
             ends[i] = ends[i][0] - error, ends[i][1] + error
         low, high = [floor_to_bits(e[0]) for e in ends], [ceil_to_bits(e[1]) for e in ends]
         for i in range(layer.size):

@@ -146,7 +146,7 @@ def test_no_evaluation_violates_a_closed_goal(network: Network, count: int, step
 
 def test_the_charge_of_a_point_is_that_of_its_neurons() -> None:
     """On a point all that a row loses is rounding: about gamma times the magnitudes along the way, not a layer's largest."""
-    network = in_float32(random_network([4, 30, 30, 30, 1], 1), 31)
+    network = in_float32(random_network([4, 30, 30, 30, 1, 1], 1), 31)
     box = (F(1, 4),) * 4, (F(1, 4) + F(1, 1 << 20),) * 4
     quantised, exact = quantise(network, *box), chain_form(network, *box)
     batch = on_box(quantised, 2, [0] * 4, [0] * 4)

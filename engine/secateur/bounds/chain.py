@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from secateur.bounds.columns import Columns, columns_of
 from secateur.bounds.float32 import slack_of
 from secateur.bounds.near import Near, NearBox, first_layer, has_moderate_floats, is_moderate
+from secateur.bounds.parts import IntegerParts
 from secateur.network import Dense, Network
 from secateur.network.exact import ExactArray, scaled_floats
 from secateur.network.model import Affine, Term
@@ -35,15 +36,6 @@ RELU, LINEAR = -1, -2
 
 _MOST_KEPT = 1 << 18
 """Entries of a matrix up to which it is kept for the next box; building larger ones is little beside working with them."""
-
-
-class IntegerParts(NamedTuple):
-    """A matrix [W | b] == [rows | biases] / denominator, in Python integers; magnitudes : |rows|."""
-
-    rows: list[list[int]]
-    magnitudes: list[list[int]]
-    biases: list[int]
-    denominator: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,19 +92,13 @@ class ChainLayer:
 
     @cached_property
     def parts(self) -> IntegerParts:
-        """The matrix in integers, for interval arithmetic."""
-        numerators, denominator = self.matrix.integers()
-        rows = numerators[:, :-1].tolist()
-        return IntegerParts(rows, [[abs(w) for w in row] for row in rows], numerators[:, -1].tolist(), denominator)
+        """The matrix in integers."""
+        return IntegerParts.of(*self.matrix.integers())
 
     @cached_property
     def slack_parts(self) -> IntegerParts | None:
         """The slack in integers."""
-        if self.slack is None:
-            return None
-        numerators, denominator = scaled_floats(self.slack)
-        rows = numerators[:, :-1].tolist()
-        return IntegerParts(rows, rows, numerators[:, -1].tolist(), denominator)
+        return None if self.slack is None else IntegerParts.of(*scaled_floats(self.slack))
 
     @cached_property
     def columns(self) -> Columns:

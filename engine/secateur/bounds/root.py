@@ -20,7 +20,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from secateur.bounds.chain import LINEAR, ChainLayer, IntegerParts
+from secateur.bounds.chain import LINEAR, ChainLayer
+from secateur.bounds.parts import IntegerParts
 from secateur.bounds.rounding import BITS, floor_ratio
 from secateur.errors import InputError
 from secateur.network.exact import two_product
