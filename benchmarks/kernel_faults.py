@@ -1,11 +1,13 @@
 """Faults to plant in the arithmetic of engine and checker, one changed place each; `mutate_kernels.py` plants them.
 
-The old text must occur exactly once in its file, so that the list cannot go stale without saying so. None of them is equivalent:
-each makes some bound wrong, or makes an arithmetic differ from the format in some bit.
+The old text must occur exactly once in its file, so that the list cannot go stale without saying so
+(`tests/test_kernel_faults.py`). None of them is equivalent: each makes some bound wrong, or makes an arithmetic differ from the
+format in some bit.
 """
 
 from __future__ import annotations
 
+import ast
 from typing import NamedTuple
 
 __all__ = ["FAULTS", "Fault"]
@@ -17,6 +19,16 @@ class Fault(NamedTuple):
     file: str
     old: str
     new: str
+
+    def unfit(self, text: str) -> str:
+        """Why the fault cannot be planted in the text of its file, "" where it can."""
+        if text.count(self.old) != 1:
+            return f"{self.file}: {self.old!r} occurs {text.count(self.old)} times, not once"
+        try:
+            planted = ast.dump(ast.parse(text.replace(self.old, self.new)))
+        except SyntaxError as error:
+            return f"{self.file}: with {self.new!r} it is no Python any more: {error.msg}"
+        return "" if planted != ast.dump(ast.parse(text)) else f"{self.file}: {self.new!r} changes nothing"
 
 
 def _in(file: str, *changes: tuple[str, str]) -> list[Fault]:
@@ -45,7 +57,7 @@ _PLAIN = [
         ("if high - low >= 2 else", "if high - low >= 1 else"),
         ("weight = sum(map(abs, multipliers))", "weight = abs(sum(multipliers))"),
         ("zip([*reach, 1.0]", "zip([*reach, 0.0]"),
-        ("grid + 24 - (c + 1)", "grid + 24 - (c + 2)"),
+        ("shift = 24 + row.exponent", "shift = 25 + row.exponent"),
         ("if not differences[i].linear}", "if differences[i].linear}"),
         ("return None if _empty(kept) else kept", "return kept"),
         ("low = [max(ends) for", "low = [min(ends) for"),
