@@ -6,8 +6,8 @@ The faults are those of `kernel_faults.py`. Each is planted in a copy of engine,
 the tests of the module's package run until one fails. The kernels are not compiled for that (`NUMBA_DISABLE_JIT=1`): the
 vector loops, which exist only as compiled code, are replaced by `tests/bounds/plain_microkernel.py`, and the test that compares
 digests of sources is left out, for it would notice any change. Tests that do not end count as failed; their limit is one of CPU
-time, lest a busy machine look like a fault. The tests run first without a fault, and have to pass in a third of that. One line per
-fault, with the first test that failed and how; exit code 1 where one survived.
+time, lest a busy machine look like a fault. The tests run first without a fault, and have to pass in a third of that. One line
+per fault, with the first test that failed and how; exit code 1 where one survived.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The faults that `benchmarks/mutate_kernels.py` plants: each fits today's sources, so that the list cannot go stale unnoticed."""
+"""The faults that `benchmarks/mutate_kernels.py` plants fit today's sources: the list cannot go stale unnoticed."""
 
 from __future__ import annotations
 
