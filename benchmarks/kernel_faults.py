@@ -1,11 +1,13 @@
 """Faults to plant in the arithmetic of engine and checker, one changed place each; `mutate_kernels.py` plants them.
 
-The old text must occur exactly once in its file, so that the list cannot go stale without saying so. None of them is equivalent:
-each makes some bound wrong, or makes an arithmetic differ from the format in some bit.
+The old text must occur exactly once in its file, so that the list cannot go stale without saying so
+(`tests/test_kernel_faults.py`). None of them is equivalent: each makes some bound wrong, or makes an arithmetic differ from the
+format in some bit.
 """
 
 from __future__ import annotations
 
+import ast
 from typing import NamedTuple
 
 __all__ = ["FAULTS", "Fault"]
@@ -18,6 +20,16 @@ class Fault(NamedTuple):
     old: str
     new: str
 
+    def unfit(self, text: str) -> str:
+        """Why the fault cannot be planted in the text of its file, "" where it can."""
+        if text.count(self.old) != 1:
+            return f"{self.file}: {self.old!r} occurs {text.count(self.old)} times, not once"
+        try:
+            planted = ast.dump(ast.parse(text.replace(self.old, self.new)))
+        except SyntaxError as error:
+            return f"{self.file}: with {self.new!r} it is no Python any more: {error.msg}"
+        return "" if planted != ast.dump(ast.parse(text)) else f"{self.file}: {self.new!r} changes nothing"
+
 
 def _in(file: str, *changes: tuple[str, str]) -> list[Fault]:
     return [Fault(file, old, new) for old, new in changes]
@@ -26,12 +38,12 @@ def _in(file: str, *changes: tuple[str, str]) -> list[Fault]:
 _PLAIN = [
     *_in(
         "checker/python_arithmetic.py",
-        ("error = ceil_shift(weight * source.error, grid - e - self._grid[h + 1] - 24)", "error = 0"),
+        ("bias - error -", "bias -"),
         ("charge = ceil_shift(source.total, grid - e - 1 - self._grid[h])", "charge = 0"),
         ("bias = floor_shift(", "bias = ceil_shift("),
         ("(lo if x > 0 else hi), grid - e - 24)", "(lo if x < 0 else hi), grid - e - 24)"),
         ("total = sum(floor_shift(x", "total = sum(ceil_shift(x"),
-        ("abs(bias), error, charge, magnitude) >= VOID", "abs(bias), error, charge) >= VOID"),
+        (", magnitude) >= VOID", ") >= VOID"),
         ("lower[i] = max(below, ", "lower[i] = min(below, "),
         ("-_on_grid(greatest.value, grid)", "_on_grid(-greatest.value, grid)"),
         ("d = need // abs(a) + 1", "d = need // abs(a)"),
@@ -43,9 +55,9 @@ _PLAIN = [
         ("children=(first, replace(node, low=second_low, lower=copies[0], upper=copies[1]))",
          "children=(replace(node, low=second_low, lower=copies[0], upper=copies[1]), first)"),
         ("if high - low >= 2 else", "if high - low >= 1 else"),
-        ("weight = sum(map(abs, multipliers))", "weight = abs(sum(multipliers))"),
+        ("* source.error", "+ source.error"),
         ("zip([*reach, 1.0]", "zip([*reach, 0.0]"),
-        ("grid + 24 - (c + 1)", "grid + 24 - (c + 2)"),
+        ("shift = 24 + row.exponent", "shift = 25 + row.exponent"),
         ("if not differences[i].linear}", "if differences[i].linear}"),
         ("return None if _empty(kept) else kept", "return kept"),
         ("low = [max(ends) for", "low = [min(ends) for"),
@@ -116,7 +128,7 @@ _COMPILED = [
         "checker/fast_rows.py",
         ("error = np.ceil(", "error = np.floor("),
         ("charge = np.ceil(total_reach", "charge = np.floor(total_reach"),
-        (" and magnitude < VOID_DOUBLE", ""),
+        ("abs(bias) < VOID_DOUBLE and ", ""),
         ("low, high = -mu[j] * lower[j], (a[j] - mu[j]) * upper[j]", "low, high = -mu[j] * upper[j], (a[j] - mu[j]) * lower[j]"),
         ("1.0 if above > -below else", "1.0 if above >= -below else"),
         ("d = np.ceil(d * power", "d = np.floor(d * power"),

@@ -11,6 +11,7 @@ from fractions import Fraction
 from itertools import pairwise
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -156,3 +157,16 @@ def test_kernels_and_checker_break_ties_alike() -> None:
     assert (quantised.bounds.lower[:6] == -quantised.bounds.upper[:6]).all()
     asked = [Goal.of((2, i, sign)) for i in range(3) for sign in (1, -1)]
     compare(quantised, asked, root(quantised, quantised.bounds, len(asked)), 2)
+
+
+@pytest.mark.parametrize("steps", [0, 1, 2])
+def test_kernels_and_checker_keep_the_first_of_rows_of_the_same_value(steps: int) -> None:
+    """max(0, x - 1/2) - x/2 + 1/4 >= 0: the slopes 0 and 1 both show -1/4, but leave different halves of the box."""
+    one = Affine((Term(0, Dense(np.array([[1.0]]))),), np.array([-0.5]))
+    two = Affine((Term(0, Dense(np.array([[-0.5]]))), Term(1, Dense(np.array([[1.0]])))), np.array([0.25]))
+    quantised = quantise(
+        Network(1, (one, two), Affine((Term(2, Dense(np.array([[1.0]]))),), np.zeros(1))), (Fraction(0),), (Fraction(1),)
+    )
+    batch = root(quantised, quantised.bounds, 1)
+    compare(quantised, [Goal.of((2, 0, 1))], batch, steps)
+    assert (batch.low[0, 0] / UNIT, batch.high[0, 0] / UNIT) == pytest.approx((0.5, 1), abs=1e-6)

@@ -15,6 +15,7 @@ from secateur.checker.lowering import Affine, Network
 from secateur.checker.nodes import FULL, LEAF_OPEN, SPLIT_CLOSED, TRUSTED_CLOSED, OutOfRange, mixed_threshold
 from secateur.checker.python_arithmetic import PyNode, PythonArithmetic
 from secateur.checker.query import Disjunct, QueryRow, read_query
+from secateur.checker.records import Claim
 from secateur.checker.root import RootBounds
 from secateur.checker.row_layer import goals, with_row_layer
 from tests.checker.query_cases import problem, random_query_case
@@ -189,6 +190,20 @@ def test_the_box_contracts_to_what_the_open_goals_leave_together() -> None:
     assert ends([[at_most("0.25"), at_most("-0.125", sign=-1)]]) == pytest.approx((0.125, 0.25), abs=1e-6)
     assert ends([[at_most("0.25")], [at_most("-0.75", sign=-1)]]) == (0, 1)
     assert ends([[at_most("0.25")], [at_most("-2", sign=-1)]]) == pytest.approx((0, 0.25), abs=1e-6)
+
+
+@pytest.mark.parametrize("steps", [0, 1, 2])
+def test_ties_are_broken_as_the_format_says(steps: int) -> None:
+    """z = max(0, x - 1/2) - x/2 + 1/4 >= 0: the slopes 0 and 1 both show -1/4, and leave the right or the left half of the box.
+
+    The slope that is tried first is 0, as l = -u; the next step moves it to 1; of rows of the same value the first one stays.
+    """
+    layers = Affine(2, [{1: 2, 0: -1}]), Affine(4, [{2: 4, 1: -2, 0: 1}])
+    chain = chain_form(Network(1, (1, 2, 3), layers, Affine(1, [{3: 1}])), UNIT)
+    outcome = Twins(chain, [30, 30], [Claim(2, 0, "active")], steps).visit(1)
+    assert outcome.children is not None
+    ends = outcome.children[0].low[0] / FULL, outcome.children[1].high[0] / FULL
+    assert ends == pytest.approx((0.5, 1), abs=1e-6)
 
 
 def test_trusted_leaves_need_an_open_goal() -> None:
