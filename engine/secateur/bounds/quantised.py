@@ -30,6 +30,9 @@ Integers = NDArray[np.int64]
 
 _MAX_WIDTH = 8192
 _FINEST_GRID = 40
+_MOST_LAYERS, _MOST_ROUNDED_LAYERS = 31, 25
+"""Layers up to which the terms of a row, four of each layer (five where float32 rounding is charged), none larger than VOID, add up
+to less than 2**53."""
 _GRID_ROOM = 43
 """Root bounds take at most this many bits on a layer's grid, so that rows rarely become void (VOID is 2**46)."""
 _SLACK_ROOM = 28
@@ -99,9 +102,12 @@ def quantise(
 ) -> QuantisedNetwork:
     """The integer form of a network's ReLU layers on the box [lower, upper]; partners, shifts : as for `chain_form`.
 
-    Raises InputError where weights or layer widths exceed what the integer arithmetic holds.
+    Raises InputError where weights, layer widths or the number of layers exceed what the integer arithmetic holds.
     """
     layers = chain_form(network, lower, upper, partners, shifts)
+    most = _MOST_LAYERS if all(layer.slack is None for layer in layers) else _MOST_ROUNDED_LAYERS
+    if len(layers) > most:
+        raise InputError(f"{len(layers)} ReLU layers (rows count as one) are more than the {most} that split trees support")
     sizes = [network.input_size, *(layer.size for layer in layers)]
     if max(sizes[1:], default=0) > _MAX_WIDTH:
         raise InputError(f"a layer of {max(sizes)} neurons is wider than the supported {_MAX_WIDTH}")

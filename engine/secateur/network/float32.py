@@ -1,8 +1,8 @@
 """A network as its float32 evaluations compute it: what rounding may add, layer by layer (FORMAT.md, section 11).
 
 Requires the ONNX graph once more, because the error depends on the nodes, not on the affine functions that they make up.
-Method: the graph is read a second time with every constant replaced by its absolute value, subtractions by additions, and
-2**-125 added to the result of every arithmetic node; what comes out bounds all intermediate sums. Soundness: FORMAT.md has the
+Method: the graph is read a second time with every constant replaced by its absolute value, subtractions by additions, and a
+tiny number added to the result of every arithmetic node; what comes out bounds all intermediate sums. Soundness: FORMAT.md has the
 induction. Nodes whose rounding it does not cover are refused by name.
 """
 
@@ -38,11 +38,19 @@ _ARITHMETIC = frozenset(("Add", "Conv", "Div", "Gemm", "MatMul", "Mul", "Sub"))
 _SUMS = frozenset(("Add", "Sub"))
 """What may be merged into the sums of an operand, whose additions then round the other one too."""
 _UNSIGNED = {"Sub": "Add", "Neg": "Identity"}
+_SCALES = frozenset(("Div", "Mul"))
+"""What runtimes multiply into the nodes next to it."""
+_PRODUCTS = frozenset(("Conv", "Gemm", "MatMul"))
+_MOST_SCALES = 2
+_SCALE_RANGE = 2.0**-16, 2.0**16
+_LEAST_FACTOR = 2.0**-94
+_MOVED = 32
+"""Powers of two by which moved scales make values larger or smaller in between."""
 _UNDERFLOW = Fraction(1, 1 << 125)
 _UNIT = Fraction(1, 1 << 24)
 _MOST_ROUNDINGS = 1 << 20
 _LARGEST = 2.0**125
-"""Half of what the format allows: this side computes in doubles."""
+"""Half of what the format allows where nothing is scaled: this side computes in doubles."""
 
 
 def gamma(count: int) -> Fraction:
