@@ -25,6 +25,8 @@ __all__ = ["slack_of"]
 
 Floats = NDArray[np.float64]
 
+_LEAST_CONSTANT = 2.0**-100
+"""Bounds of a neuron with a row of zeros, whose rounding is that of underflow alone, have to be float32 numbers of 24 bits, too."""
 _LEAST = 2.0**-600
 """Smaller entries are refused: the kernels' products with them would leave the range of normal doubles."""
 
@@ -50,6 +52,8 @@ def slack_of(rounding: Rounding, position: Mapping[int, int], width: int, box: N
         elif not matrix.is_zero:
             raise InputError("coefficients cancel, which float32 claims do not cover", remedy="claim it of the reals")
     slack[:, width:] = _scaled_up(factor, constants)
+    if rounding.count:
+        slack[:, width] = np.maximum(slack[:, width], _LEAST_CONSTANT)
     if ((slack > 0.0) & (slack < _LEAST)).any():
         raise InputError(
             "weights are too small for float32 claims", remedy="rescale the network's layers, or claim it of the reals"

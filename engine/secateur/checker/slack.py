@@ -58,6 +58,7 @@ class Charges:
         return sum(abs(mu) * self.sizes[i] for i, mu in own) if self.sizes else 0
 
 
+LEAST_CONSTANT = 2.0**-100  # of the bias column, where anything is rounded
 NONE = Charges((), 0)
 
 
@@ -88,7 +89,8 @@ def neuron_slack(magnitudes: Magnitudes, layer: int, place: Mapping[int, int], d
             reason = "it computes with a value whose exact coefficients cancel, and that the chain form does not carry to it"
             raise Refusal("float32", f"layer {layer}", reason)
         slack = [0.0] * (width + 1)
-        slack[width] = _scaled_up24(factor, sum(c * weights[s] for s, c in row.items() if s <= inputs))
+        constant = _scaled_up24(factor, sum(c * weights[s] for s, c in row.items() if s <= inputs))
+        slack[width] = max(constant, LEAST_CONSTANT) if factor else 0.0
         for symbol, value in outer.items():
             slack[place[symbol]] = _scaled_up24(factor, common * value)
         rows.append(slack)

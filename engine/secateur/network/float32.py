@@ -69,24 +69,26 @@ def float32_network(network: Network, data: bytes, source: str, folder: Path | N
         problem = f"computes in {network.interface.element_type}"
         raise InputError(problem, where=source, remedy="float32 claims are about float32 networks")
     absolute = reader.network(wiring)
+    limit = _LARGEST / 2.0 ** (_MOVED if reader.is_scaled else 0)
     layers = [
-        replace(exact, rounding=Rounding(bound, *seen))
+        replace(exact, rounding=Rounding(bound, *seen, limit))
         for exact, bound, seen in zip(network.layers, absolute.layers, reader.seen, strict=True)
     ]
-    last = Rounding(absolute.output, *reader.last(wiring))
+    last = Rounding(absolute.output, *reader.last(wiring), limit)
     return replace(network, layers=tuple(layers), output=replace(network.output, rounding=last))
 
 
 def require_range(network: Network, lower: Sequence[Fraction], upper: Sequence[Fraction], where: str) -> None:
     """InputError if a float32 evaluation may overflow on the box [lower, upper]."""
-    values: list[Floats] = [np.array([[float(max(abs(a), abs(b))) * (1 + 2.0**-50) for a, b in zip(lower, upper, strict=True)]])]
+    reach = np.array([[float(max(abs(a), abs(b))) * (1 + 2.0**-50) for a, b in zip(lower, upper, strict=True)]])
+    values: list[Floats] = [reach]
     for k, layer in enumerate((*network.layers, network.output), start=1):
         rounding = layer.rounding
         if rounding is None:
             raise ValueError("the network does not stand for float32 evaluations")
         with np.errstate(over="ignore", invalid="ignore"):
             tops = [float(step.apply(values).max(initial=0.0)) for step in (*rounding.steps, rounding.magnitudes)]
-        if not max(tops) < _LARGEST:
+        if not max(*tops, float(reach.max(initial=0.0))) < rounding.limit:
             name = "the outputs" if k > len(network.layers) else f"layer {k}"
             problem = f"float32 sums may overflow in {name}"
             raise InputError(problem, where=where, remedy="claim it of the reals, or narrow the domain")
@@ -95,17 +97,29 @@ def require_range(network: Network, lower: Sequence[Fraction], upper: Sequence[F
 
 @dataclass
 class _AbsoluteReader(GraphReader):
-    """Reads the absolute network; `seen` has for each ReLU layer the roundings of what it reads, and the steps to it."""
+    """Reads the absolute network; `seen` has for each ReLU layer the roundings of what it reads, and the steps to it.
+
+    `scales` counts the Mul and Div between two Relu; `is_scaled` where there are any.
+    """
 
     roundings: dict[str, int] = field(default_factory=dict)
+    scales: dict[str, int] = field(default_factory=dict)
+    is_scaled: bool = False
     steps: list[Affine] = field(default_factory=list)
     seen: list[tuple[int, tuple[Affine, ...]]] = field(default_factory=list)
 
+    def network(self, wiring: Wiring | None) -> Network:
+        """The absolute network."""
+        self.is_scaled = any(node.op_type in _SCALES for _, node in self.needed(self._outputs(wiring)))
+        return super().network(wiring)
+
     def last(self, wiring: Wiring | None) -> tuple[int, tuple[Affine, ...]]:
-        """The same for the outputs, after they have been read."""
+        """What `seen` has for the layers, for the outputs, after they have been read."""
+        return max(self.roundings.get(name, 0) for name in self._outputs(wiring)), tuple(self.steps)
+
+    def _outputs(self, wiring: Wiring | None) -> list[str]:
         names = [port.name for port in self.ports(wiring)[1]]
-        names += [wire.name for wire in ([] if wiring is None else wiring.hidden) if wire.name is not None]
-        return max(self.roundings.get(name, 0) for name in names), tuple(self.steps)
+        return names + [wire.name for wire in ([] if wiring is None else wiring.hidden) if wire.name is not None]
 
     def _run(self, proto: onnx.NodeProto) -> None:
         where = self.where(proto)
@@ -120,6 +134,7 @@ class _AbsoluteReader(GraphReader):
         if kind == "Relu" and not self._value(proto.input[0], where).is_constant:
             self.seen.append((count, tuple(self.steps)))
             self.steps = []
+        self._scale(proto, where)
         super()._run(_unsigned(proto))
         if kind == "Constant":
             self.values[proto.output[0]] = _absolute(self.values[proto.output[0]])
@@ -133,13 +148,32 @@ class _AbsoluteReader(GraphReader):
         if count > _MOST_ROUNDINGS:
             raise InputError(f"{count} roundings are more than float32 claims allow", where=where, remedy="claim it of the reals")
 
+    def _scale(self, proto: onnx.NodeProto, where: str) -> None:
+        """Count the scales on the way to a node, and refuse constants that a moved scale could bring out of range."""
+        kind = proto.op_type
+        before = max((self.scales.get(name, 0) for name in proto.input), default=0)
+        count = 0 if kind == "Relu" else before + (kind in _SCALES)
+        self.scales |= dict.fromkeys(proto.output, count)
+        if count > _MOST_SCALES:
+            problem = f"more than {_MOST_SCALES} Mul or Div between two Relu: how a runtime combines them is not covered"
+            raise InputError(problem, where=where, remedy="fold them into the weights, or claim it of the reals")
+        if not self.is_scaled or kind not in _SCALES | _PRODUCTS:
+            return
+        least, most = _SCALE_RANGE if kind in _SCALES else (_LEAST_FACTOR, math.inf)
+        for name in proto.input[:2]:
+            operand = self._value(name, where)
+            sizes = np.abs(operand.bias.floats[operand.bias.floats != 0]) if operand.is_constant else np.zeros(0)
+            if len(sizes) and not least <= sizes.min() <= sizes.max() <= most:
+                problem = f"{name!r} has entries out of the range in which scales may be moved"
+                raise InputError(problem, where=where, remedy="rescale them, or claim it of the reals")
+
     def _finish(self, proto: onnx.NodeProto, where: str) -> int:
         """Add to an arithmetic node's result what underflow may; the roundings that it adds."""
         operands = [self._value(name, where) for name in proto.input if name]
         result = self.values[proto.output[0]]
         if result.is_constant and all(operand.is_constant for operand in operands):
             raise InputError("arithmetic on constants would be rounded", where=where, remedy="fold the constants first")
-        tiny = ExactArray.of_fractions([_UNDERFLOW], ())
+        tiny = ExactArray.of_fractions([_UNDERFLOW * 2 ** (_MOVED if self.is_scaled else 0)], ())
         result = self.values[proto.output[0]] = result + Tensor(tiny, element_type=result.element_type)
         try:
             self.steps.append(affine(result))
@@ -155,6 +189,8 @@ def _roundings(proto: onnx.NodeProto, operands: Sequence[Tensor]) -> int:
     """Roundings on the longest way through an arithmetic node."""
     if proto.op_type == "MatMul":
         return operands[0].shape[-1]
+    if proto.op_type == "Div":
+        return 2
     if proto.op_type == "Conv":
         return math.prod(operands[1].shape[1:]) + 1
     if proto.op_type == "Gemm":

@@ -74,12 +74,14 @@ class Rounding:
     """What float32 arithmetic may do to an affine function: it is off by at most gamma(count) magnitudes(|values|).
 
     magnitudes : an affine function with coefficients >= 0. count : roundings on the longest way to a value. steps : what
-    intermediate results are at most, in the same form: none of them may overflow. Source: FORMAT.md, section 11.
+    intermediate results are at most, in the same form: none of them, and no input, may exceed `limit`, or a value between them
+    may overflow. Source: FORMAT.md, section 11.
     """
 
     magnitudes: Affine
     count: int
     steps: tuple[Affine, ...] = ()
+    limit: float = 0.0
 
 
 @dataclass(frozen=True)

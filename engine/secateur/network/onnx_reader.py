@@ -232,15 +232,19 @@ class GraphReader:
 
     def _run_towards(self, values: Iterable[str]) -> None:
         """Evaluate the nodes that the values depend on, in the order of the graph (which is topological), each once."""
+        for number, node in self.needed(values):
+            if number not in self.done:
+                self._run(node)
+                self.done.add(number)
+
+    def needed(self, values: Iterable[str]) -> list[tuple[int, onnx.NodeProto]]:
+        """The nodes that the values depend on, with their numbers, in the order of the graph."""
         needed, chosen = set(values), []
         for number, node in reversed(list(enumerate(self.graph.node))):
             if needed.intersection(node.output):
                 needed.update(name for name in node.input if name)
                 chosen.append((number, node))
-        for number, node in reversed(chosen):
-            if number not in self.done:
-                self._run(node)
-                self.done.add(number)
+        return chosen[::-1]
 
     def where(self, proto: onnx.NodeProto) -> str:
         """A node's place, for messages."""
