@@ -60,7 +60,7 @@ def in_float32(network: Network, count: int) -> Network:
 
     def rounded(affine: Affine) -> Affine:
         terms = tuple(Term(t.source, Dense(np.abs(t.map.dense().weight))) for t in affine.terms)
-        constants = tuple(abs(b) + Fraction(1, 1 << 60) for b in affine.rational_bias())
+        constants = tuple(abs(b) + Fraction(1, 1 << 125) for b in affine.rational_bias())
         magnitudes = Affine(terms, np.array([float(c) for c in constants]), constants)
         return replace(affine, rounding=Rounding(magnitudes, count))
 

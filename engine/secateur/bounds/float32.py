@@ -26,7 +26,7 @@ __all__ = ["slack_of"]
 Floats = NDArray[np.float64]
 
 _LEAST_CONSTANT = 2.0**-100
-"""Bounds of a neuron with a row of zeros, whose rounding is that of underflow alone, have to be float32 numbers of 24 bits, too."""
+"""Bounds of a neuron with a row of zeros, which only underflow can change, have to be float32 numbers of 24 bits, too."""
 _LEAST = 2.0**-600
 """Smaller entries are refused: the kernels' products with them would leave the range of normal doubles."""
 

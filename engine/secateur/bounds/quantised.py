@@ -31,8 +31,8 @@ Integers = NDArray[np.int64]
 _MAX_WIDTH = 8192
 _FINEST_GRID = 40
 _MOST_LAYERS, _MOST_ROUNDED_LAYERS = 31, 25
-"""Layers up to which the terms of a row, four of each layer (five where float32 rounding is charged), none larger than VOID, add up
-to less than 2**53."""
+"""Layers up to which the terms of a row, four of each (five where float32 rounding is charged), none larger than VOID, add up to
+less than 2**53."""
 _GRID_ROOM = 43
 """Root bounds take at most this many bits on a layer's grid, so that rows rarely become void (VOID is 2**46)."""
 _SLACK_ROOM = 28

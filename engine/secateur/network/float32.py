@@ -2,8 +2,8 @@
 
 Requires the ONNX graph once more, because the error depends on the nodes, not on the affine functions that they make up.
 Method: the graph is read a second time with every constant replaced by its absolute value, subtractions by additions, and a
-tiny number added to the result of every arithmetic node; what comes out bounds all intermediate sums. Soundness: FORMAT.md has the
-induction. Nodes whose rounding it does not cover are refused by name.
+tiny number added to the result of every arithmetic node; what comes out bounds all intermediate sums. Soundness: FORMAT.md has
+the induction. Nodes whose rounding it does not cover are refused by name.
 """
 
 from __future__ import annotations
