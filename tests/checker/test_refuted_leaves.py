@@ -51,6 +51,12 @@ def test_a_query_that_ties_everywhere_is_refuted_by_multipliers(tmp_path: Path) 
         assert verdict.statement.endswith(words)
 
 
+@pytest.mark.parametrize("inputs", [253, 254])
+def test_symbols_of_one_byte_or_two(inputs: int, tmp_path: Path) -> None:
+    for verdict in both(write_query_certificate(tmp_path, tie_case([[TIE]], inputs=inputs)), strict=True):
+        assert isinstance(verdict, Accepted), verdict
+
+
 def test_no_split_tree_closes_the_tie_on_its_own(tmp_path: Path) -> None:
     for symbols in ([0], [1, 0, 0], [1, 1, 0, 0, 1, 0, 0]):
         for verdict in both(write_query_certificate(tmp_path, tie_case(None, symbols))):
