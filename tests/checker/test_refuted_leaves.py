@@ -47,7 +47,7 @@ def test_a_query_that_ties_everywhere_is_refuted_by_multipliers(tmp_path: Path) 
     for verdict, arithmetic in zip(both(path, strict=True), ("fast", "exact"), strict=True):
         assert isinstance(verdict, Accepted), verdict
         assert (verdict.counts.nodes, verdict.counts.refuted, verdict.trusted) == (1, 1, ())
-        words = f"; 1 tree node replayed in {arithmetic} integer arithmetic, 1 of them leaf refuted by exact multipliers."
+        words = f"; 1 tree node replayed in {arithmetic} integer arithmetic, 1 of them a leaf refuted by exact multipliers."
         assert verdict.statement.endswith(words)
 
 
@@ -193,7 +193,7 @@ def test_refuted_leaves_of_a_slice(tmp_path: Path) -> None:
             for verdict in both(write_family(tmp_path, case), strict=True):
                 assert isinstance(verdict, Accepted), verdict
                 assert verdict.counts.refuted == 1
-                assert "1 of them leaf refuted by exact multipliers" in verdict.statement
+                assert "1 of them a leaf refuted by exact multipliers" in verdict.statement
             return
     raise AssertionError("no slice has such a leaf")
 

@@ -57,7 +57,7 @@ def stated(claim: str, trusted: tuple[str, ...]) -> str:
 def replayed_nodes(counts: Counts, arithmetic: str) -> str:
     """How many tree nodes were verified, in words."""
     noun = f"tree node{'s' * (counts.nodes != 1)}"
-    leaves = f"lea{'ves' if counts.refuted != 1 else 'f'}"
+    leaves = "leaves" if counts.refuted != 1 else "a leaf"
     refuted = f", {counts.refuted:,} of them {leaves} refuted by exact multipliers" if counts.refuted else ""
     return f"{counts.nodes:,} {noun} replayed in {arithmetic} integer arithmetic{refuted}"
 
