@@ -212,10 +212,11 @@ TIE = {
 }  # fmt: skip
 
 
-def tie_case(evidence: Any = None, symbols: Sequence[int] = (3,), strict: bool = True) -> QueryCase:
-    """The query y < 0 (or y <= 0) on the whole box as one refuted leaf."""
-    weights = np.float32([[1], [-1], [1]]), np.float32([0, 0, 1])
+def tie_case(evidence: Any = None, symbols: Sequence[int] = (), strict: bool = True, inputs: int = 1) -> QueryCase:
+    """The query y < 0 (or y <= 0), as one refuted leaf where nothing else is said; y depends on the first input only."""
+    weights = np.zeros((3, inputs), np.float32), np.float32([0, 0, 1])
+    weights[0][:, 0] = 1, -1, 1
     network = dense_model([weights, (np.float32([[1, -1, -1]]), np.float32([1]))])
-    query = head(1, 1, [("-1", "1")]) + f"(assert ({'<' if strict else '<='} Y_0 0))\n"
-    part = PartCase(1, [36, 36], list(symbols), evidence=evidence)
-    return QueryCase(network, query.encode(), 1, [part])
+    query = head(inputs, 1, [("-1", "1")] * inputs) + f"(assert ({'<' if strict else '<='} Y_0 0))\n"
+    part = PartCase(1, [36, 36], list(symbols) or [inputs + 2], evidence=evidence)
+    return QueryCase(network, query.encode(), inputs, [part])

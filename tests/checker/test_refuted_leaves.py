@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Sequence
+from fractions import Fraction
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +20,12 @@ from secateur.checker.lowering import lower
 from secateur.checker.manifest import Part
 from secateur.checker.query import read_query
 from secateur.checker.records import Claim
+from secateur.checker.refusal import Refusal
 from secateur.checker.replay import Proof
 from secateur.checker.root import RootBounds
 from secateur.checker.subject import about_one
 from secateur.checker.walk import second_children
-from tests.checker.family_cases import FamilyCase, Producer, decision, parts_of, write_family
+from tests.checker.family_cases import FamilyCase, Producer, agree, claims_in, parts_of, write_family
 from tests.checker.pair_cases import PairCase, close_pair, prove, write_pair_certificate
 from tests.checker.query_cases import QueryCase, random_query_case, trust, write_query_certificate
 from tests.checker.query_cases import problem as query_problem
@@ -44,8 +47,14 @@ def test_a_query_that_ties_everywhere_is_refuted_by_multipliers(tmp_path: Path) 
     for verdict, arithmetic in zip(both(path, strict=True), ("fast", "exact"), strict=True):
         assert isinstance(verdict, Accepted), verdict
         assert (verdict.counts.nodes, verdict.counts.refuted, verdict.trusted) == (1, 1, ())
-        words = f"; 1 tree node replayed in {arithmetic} integer arithmetic, 1 of them leaf refuted by exact multipliers."
+        words = f"; 1 tree node replayed in {arithmetic} integer arithmetic, 1 of them a leaf refuted by exact multipliers."
         assert verdict.statement.endswith(words)
+
+
+@pytest.mark.parametrize("inputs", [253, 254])
+def test_symbols_of_one_byte_or_two(inputs: int, tmp_path: Path) -> None:
+    for verdict in both(write_query_certificate(tmp_path, tie_case([[TIE]], inputs=inputs)), strict=True):
+        assert isinstance(verdict, Accepted), verdict
 
 
 def test_no_split_tree_closes_the_tie_on_its_own(tmp_path: Path) -> None:
@@ -150,31 +159,41 @@ def test_refuted_leaves_of_two_networks(tmp_path: Path) -> None:
     assert (kinds, sides) == ({"agree", "decision"}, {0, 1})
 
 
-def slice_pair(case: FamilyCase, part: Part) -> PairCase | None:
-    """A slice's evidence by differences as a case of its own, with a refuted leaf, if that is possible."""
+def slice_pair(case: FamilyCase, part: Part, share: Fraction) -> PairCase | None:
+    """A slice's evidence by differences as a case of its own, whose only node is a refuted leaf; None where that fails.
+
+    The slice is half of the box; it claims a share of the bound that it had, so that intervals do not suffice.
+    """
     entry = case.regions[part.number]
     own = entry["evidence"]
-    symbols = refute_last_split(own["difference"]["symbols"], case.inputs) if own["kind"] == "difference" else None
-    if symbols is None or part.file is None or part.depth != 1 or case.regions[0] or entry["facts"]:
-        return None  # facts would change the bounds
+    if own["kind"] != "difference" or part.file is None:
+        return None
     box = json.dumps({"lower": list(map(str, part.box.lower)), "upper": list(map(str, part.box.upper))})
-    plan, tree = (own["levels"], own["pairs"], own["shifts"]), own["difference"]
-    pair = PairCase(case.original, case.files[part.file], box, entry["claim"], *plan, tree["grid"], tree["steps"], symbols)
-    return pair if pair_evidence(pair) else None
+    claim, plan, tree = dict(entry["claim"]), (own["levels"], own["pairs"], own["shifts"]), own["difference"]
+    claim["tolerance"] = str(Fraction(claim["tolerance"]) * share)
+    pair = PairCase(case.original, case.files[part.file], box, claim, *plan, tree["grid"], tree["steps"], [case.inputs + 2])
+    known = [*claims_in(case.regions[0]), *claims_in(entry["facts"])]
+    pair.interval = [[claim.layer, claim.neuron, claim.phase] for claim in known]  # they count as established
+    try:
+        return pair if pair_evidence(pair) else None
+    except Refusal:  # nothing is open
+        return None
 
 
 def test_refuted_leaves_of_a_slice(tmp_path: Path) -> None:
-    for seed in range(60):
-        case = Producer(seed, decision("3/4"), (2, 3, 2, 2), leaves=2).run()
+    for seed, share in product(range(30), (Fraction(9, 10), Fraction(4, 5))):
+        case = Producer(seed, agree("3/4"), (2, 3, 2, 2), leaves=2).run()
         for part in parts_of(case)[1:]:
-            pair = slice_pair(case, part)
+            pair = slice_pair(case, part, share)
             if pair is None:
                 continue
-            case.regions[part.number]["evidence"]["difference"] |= {"symbols": pair.symbols, "evidence": pair.evidence}
+            entry = case.regions[part.number]
+            entry["claim"] = pair.claim
+            entry["evidence"]["difference"] |= {"symbols": pair.symbols, "evidence": pair.evidence}
             for verdict in both(write_family(tmp_path, case), strict=True):
                 assert isinstance(verdict, Accepted), verdict
                 assert verdict.counts.refuted == 1
-                assert "1 of them leaf refuted by exact multipliers" in verdict.statement
+                assert "1 of them a leaf refuted by exact multipliers" in verdict.statement
             return
     raise AssertionError("no slice has such a leaf")
 

@@ -141,7 +141,8 @@ def _refuted(inputs: _Inputs, strict: bool, arithmetic: str, progress: Progress)
     nodes = sum(part.nodes - part.trusted for part in parts)
     counts = Counts(0, 0, nodes, sum(part.refuted.leaves for part in parts if part.refuted))
     subject = "no float32 x satisfies, in any float32 evaluation of N," if inputs.floats else "no x satisfies"
-    words = f"{inputs.claim(subject)}; {replayed_nodes(counts, arithmetic)}"
+    replayed = replayed_nodes(counts, arithmetic, f"tree node{'s' * (nodes != 1)}")
+    words = f"{inputs.claim(subject)}; {replayed}"
     return Accepted(stated(words, trusted), counts, trusted)
 
 

@@ -54,10 +54,9 @@ def stated(claim: str, trusted: tuple[str, ...]) -> str:
     return f"Verified, given the trusted facts named below: {claim}. Trusted, not verified: {'; '.join(trusted)}."
 
 
-def replayed_nodes(counts: Counts, arithmetic: str) -> str:
+def replayed_nodes(counts: Counts, arithmetic: str, noun: str = "tree nodes") -> str:
     """How many tree nodes were verified, in words."""
-    noun = f"tree node{'s' * (counts.nodes != 1)}"
-    leaves = f"lea{'ves' if counts.refuted != 1 else 'f'}"
+    leaves = "leaves" if counts.refuted != 1 else "a leaf"
     refuted = f", {counts.refuted:,} of them {leaves} refuted by exact multipliers" if counts.refuted else ""
     return f"{counts.nodes:,} {noun} replayed in {arithmetic} integer arithmetic{refuted}"
 

@@ -158,12 +158,17 @@ def _unpacked(tree: Tree | Part | DifferenceTree, trusted: int, where: str) -> d
         stream = list(symbols(tree, 1, where))
     except Refusal:
         stream = list(symbols(tree, WIDE, where))
-    leaf = max(stream) if trusted else None  # no coordinate that is split has as large a symbol
-    closed = {0} if leaf is None else {0, leaf}
+    refuted = tree.refuted.leaves if tree.refuted else 0
+    closed, largest = {0}, max(stream)  # no coordinate that is split has as large a symbol as a trusted or a refuted leaf
+    if refuted:
+        closed.add(largest)
+    if trusted:
+        closed.add(largest - 1 if refuted else largest)
     return {
         "nodes": tree.nodes,
         "leaves": sum(symbol in closed for symbol in stream),
         "trusted_leaves": trusted,
+        **({"refuted_leaves": refuted} if refuted else {}),
         "depth": max(_depths(stream, closed), default=0),
         "symbols": stream,
     }
