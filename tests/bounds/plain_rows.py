@@ -90,12 +90,14 @@ class PlainBox:
         v = 0 if slack is None else slack[0][neuron]
         for h in range(k - 1, -1, -1):
             own, charges, fine = self.matrices[h], self.charges[h], self.grids[h + 1] + 24
-            if charges.errors is None or charges.reach is None or charges.slack is None:
+            if charges.errors is None or charges.slack is None:
                 return None
             terms = [floor(p[-1] * two(grid - e - own.exponents[-1])), -ceil(w * charges.errors * two(grid - e - fine))]
             terms.append(-ceil(v * two(charges.slack[1] + grid - e - fine)))
             scaled = [q * two(-c) for q, c in zip(p[:-1], own.exponents[:-1], strict=True)]
             largest = max(map(abs, scaled), default=Fraction(0))
+            if largest and charges.reach is None:
+                return None
             shift = 24 - binary_exponent(largest) if largest else 0
             a = [round(x * two(shift)) for x in scaled]
             e += shift
