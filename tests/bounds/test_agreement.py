@@ -6,7 +6,9 @@ one bit, some certificate of a true statement would be refused.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
 
@@ -15,15 +17,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from secateur.bounds import LEAF, Goal, QuantisedNetwork, SubDomains, evaluate, quantise, root
+from secateur.bounds import LEAF, Evaluation, Goal, QuantisedNetwork, SubDomains, evaluate, quantise, root
 from secateur.bounds.chain import LINEAR, ChainLayer
 from secateur.checker.chain import Chain, Differences, _chain_layer
 from secateur.checker.chain import ChainLayer as PlainLayer
 from secateur.checker.nodes import LEAF_OPEN
-from secateur.checker.python_arithmetic import PyNode, PythonArithmetic
+from secateur.checker.python_arithmetic import PyNode, PythonArithmetic, Row
+from secateur.checker.relaxation import Source
 from secateur.checker.root import RootBounds
 from secateur.network import Affine, Dense, Network, Term
-from secateur.network.difference import Pairing
+from secateur.network.difference import Pairing, paired_by_position
 from tests.bounds.support import UNIT, boxes, random_network
 from tests.bounds.test_differences import SHIFTS, joined, quantised_of
 from tests.bounds.test_goals import NETWORKS, goals
@@ -31,6 +34,7 @@ from tests.differences import network_pairs
 
 quiet = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 WHOLE = st.tuples(st.just(0), st.just(UNIT))
+COARSER = st.lists(st.integers(-6, 45), min_size=1, max_size=8)
 SIDES = st.one_of(WHOLE, st.tuples(st.integers(0, UNIT), st.integers(0, UNIT)))
 
 
@@ -75,6 +79,24 @@ def by_layers(values: list[float], chain: Chain) -> list[list[float]]:
     return [values[a:b] for a, b in pairwise(starts)]
 
 
+def best_row(plain: PythonArithmetic, node: PyNode, sources: list[Source], goal: PlainGoal) -> Row | None:
+    """The row that a goal is decided by, or comes nearest with: of several single ones of the same value the first."""
+    rows = [] if len(goal.targets) == 1 else plain._single_rows(node, sources, goal)
+    closed = any(row is not None and row.value >= least for row, least in zip(rows, goal.thresholds, strict=False))
+    start = None if closed else plain._start(node, goal, rows)
+    if start is not None:
+        return plain._best_row(node, sources, start)
+    return max((row for row in rows if row is not None), key=lambda row: row.value, default=None)
+
+
+def compare_rows(found: Evaluation, expected: list[tuple[int, Row | None]]) -> None:
+    """Values and coefficients of the goals' best rows; each with the grid of its goal."""
+    for g, (grid, row) in enumerate(expected):
+        assert found.margins[0, g] == (-math.inf if row is None else math.ldexp(row.value, -grid))
+        if row is not None:
+            assert found.rows[0, g].tolist() == [math.ldexp(a, -row.exponent) for a in row.coefficients[0]]
+
+
 def compare(quantised: QuantisedNetwork, asked: list[Goal], batch: SubDomains, steps: int) -> None:
     """Evaluates the only sub-domain of a batch with both."""
     chain = Chain(quantised.input_size, tuple(map(plain_layer, quantised.layers)))
@@ -85,8 +107,14 @@ def compare(quantised: QuantisedNetwork, asked: list[Goal], batch: SubDomains, s
     sides = [[int(q) for q in side] for side in (batch.low[0], batch.high[0])]
     ends = [by_layers(side.tolist(), chain) for side in (batch.lower[0], batch.upper[0])]
     node = PyNode(sides[0], sides[1], ends[0], ends[1], tuple(range(len(asked))))
-    split = int(evaluate(quantised, batch, asked, steps, 1).split[0])
-    plain = PythonArithmetic(chain, quantised.grids, [PlainGoal(goal) for goal in asked], steps)
+    found = evaluate(quantised, batch, asked, steps, 1)
+    split, own = int(found.split[0]), [PlainGoal(goal) for goal in asked]
+    plain = PythonArithmetic(chain, quantised.grids, own, steps)
+    refreshed = deepcopy(node)
+    sources = plain.refresh(refreshed, max(goal.layer for goal in own))
+    assert sources is not None
+    expected = [best_row(plain, refreshed, sources, goal) for goal in own]
+    compare_rows(found, list(zip((quantised.grids[goal.layer - 1] for goal in own), expected, strict=True)))
     outcome = plain.visit([(node, 0 if split < 0 else 1 + split)])[0]
     still_open = np.flatnonzero(batch.open[0]).tolist()
     assert by_layers(batch.lower[0].tolist(), chain) == node.lower
@@ -115,6 +143,36 @@ def test_kernels_and_checker_find_the_same(network: Network, steps: int, data: s
     quantised = quantise(network, *data.draw(boxes(network.input_size)))
     asked = [without_repeats(goal) for goal in data.draw(st.lists(goals(network), min_size=1, max_size=3))]
     compare(quantised, asked, some_box(quantised, len(asked), data), steps)
+
+
+def on_grids(quantised: QuantisedNetwork, coarser: list[int]) -> QuantisedNetwork:
+    """The network on grids that are coarser by so many bits: where terms round, or, if finer by some, are too large."""
+    grids = [0, *(grid - coarser[k % len(coarser)] for k, grid in enumerate(quantised.grids))]
+    return replace(quantised, kernel=quantised.kernel._replace(grids=np.array(grids, dtype=np.int64)))
+
+
+@quiet
+@given(NETWORKS, COARSER, st.integers(0, 3), st.data())
+def test_kernels_and_checker_find_the_same_on_any_grids(
+    network: Network, coarser: list[int], steps: int, data: st.DataObject
+) -> None:
+    quantised = on_grids(quantise(network, *data.draw(boxes(network.input_size))), coarser)
+    asked = [without_repeats(goal) for goal in data.draw(st.lists(goals(network), min_size=1, max_size=3))]
+    compare(quantised, asked, some_box(quantised, len(asked), data), steps)
+
+
+@quiet
+@given(network_pairs(), SHIFTS, COARSER, st.data())
+def test_kernels_and_checker_find_the_same_differences_on_any_grids(
+    pair: tuple[Network, Network, Pairing], shift: int | None, coarser: list[int], data: st.DataObject
+) -> None:
+    box = data.draw(boxes(pair[0].input_size))
+    network = joined(pair, box, shift)
+    if 0 in network.network.sizes:
+        return
+    quantised = on_grids(quantised_of(network, box), coarser)
+    asked = [without_repeats(goal) for goal in data.draw(st.lists(goals(network.network), min_size=1, max_size=3))]
+    compare(quantised, asked, some_box(quantised, len(asked), data), 1)
 
 
 @quiet
@@ -159,14 +217,48 @@ def test_kernels_and_checker_break_ties_alike() -> None:
     compare(quantised, asked, root(quantised, quantised.bounds, len(asked)), 2)
 
 
+def kink(start: float, tilt: float, bias: float) -> QuantisedNetwork:
+    """max(0, x - start) + tilt x + bias on [0, 1], as the only neuron of the second layer."""
+    one = Affine((Term(0, Dense(np.array([[1.0]]))),), np.array([-start]))
+    two = Affine((Term(0, Dense(np.array([[tilt]]))), Term(1, Dense(np.array([[1.0]])))), np.array([bias]))
+    output = Affine((Term(2, Dense(np.array([[1.0]]))),), np.zeros(1))
+    return quantise(Network(1, (one, two), output), (Fraction(0),), (Fraction(1),))
+
+
 @pytest.mark.parametrize("steps", [0, 1, 2])
 def test_kernels_and_checker_keep_the_first_of_rows_of_the_same_value(steps: int) -> None:
     """max(0, x - 1/2) - x/2 + 1/4 >= 0: the slopes 0 and 1 both show -1/4, but leave different halves of the box."""
-    one = Affine((Term(0, Dense(np.array([[1.0]]))),), np.array([-0.5]))
-    two = Affine((Term(0, Dense(np.array([[-0.5]]))), Term(1, Dense(np.array([[1.0]])))), np.array([0.25]))
-    quantised = quantise(
-        Network(1, (one, two), Affine((Term(2, Dense(np.array([[1.0]]))),), np.zeros(1))), (Fraction(0),), (Fraction(1),)
-    )
+    quantised = kink(0.5, -0.5, 0.25)
     batch = root(quantised, quantised.bounds, 1)
     compare(quantised, [Goal.of((2, 0, 1))], batch, steps)
     assert (batch.low[0, 0] / UNIT, batch.high[0, 0] / UNIT) == pytest.approx((0.5, 1), abs=1e-6)
+
+
+def test_kernels_and_checker_shorten_their_steps_alike() -> None:
+    """The slopes 0, 4 / 8, 0 and 9/4 / 8 are tried, since x - 7/8 is least at -7/8 and at most 1/8; the last one is best."""
+    quantised = kink(0.875, -0.3125, 0.25)
+    batch = root(quantised, quantised.bounds, 1)
+    compare(quantised, [Goal.of((2, 0, 1))], batch, 3)
+    assert batch.low[0, 0] / UNIT == pytest.approx((0.25 - 0.28125 * 0.875) / (0.3125 - 0.28125), abs=1e-5)
+
+
+def test_kernels_and_checker_refresh_differences_alike() -> None:
+    """On a part of the box: a difference of two active neurons, of two inactive ones, and of two that may be either."""
+    weight, bias = np.array([[1.0], [1.0], [1.0]]), np.array([2.0, -2.0, 0.0])
+    networks = [
+        Network(
+            1,
+            (Affine((Term(0, Dense(weight * factor)),), bias), Affine((Term(1, Dense(np.ones((1, 3)))),), np.zeros(1))),
+            Affine((Term(2, Dense(np.ones((1, 1)))),), np.zeros(1)),
+        )
+        for factor in (1.0, 1.25)
+    ]
+    box = (Fraction(-1),), (Fraction(1),)
+    network = joined((*networks, paired_by_position(*networks)), box, 0)
+    quantised = quantised_of(network, box)
+    batch = root(quantised, quantised.bounds, 1)
+    batch.low[0], batch.high[0] = [UNIT // 2], [3 * UNIT // 4]
+    before = batch.upper.copy()
+    compare(quantised, [Goal.of((2, 0, 1))], batch, 0)
+    tighter = {i for i in range(6) if batch.upper[0, i] < before[0, i]}
+    assert tighter == {2, 3, 5}  # the unstable neuron, the difference of the active ones, and that of the unstable ones

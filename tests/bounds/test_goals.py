@@ -108,6 +108,16 @@ def test_a_zero_row_violates_only_closed_goals() -> None:
     assert away.open[0].tolist() == [False, True, False, True, False]
 
 
+def test_a_row_without_weight_lends_no_strictness() -> None:
+    """0 and x - 2**20, of which only the second must be negative: the first alone has a weight, and 0 does not refute it."""
+    layer = Affine((Term(0, Dense(np.array([[0.0], [1.0]]))),), np.array([0.0, -(2.0**20)]))
+    quantised = quantise(Network(1, (layer,), Affine((), np.zeros(0))), (F(0),), (F(1),))
+    targets = (1, 0, 1), (1, 1, 1)
+    batch = on_box(quantised, 2, [0], [UNIT])
+    evaluate(quantised, batch, [Goal(targets, closed=(True, False)), Goal(targets, closed=(False, True))], 3, 1)
+    assert batch.open[0].tolist() == [True, False]
+
+
 @pytest.mark.parametrize("targets", [(), ((1, 0, 1), (2, 0, 1))])
 def test_goals_that_the_kernels_cannot_read_are_refused(targets: tuple[Claim, ...]) -> None:
     with pytest.raises(ValueError, match=r"^a goal needs targets, all of one layer$"):

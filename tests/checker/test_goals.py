@@ -163,6 +163,8 @@ def test_a_strict_row_of_weight_zero_lends_no_strictness() -> None:
     assert mixed_threshold((1, 1, 0), (1 << 20, 1 << 20, 0)) == 1
     assert mixed_threshold((1, 1, 0), (1 << 20, 1 << 20, 1)) == mixed_threshold((0, 1), (1, 5)) == 0
     assert visit(IDENTITY, [[below, above, wide]], 0, grid=10) == (LEAF_OPEN, 0, [])
+    far = at_most("1e6", strict=True)  # and 0 <= 0 holds: the mixture is 0, and nothing in it has to be negative
+    assert visit(ZERO, [[at_most("0"), far]], 0, grid=10) == visit(ZERO, [[far, at_most("0")]], 0, grid=10) == (LEAF_OPEN, 0, [])
 
 
 def test_two_rows_refute_a_goal_that_neither_refutes_alone() -> None:
@@ -204,6 +206,15 @@ def test_ties_are_broken_as_the_format_says(steps: int) -> None:
     assert outcome.children is not None
     ends = outcome.children[0].low[0] / FULL, outcome.children[1].high[0] / FULL
     assert ends == pytest.approx((0.5, 1), abs=1e-6)
+
+
+def test_steps_become_shorter_by_a_quarter() -> None:
+    """z = max(0, x - 7/8) - 5/16 x + 1/4: of the slopes 0, 4 / 8, 0 and 9/4 / 8 the last one is best, and cuts at 1/8."""
+    layers = Affine(8, [{1: 8, 0: -7}]), Affine(16, [{2: 16, 1: -5, 0: 4}])
+    chain = chain_form(Network(1, (1, 2, 3), layers, Affine(1, [{3: 1}])), UNIT)
+    outcome = Twins(chain, [30, 30], [Claim(2, 0, "active")], 3).visit(1)
+    assert outcome.children is not None
+    assert outcome.children[0].low[0] / FULL == pytest.approx((0.25 - 0.28125 * 0.875) / (0.3125 - 0.28125), abs=1e-5)
 
 
 def test_trusted_leaves_need_an_open_goal() -> None:

@@ -141,6 +141,9 @@ def test_both_arithmetics_agree_on_wide_networks(seed: int) -> None:
         ((-2.0, 2.0), (-2.0, 2.0)),
         ((2.0**-30 - 1, 1.0), (1.0, 1.0)),  # l_p + l cancels: what is left is the slack
         ((-1.0, 1 - 2.0**-24), (-1.0, 1 - 2.0**-24)),
+        ((-1.0, 1.0), (-2.0, -0.5 - 2.0**-24)),  # d_hi = 1 / 2 = u' / 2
+        ((2.0, 4.0), (-1.5, -1 - 2.0**-21)),  # to above, and d_hi = 3 = m
+        ((-2.0, -1.0), (2.0**-49, 1.0)),  # u_p + u cancels, and what is left is l_p
     ],
 )
 def test_both_arithmetics_break_ties_alike(own: tuple[float, float], partner: tuple[float, float]) -> None:
