@@ -39,7 +39,7 @@ from secateur.checker.tensors import (
     transposed,
 )
 
-__all__ = ["Affine", "Network", "lower", "lower_graph"]
+__all__ = ["Affine", "Network", "lower", "lower_graph", "needed"]
 
 FLOAT, INT64 = 1, 7  # ONNX element types
 
@@ -365,7 +365,7 @@ def _run(builder: _Builder, node: Node, after: After) -> None:
         builder.values[name] = result
 
 
-def _needed(graph: Graph) -> list[Node]:
+def needed(graph: Graph) -> list[Node]:
     """The nodes that the output depends on, in the order of the file."""
     wanted, nodes = {graph.output.name}, []
     for node in reversed(graph.nodes):
@@ -395,7 +395,7 @@ def lower_graph(graph: Graph, after: After = _as_they_are) -> Network:
     builder = _Builder(graph, [1], 1 + size, {name: _constant(t) for name, t in graph.constants.items()})
     builder.values[graph.input.name] = _symbols(shape, 1, graph.input.element_type)
     try:
-        for node in _needed(graph):
+        for node in needed(graph):
             _run(builder, node, after)
     except (ValueError, IndexError) as error:  # a shape that no rule above foresaw
         raise Refusal("onnx", "graph", f"malformed operator: {error}") from None
