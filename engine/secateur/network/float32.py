@@ -43,14 +43,13 @@ _SCALES = frozenset(("Div", "Mul"))
 _PRODUCTS = frozenset(("Conv", "Gemm", "MatMul"))
 _MOST_SCALES = 2
 _SCALE_RANGE = 2.0**-16, 2.0**16
-_LEAST_FACTOR = 2.0**-94
-_MOVED = 32
-"""Powers of two by which moved scales make values larger or smaller in between."""
-_UNDERFLOW = Fraction(1, 1 << 125)
+_FACTOR_RANGE = 2.0**-94, 2.0**16
+_SCALED_LIMIT = 2.0**94
+_UNDERFLOW, _SCALED_UNDERFLOW = Fraction(1, 1 << 125), Fraction(1, 1 << 72)
+"""Scales that are moved make values in between up to 2**32 times larger, and what underflows up to 2**48 times."""
 _UNIT = Fraction(1, 1 << 24)
 _MOST_ROUNDINGS = 1 << 20
-_LARGEST = 2.0**125
-"""Half of what the format allows where nothing is scaled: this side computes in doubles."""
+_LIMIT = 2.0**126
 
 
 def gamma(count: int) -> Fraction:
@@ -69,7 +68,7 @@ def float32_network(network: Network, data: bytes, source: str, folder: Path | N
         problem = f"computes in {network.interface.element_type}"
         raise InputError(problem, where=source, remedy="float32 claims are about float32 networks")
     absolute = reader.network(wiring)
-    limit = _LARGEST / 2.0 ** (_MOVED if reader.is_scaled else 0)
+    limit = (_SCALED_LIMIT if reader.is_scaled else _LIMIT) / 2  # half of what the format allows: this side computes in doubles
     layers = [
         replace(exact, rounding=Rounding(bound, *seen, limit))
         for exact, bound, seen in zip(network.layers, absolute.layers, reader.seen, strict=True)
@@ -157,12 +156,19 @@ class _AbsoluteReader(GraphReader):
         if count > _MOST_SCALES:
             problem = f"more than {_MOST_SCALES} Mul or Div between two Relu: how a runtime combines them is not covered"
             raise InputError(problem, where=where, remedy="fold them into the weights, or claim it of the reals")
-        if not self.is_scaled or kind not in _SCALES | _PRODUCTS:
+        if not self.is_scaled:
             return
-        least, most = _SCALE_RANGE if kind in _SCALES else (_LEAST_FACTOR, math.inf)
-        for name in proto.input[:2]:
-            operand = self._value(name, where)
-            sizes = np.abs(operand.bias.floats[operand.bias.floats != 0]) if operand.is_constant else np.zeros(0)
+        if kind == "Gemm" and any(a.name == "beta" and a.f != 1.0 for a in proto.attribute):
+            problem = "beta is not 1, in a network with Mul or Div: what it scales first is up to the runtime"
+            raise InputError(problem, where=where, remedy="fold it into the bias, or claim it of the reals")
+        for position, name in enumerate(proto.input):
+            operand = self._value(name, where) if name else None
+            if operand is None or not operand.is_constant or operand.element_type not in FLOAT_TYPES:
+                continue
+            least, most = 0.0, _SCALED_LIMIT
+            if position < 2 and kind in _SCALES | _PRODUCTS:
+                least, most = _SCALE_RANGE if kind in _SCALES else _FACTOR_RANGE
+            sizes = np.abs(operand.bias.floats[operand.bias.floats != 0])
             if len(sizes) and not least <= sizes.min() <= sizes.max() <= most:
                 problem = f"{name!r} has entries out of the range in which scales may be moved"
                 raise InputError(problem, where=where, remedy="rescale them, or claim it of the reals")
@@ -173,7 +179,7 @@ class _AbsoluteReader(GraphReader):
         result = self.values[proto.output[0]]
         if result.is_constant and all(operand.is_constant for operand in operands):
             raise InputError("arithmetic on constants would be rounded", where=where, remedy="fold the constants first")
-        tiny = ExactArray.of_fractions([_UNDERFLOW * 2 ** (_MOVED if self.is_scaled else 0)], ())
+        tiny = ExactArray.of_fractions([_SCALED_UNDERFLOW if self.is_scaled else _UNDERFLOW], ())
         result = self.values[proto.output[0]] = result + Tensor(tiny, element_type=result.element_type)
         try:
             self.steps.append(affine(result))
