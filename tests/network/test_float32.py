@@ -46,8 +46,7 @@ DENSE = (
         node("Relu", ["z"], "r"),
         node("Gemm", ["r", "v", "c"], "q", beta=-0.5, transB=1),
         node("Relu", ["q"], "s"),
-        node("Concat", ["s", "x"], "t", axis=1),
-        node("Mul", ["t", "f"], "y"),
+        node("Concat", ["s", "x"], "y", axis=1),
     ],
     {
         "m": [0.25, -1.5],
@@ -55,8 +54,17 @@ DENSE = (
         "b": [-1.0, 2.0, 0.0],
         "v": [[1.0, -1.0, 3.0], [0.5, 0.5, -0.25]],
         "c": [1.0, -7.0],
-        "f": [-1.0, 2.0, 0.5, -0.125],
     },
+)
+SCALED = (
+    [
+        node("Div", ["x", "u"], "d"),
+        node("MatMul", ["d", "w"], "p"),
+        node("Mul", ["p", "f"], "z"),
+        node("Relu", ["z"], "r"),
+        node("Div", ["r", "g"], "y"),
+    ],
+    {"u": [3.0, -0.7], "w": [[1.5, -2.0], [-0.3, 0.0]], "f": [-1.0, 0.1], "g": [7.0]},
 )
 CONVOLUTION = (
     [
@@ -77,7 +85,10 @@ CONVOLUTION = (
 )
 
 
-@pytest.mark.parametrize(("graph", "shape"), [(DENSE, [1, 2]), (CONVOLUTION, [1, 1, 2, 2])], ids=["dense", "convolution"])
+CASES = [(DENSE, [1, 2]), (SCALED, [1, 2]), (CONVOLUTION, [1, 1, 2, 2])]
+
+
+@pytest.mark.parametrize(("graph", "shape"), CASES, ids=["dense", "scaled", "convolution"])
 def test_magnitudes_and_roundings_are_those_of_the_checker(graph: tuple[Any, Any], shape: list[int]) -> None:
     nodes, stored = graph
     network, data = meant(nodes, {name: np.array(v, np.float32) for name, v in stored.items()}, shape)
@@ -96,6 +107,12 @@ REFUSED = [
     ([node("Add", ["b", "b"], "c"), node("Add", ["x", "c"], "y")], {"b": [1.0, 2.0]}, "arithmetic on constants"),
     ([node("Gemm", ["x", "w"], "y", alpha=0.5)], {"w": [[1.0], [1.0]]}, "alpha"),
     ([node("Cast", ["x"], "y", to=TensorProto.FLOAT)], {}, "cover this operator"),
+    ([node("Mul", ["x", "a"], "p"), node("Div", ["p", "a"], "q"), node("Mul", ["q", "a"], "y")], {"a": [2.0]}, "more than 2 Mul"),
+    ([node("Mul", ["x", "a"], "y")], {"a": [2.0**17]}, "out of the range"),
+    ([node("Div", ["x", "a"], "y")], {"a": [2.0**-17]}, "out of the range"),
+    ([node("Div", ["x", "a"], "p"), node("MatMul", ["p", "w"], "y")], {"a": [2.0], "w": [[2.0**-95], [1.0]]}, "out of the range"),
+    ([node("Div", ["x", "a"], "p"), node("Add", ["p", "b"], "y")], {"a": [2.0], "b": [2.0**95]}, "out of the range"),
+    ([node("Div", ["x", "a"], "p"), node("Gemm", ["p", "w", "b"], "y", beta=0.5)], {"a": [2], "w": [[1], [1]], "b": [1]}, "beta"),
 ]
 
 
