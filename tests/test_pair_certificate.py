@@ -162,3 +162,15 @@ def test_files_that_are_read_are_not_overwritten(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"would overwrite .*proof\.domain\.json"):
         files.ask(own, epsilon=1)
     assert own.read_text() == text
+
+
+def test_a_tolerance_that_is_met_exactly(tmp_path: Path) -> None:
+    """|x| + |y| and |x + y| differ by 2 min(|x|, |y|) at most, by 2/3 on an edge of the box: a tie, which multipliers settle."""
+    first = layered(
+        ([[1.0, 0.0, 0.0], [-1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, -1.0, 0.0]], [0.0] * 4), ([[1.0, 1.0, 1.0, 1.0]], [0.0])
+    )
+    second = layered(([[1.0, 1.0, 0.0], [-1.0, -1.0, 0.0]], [0.0] * 2), ([[1.0, 1.0]], [0.0]))
+    files = Files(tmp_path, first, second)
+    assert isinstance(files.ask(epsilon="2/3"), Holds)
+    files.require_accepted("refuted by exact multipliers")
+    assert isinstance(files.ask(epsilon="665/1000"), Violated)

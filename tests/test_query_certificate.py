@@ -11,7 +11,7 @@ import pytest
 
 from secateur.checker import Accepted, Refused, check
 from secateur.errors import InputError
-from secateur.network import to_model_bytes
+from secateur.network import Network, to_model_bytes
 from secateur.oracle import Engine
 from secateur.search import Holds, Violated
 from tests.reduction.support import chain
@@ -137,3 +137,33 @@ def test_what_no_certificate_can_speak_about(tmp_path: Path) -> None:
             with pytest.raises(InputError, match="is a folder; name a file in it"):
                 engine.verify(model, query, timeout=60, certificate=folder)
     assert not (tmp_path / "out.secateur").exists()
+
+
+def triangle(scale: float) -> Network:
+    """scale (|x + y| - |x| - |y|): at most 0, and 0 on a cone, which no split and no rounded number decides."""
+    signs = [[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0], [1.0, 1.0], [-1.0, -1.0]]
+    return chain((signs, [0.0] * 6), ([[-scale] * 4 + [scale] * 2], [0.0]))
+
+
+@pytest.mark.parametrize("scale", [1.0, float(np.float32(0.1))], ids=str)
+def test_an_exact_tie_is_certified_without_trust(tmp_path: Path, scale: float) -> None:
+    """Over a strict condition that is met with equality: exact multipliers show it (section 13), nobody's word is needed."""
+    model = tmp_path / "triangle.onnx"
+    model.write_bytes(to_model_bytes(triangle(scale)))
+    query, target = query_file(tmp_path, 2, 1, "(> Y_0 0)"), tmp_path / "out.secateur"
+    with Engine(jobs=1, solver="none") as engine:
+        verdict = engine.verify(model, query, timeout=60, certificate=target)
+    assert isinstance(verdict, Holds)
+    assert sum(len(proof.refuted) for proof in verdict.proofs) > 0
+    for arithmetic in ARITHMETICS:
+        outcome = check(target, strict=True, arithmetic=arithmetic)
+        assert isinstance(outcome, Accepted), outcome
+        assert "refuted by exact multipliers" in outcome.statement
+
+
+def test_the_same_tie_with_a_condition_that_admits_it_has_a_witness(tmp_path: Path) -> None:
+    model = tmp_path / "triangle.onnx"
+    model.write_bytes(to_model_bytes(triangle(1.0)))
+    with Engine(jobs=1, solver="none") as engine:
+        verdict = engine.verify(model, query_file(tmp_path, 2, 1, "(>= Y_0 0)"), timeout=60)
+    assert isinstance(verdict, Violated)

@@ -40,7 +40,7 @@ _LAST_PAUSE = 48
 _PAUSES = {0: 10, 20: 10, 28: 20, 40: 60, _LAST_PAUSE: 60}
 """Halvings after which a sub-domain that is still open goes to the residual deciders, if it has at most so many unstable neurons:
 they settle ties, but a millisecond of theirs is worth ten sub-domains."""
-_CERTIFYING_PAUSES = {12: 10, 20: 10, 28: 20, 40: 60, _LAST_PAUSE: 60}
+_CERTIFYING_PAUSES = {4: 10, 12: 10, 20: 10, 28: 20, 40: 60, _LAST_PAUSE: 60}
 """The same where a certificate is wanted: a leaf that is replayed takes a byte of it, one with evidence a kilobyte."""
 _LAST_UNSTABLE, _SMT_UNSTABLE = 60, 15
 """The same for what can be split no further, and for the SMT solver, who is asked last."""
