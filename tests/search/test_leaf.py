@@ -1,4 +1,4 @@
-"""Evidence of refuted goals: its clauses and multipliers say of the network's neurons what the search found on the normal form."""
+"""Evidence of refuted goals: its clauses and multipliers say of the neurons what the search found on the normal form."""
 
 from __future__ import annotations
 
