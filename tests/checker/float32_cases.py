@@ -1,7 +1,8 @@
 """Random small float32 networks, and evaluations of them in every way that section 11 of the format allows.
 
 An evaluation goes through the nodes of a model and rounds as IEEE binary32 does, by exact fractions: sums in random order and
-grouping, products fused with additions at random, constants in the sums of a product of matrices at random, scales at random places next to their own.
+grouping, products fused with additions at random, constants in the sums of a product of matrices at random, scales at random
+places next to a product.
 """
 
 from __future__ import annotations

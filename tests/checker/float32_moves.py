@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -45,10 +44,15 @@ class _Mover:
         self.nodes, self.stored, self._random, self._rounded = nodes, stored, rng, rounded
 
     def product(self, own: NodeProto) -> None:
-        before, after = self._scale([n for n in self.nodes if own.input[0] in n.output]), self._scale(self._readers(own.output[0]))
-        if before is not None and len(self._readers(own.input[0])) > 1:
-            before = None
-        biased, scales = len(own.input) > 2, []
+        alone = len(self._readers(own.input[0])) == 1
+        before = self._scale([n for n in self.nodes if own.input[0] in n.output and alone])
+        after = self._scale(self._readers(own.output[0]))
+        name, result = own.input[0] if before is None else before.input[0], own.output[0] if after is None else after.output[0]
+        self._replace(own, name, self._scales(before, after, len(own.input) > 2), result)
+        self.nodes = [n for n in self.nodes if n not in (before, after)]
+
+    def _scales(self, before: NodeProto | None, after: NodeProto | None, biased: bool) -> list[_Scale]:
+        scales = []
         if before is not None:
             factor = self._factor(before)
             places = ("before", "within", "after") if factor.size == 1 and not biased else ("before", "within")
@@ -59,8 +63,7 @@ class _Mover:
             scales.append(_Scale(factor, factor, places, False))
         if len(scales) == 2 and all(s.factor.size == 1 for s in scales) and self._random.random() < 0.5:
             scales = [self._as_one(scales[0], scales[1], biased)]
-        name = own.input[0] if before is None else before.input[0]
-        self._replace(own, name, scales, own.output[0] if after is None else after.output[0], [before, after])
+        return scales
 
     def _readers(self, name: str) -> list[NodeProto]:
         return [n for n in self.nodes if name in n.input]
@@ -78,40 +81,34 @@ class _Mover:
         factor = self._rounded(np.asarray(before.factor.reshape(1) * after.factor.reshape(1)))
         return _Scale(factor, after.factor, ("before", "within") if biased else ("before", "within", "after"), True)
 
-    def _replace(
-        self, own: NodeProto, name: str, scales: list[_Scale], result: str, gone: list[NodeProto | None]
-    ) -> None:
+    def _replace(self, own: NodeProto, name: str, scales: list[_Scale], result: str) -> None:
         """The product, reading `name` and making `result`, with the scales around or in it."""
+        label = own.output[0]
+        constants = [self.stored[constant] for constant in own.input[1:]]
         made: list[NodeProto] = []
-        weights, bias = self.stored[own.input[1]], self.stored[own.input[2]] if len(own.input) > 2 else None
         late = []
         for number, scale in enumerate(scales):
-            place = self._random.choice(scale.places)
-            label = f"{own.output[0]}_{number}"
-            self.stored[f"{label}_factor"] = scale.factor
+            place, factor = self._random.choice(scale.places), f"{label}_factor{number}"
+            self.stored[factor] = scale.factor
             if place == "before":
-                made.append(helper.make_node("Mul", [name, f"{label}_factor"], [label]))
-                name = label
+                made.append(helper.make_node("Mul", [name, factor], [f"{label}_early{number}"]))
+                name = made[-1].output[0]
             elif place == "within":
-                weights = self._rounded(weights * _along(scale, own, weights))
+                constants[0] = self._rounded(constants[0] * _along(scale, own, constants[0]))
             else:
-                late.append(f"{label}_factor")
-            if place != "after" and scale.of_bias is not None and bias is not None:
-                bias = self._rounded(bias * scale.of_bias.ravel())
+                late.append(factor)
+            if place != "after" and scale.of_bias is not None and len(constants) > 1:
+                constants[1] = self._rounded(constants[1] * scale.of_bias.ravel())
         changed = NodeProto()
         changed.CopyFrom(own)
-        changed.input[0], changed.input[1] = name, f"{own.output[0]}_weights"
-        self.stored[changed.input[1]] = weights
-        if bias is not None:
-            changed.input[2] = f"{own.output[0]}_bias"
-            self.stored[changed.input[2]] = bias
+        changed.input[:] = [name, *(f"{label}_constant{i}" for i in range(len(constants)))]
+        self.stored |= dict(zip(changed.input[1:], constants, strict=True))
         made.append(changed)
         for number, factor in enumerate(late):
-            made.append(helper.make_node("Mul", [made[-1].output[0], factor], [f"{own.output[0]}_late{number}"]))
+            made.append(helper.make_node("Mul", [made[-1].output[0], factor], [f"{label}_late{number}"]))
         made[-1].output[0] = result
         place_of = self.nodes.index(own)
         self.nodes[place_of : place_of + 1] = made
-        self.nodes = [n for n in self.nodes if n not in gone]
 
 
 def _along(scale: _Scale, own: NodeProto, weights: Array) -> Array:
