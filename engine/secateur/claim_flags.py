@@ -30,8 +30,8 @@ def add_semantics(parser: argparse.ArgumentParser) -> None:
         "--semantics",
         choices=SEMANTICS,
         default="real",
-        help="what is proven: of the function over the reals, or of every float32 evaluation, in any order of summation "
-        "(default real)",
+        help="what is proven: of the function over the reals, or of every float32 evaluation in the sense of "
+        "FORMAT.md, section 11: sums in any order, fused or not (default real)",
     )
 
 

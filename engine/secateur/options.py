@@ -16,7 +16,7 @@ __all__ = ["SEMANTICS", "SOLVERS", "PruneOptions", "SliceOptions", "VerifyOption
 
 SOLVERS = ("z3", "cvc5", "both", "none")
 SEMANTICS = ("real", "float32")
-"""What a claim is about: the function over the reals, or all float32 evaluations, whatever their order of summation."""
+"""What a claim is about: the function over the reals, or all float32 evaluations in the sense of FORMAT.md, section 11."""
 
 
 def _cores() -> int:

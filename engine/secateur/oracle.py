@@ -96,8 +96,8 @@ class Engine:
         ----------
         model : an ONNX file (or `.gz`), or a mapping from the names of the query's networks to files. query : a VNN-LIB file, a
         `Query`, or a `Specification` such as `robust` makes, which is about one network. semantics : `real`, or `float32`, where
-        `Holds` says that no float32 input satisfies the query however the outputs are evaluated in float32 (any order of
-        summation, fused or not). timeout : seconds of wall time, reading included. certificate : a file for the evidence of a
+        `Holds` says that no float32 input satisfies the query however the outputs are evaluated in float32 (in the sense
+        of FORMAT.md, section 11). timeout : seconds of wall time, reading included. certificate : a file for the evidence of a
         decided verdict on a query file about one network, of one input and one output tensor, without hidden values; it is
         written after the checker has accepted it, which the time limit does not cover.
 
@@ -220,7 +220,7 @@ class Engine:
         reads. epsilon : the largest admitted difference of an output. decision : `argmax` or `argmin`; wherever the original has
         a single winner that leads by more than `margin`, the other network must have the same. Exactly one of the two is to be
         given. semantics : `real`, or `float32`, where `Holds` speaks of all float32 evaluations of both networks at float32
-        inputs (any order of summation, fused or not). timeout : seconds of wall time, reading included. certificate : a file for
+        inputs (in the sense of FORMAT.md, section 11). timeout : seconds of wall time, reading included. certificate : a file for
         the evidence of a decided verdict; it is written after the checker has accepted it, which the time limit does not cover;
         it names a JSON file of the domain, and where `domain` is none, NAME.domain.json is written beside it.
 

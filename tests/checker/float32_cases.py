@@ -1,7 +1,8 @@
 """Random small float32 networks, and evaluations of them in every way that section 11 of the format allows.
 
 An evaluation goes through the nodes of a model and rounds as IEEE binary32 does, by exact fractions: sums in random order and
-grouping, products fused with additions at random, constants in the sums of a product of matrices at random.
+grouping, products fused with additions at random, constants in the sums of a product of matrices at random, scales at random
+places next to a product.
 """
 
 from __future__ import annotations
@@ -17,12 +18,24 @@ import onnx
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, helper, numpy_helper
 
+from secateur.checker.domain import Domain
+from tests.checker.float32_moves import moved
 from tests.onnx_models import model_bytes, node
 
-__all__ = ["Evaluation", "random_model", "round32", "with_relu_inputs"]
+__all__ = ["Evaluation", "box", "random_model", "round32", "small", "with_relu_inputs"]
 
 Array = NDArray[Any]
-TYPES = ["gemm", "gemm", "matmul", "conv", "residual", "scaled"]
+TYPES = ["gemm", "gemm", "matmul", "conv", "residual"]
+SCALED = ["scaled", "scales around matmul", "scales around matmul", "scales around conv"]
+
+
+def box(size: int, low: str = "-1", high: str = "1") -> Domain:
+    return Domain((Fraction(low),) * size, (Fraction(high),) * size)
+
+
+def small(nodes: list[Any], stored: dict[str, Any], inputs: int = 2, shape: list[int] | None = None, **types: int) -> bytes:
+    """A model from `x` to `y`."""
+    return model_bytes(nodes, stored, inputs={"x": shape or [1, inputs]}, outputs={"y": None}, **types)
 
 
 def round32(value: Fraction) -> Fraction:
@@ -41,15 +54,15 @@ class Evaluation:
 
     def __init__(self, model: ModelProto, seed: int) -> None:
         self._model, self._random = model, random.Random(seed)
-        graph = model.graph
-        self._stored = {own.name: _fractions(numpy_helper.to_array(own)) for own in graph.initializer}
-        self._producers = {name: own for own in graph.node for name in own.output}
+        self._original = {own.name: _fractions(numpy_helper.to_array(own)) for own in model.graph.initializer}
 
     def run(self, x: Array) -> tuple[list[list[Fraction]], list[Fraction]]:
         """What the Relu nodes read, in order, and the outputs, at an input of float32 numbers."""
+        nodes, self._stored = moved(list(self._model.graph.node), self._original, self._random, _rounded)
+        self._producers = {name: own for own in nodes for name in own.output}
         values = self._stored | {self._model.graph.input[0].name: _fractions(x)}
         read = []
-        for own in self._model.graph.node:
+        for own in nodes:
             if own.op_type == "Relu":
                 read.append(list(values[own.input[0]].ravel()))
             values[own.output[0]] = self._node(own, values)
@@ -72,6 +85,8 @@ class Evaluation:
             case "Mul":
                 return _rounded(operands[0] * operands[1])
             case "Div":
+                if self._random.random() < 0.5:
+                    return _rounded(operands[0] * _rounded(1 / operands[1]))
                 return _rounded(operands[0] / operands[1])
             case "Sub":
                 return _rounded(operands[0] - operands[1])
@@ -84,7 +99,8 @@ class Evaluation:
                 right = operands[1].T if attributes.get("transB") else operands[1]
                 bias = operands[2] if beta == 1 else _rounded(beta * operands[2])
                 return self._product(operands[0], right, [bias])
-        return self._convolution(*operands, attributes.get("pads", [0] * 4))
+        bias = operands[2] if len(operands) > 2 else _array([Fraction(0)] * len(operands[1]), [len(operands[1])])
+        return self._convolution(operands[0], operands[1], bias, attributes.get("pads", [0] * 4))
 
     def _add(self, own: NodeProto, operands: list[Array], values: dict[str, Array]) -> Array:
         """The sum, with a product of matrices or a product by element fused in now and then."""
@@ -144,6 +160,7 @@ def _fractions(values: Array) -> Array:
 
 
 def _rounded(values: Array) -> Array:
+    values = np.asarray(values, dtype=object)  # numpy makes numbers of tensors without axes
     return _array([round32(own) for own in values.ravel()], values.shape)
 
 
@@ -152,13 +169,28 @@ class _Maker:
 
     def __init__(self, seed: int) -> None:
         self.rng, self.nodes, self.stored, self.count = np.random.default_rng(seed), list[NodeProto](), dict[str, Array](), 0
-        self.tiny = bool(self.rng.random() < 0.4)
+        self.tiny, self.scaled = (bool(self.rng.random() < share) for share in (0.4, 0.6))
+        self.types = [*TYPES, *SCALED] if self.scaled else TYPES
 
     def weights(self, *shape: int) -> str:
         scale = 2.0 ** (self.rng.integers(-75, -60) if self.tiny else self.rng.integers(-3, 3))
         self.count += 1
         self.stored[f"w{self.count}"] = (self.rng.normal(size=shape) * scale).astype(np.float32)
         return f"w{self.count}"
+
+    def factors(self, *shape: int) -> str:
+        """Constants for Mul and Div: magnitudes in the range that section 11 sets."""
+        self.count += 1
+        sizes = self.rng.uniform(1, 2, size=shape) * 2.0 ** self.rng.integers(-16, 16, size=shape)
+        self.stored[f"c{self.count}"] = np.asarray(sizes * self.rng.choice([-1, 1], size=shape)).astype(np.float32)
+        return f"c{self.count}"
+
+    def scale(self, name: str, *shape: int) -> str:
+        """Mul or Div by a scalar or by a tensor of this shape, now and then nothing."""
+        if self.rng.random() < 0.25:
+            return name
+        kind = str(self.rng.choice(["Mul", "Div"]))
+        return self.add(kind, [name, self.factors(*(shape if self.rng.random() < 0.4 else ()))])
 
     def add(self, op: str, inputs: Sequence[str], **attributes: Any) -> str:
         self.count += 1
@@ -168,21 +200,27 @@ class _Maker:
     def dense(self, kind: str, name: str, before: int, after: int) -> str:
         """A layer from `before` to `after` values."""
         if kind == "gemm":
-            beta = float(self.rng.choice([1.0, 1.0, -0.3]))
+            beta = 1.0 if self.scaled else float(self.rng.choice([1.0, -0.3]))
             return self.add("Gemm", [name, self.weights(after, before), self.weights(after)], transB=1, beta=beta)
-        if kind == "conv":
+        if kind == "scales around matmul":
+            made = self.add("MatMul", [self.scale(name, before), self.weights(before, after)])
+            return self.scale(made, after)
+        if kind.endswith("conv"):
             self.count += 1
             self.stored[f"image{self.count}"] = np.array([1, 1, 1, before])
-            image = self.add("Reshape", [name, f"image{self.count}"])
-            row = self.add("Conv", [image, self.weights(2, 1, 1, 2), self.weights(2)], pads=[0, 1, 0, 0])
+            image, around = self.add("Reshape", [name, f"image{self.count}"]), kind != "conv"
+            bias = [] if around and self.rng.random() < 0.5 else [self.weights(2)]
+            image = self.scale(image) if around else image
+            row = self.add("Conv", [image, self.weights(2, 1, 1, 2), *bias], pads=[0, 1, 0, 0])
+            row = self.scale(row, 2, 1, 1) if around else row
             return self.dense("gemm", self.add("Flatten", [row]), 2 * before, after)
         made = self.add("Add", [self.add("MatMul", [name, self.weights(before, after)]), self.weights(after)])
         if kind == "residual":
             other = self.add("MatMul", [name, self.weights(before, after)])
             return self.add("Sub", [made, self.add("Neg", [other])])
         if kind == "scaled":
-            made = self.add("Add", [self.add("Mul", [made, self.weights(after)]), self.weights(after)])
-            return self.add("Div", [made, self.weights(1)])
+            made = self.add("Add", [self.add("Mul", [made, self.factors(after)]), self.weights(after)])
+            return self.add("Div", [made, self.factors(1)])
         return made
 
 
@@ -193,11 +231,11 @@ def random_model(seed: int) -> bytes:
     inputs = size
     for _ in range(maker.rng.integers(1, 4)):
         after = int(maker.rng.integers(1, 6))
-        made = maker.dense(str(maker.rng.choice(TYPES)), name, size, after)
+        made = maker.dense(str(maker.rng.choice(maker.types)), name, size, after)
         if name != "x" and maker.rng.random() < 0.3:
             made = maker.add("Add", [made, maker.add("MatMul", ["x", maker.weights(inputs, after)])])
         name, size = maker.add("Relu", [made]), after
-    last = maker.dense(str(maker.rng.choice(TYPES)), name, size, 2)
+    last = maker.dense(str(maker.rng.choice(maker.types)), name, size, 2)
     return model_bytes(maker.nodes, maker.stored, inputs={"x": [1, inputs]}, outputs={last: [1, 2]})
 
 

@@ -17,17 +17,11 @@ from secateur.checker.lowering import Affine, lower
 from secateur.checker.refusal import Refusal
 from secateur.checker.root import RootBounds
 from secateur.checker.slack import Magnitudes, gamma, neuron_slack
-from tests.onnx_models import model_bytes, node
+from tests.checker.float32_cases import box, small
+from tests.onnx_models import node
 
 TINY = Fraction(1, 1 << 125)
-
-
-def box(size: int, low: str = "-1", high: str = "1") -> Domain:
-    return Domain((Fraction(low),) * size, (Fraction(high),) * size)
-
-
-def small(nodes: list[Any], stored: dict[str, Any], inputs: int = 2, shape: list[int] | None = None, **types: int) -> bytes:
-    return model_bytes(nodes, stored, inputs={"x": shape or [1, inputs]}, outputs={"y": None}, **types)
+ETA = Fraction(1, 1 << 72)  # where scales may be moved
 
 
 def row(affine: Affine, i: int = 0) -> dict[int, Fraction]:
@@ -38,7 +32,7 @@ ROUNDINGS = [
     ("Add", [1, 2], {}, 1),
     ("Sub", [1, 2], {}, 1),
     ("Mul", [1, 2], {}, 1),
-    ("Div", [1, 2], {}, 1),
+    ("Div", [1, 2], {}, 2),
     ("MatMul", [2, 3], {}, 2),
     ("Gemm", [2, 3], {}, 3),
     ("Gemm", [3, 2], {"transB": 1}, 3),
@@ -103,14 +97,14 @@ def test_more_than_two_to_the_twenty_roundings_are_refused() -> None:
 
 
 def test_magnitudes_are_those_of_the_absolute_network() -> None:
-    """z = -(x W) + b - c r with a negative everything; M = |x| |W| + |b| + |c| r, and 2^-125 for each arithmetic node."""
+    """z = -(x W) + b - c r with a negative everything; M = |x| |W| + |b| + |c| r, and eta for each arithmetic node."""
     nodes = [
         node("Relu", ["x"], "r"),
         node("MatMul", ["x", "w"], "a"),
         node("Neg", ["a"], "n"),
         node("Mul", ["r", "c"], "p"),
         node("Sub", ["n", "p"], "d"),
-        node("Gemm", ["d", "i", "b"], "z", beta=-2.0),
+        node("Gemm", ["d", "i", "b"], "z"),
         node("Relu", ["z"], "q"),
         node("Div", ["q", "c"], "y"),
     ]
@@ -121,10 +115,18 @@ def test_magnitudes_are_those_of_the_absolute_network() -> None:
     found = float_network(small(nodes, stored | integers))
     first, second = found.hidden.layers
     assert [row(first, i) for i in range(2)] == [{1: 1}, {2: 1}]
-    assert row(second) == {1: 3, 2: Fraction(1, 2), 4: Fraction(1, 4), 0: 10 + 4 * TINY}
-    assert found.hidden.roundings == (0, (2 + 1 + 1) + (1 + 1 + 1))
-    assert row(found.output) == {5: 4, 0: TINY}
-    assert found.output_roundings == 1
+    assert row(second) == {1: 3, 2: Fraction(1, 2), 4: Fraction(1, 4), 0: 5 + 4 * ETA}
+    assert found.hidden.roundings == (0, (2 + 1 + 1) + (1 + 1))
+    assert row(found.output) == {5: 4, 0: ETA}
+    assert found.output_roundings == 2
+
+
+def test_the_sign_of_beta_goes_too() -> None:
+    """M = |x| |W| + |beta b|; as nothing is scaled, eta is 2^-125."""
+    data = small([node("Gemm", ["x", "w", "b"], beta=-2.0)], {"w": [[-3.0], [0.5]], "b": [-5.0]})
+    found = float_network(data)
+    assert row(found.output) == {1: 3, 2: Fraction(1, 2), 0: 10 + TINY}
+    assert found.output_roundings == 2 + 1 + 1
 
 
 def test_a_constant_node_is_made_absolute_too() -> None:
@@ -142,8 +144,8 @@ def test_the_least_power_of_two_that_is_at_least_twice_a_number(value: str, powe
 
 
 def overflowing(weight: float, after: float) -> bytes:
-    nodes = [node("Mul", ["x", "w"], "z"), node("Relu", ["z"], "r"), node("Mul", ["r", "v"])]
-    return small(nodes, {"w": [weight], "v": [after]}, 1)
+    nodes = [node("MatMul", ["x", "w"], "z"), node("Relu", ["z"], "r"), node("MatMul", ["r", "v"])]
+    return small(nodes, {"w": [[weight]], "v": [[after]]}, 1)
 
 
 @pytest.mark.parametrize(
@@ -166,7 +168,7 @@ def test_overflow(weight: float, after: float, high: str, fits: bool) -> None:
         return
     with pytest.raises(Refusal, match="2\\^126") as caught:
         found.check_overflow(box(1, "0", high))
-    assert caught.value.step == ("node Mul -> z" if abs(weight) > 2.0**126 else "node Mul -> y")
+    assert caught.value.step == ("node MatMul -> z" if abs(weight) > 2.0**126 else "node MatMul -> y")
 
 
 def above(value: Fraction) -> float:

@@ -180,13 +180,16 @@ def test_trusted_leaves_of_a_query_are_refused(tmp_path: Path) -> None:
     assert str(both(write_query_certificate(tmp_path, case))) == f"Refused: float32, parts[0].trusted: {words}"
 
 
-def test_overflow_is_refused_in_words(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("high", "where"), [("8.5e37", "node Gemm -> z0"), ("1e38", "input 0")])
+def test_overflow_is_refused_in_words(high: str, where: str, tmp_path: Path) -> None:
+    """2^126 is 8.507e37. With a weight above 1 the product exceeds it first."""
     reason = "a value could exceed 2^126: that it does not overflow is not shown"
     pair, query = line_pair(Fraction(1)), line_query(Fraction(2))
-    pair.domain = '{"lower": ["0"], "upper": ["1e38"]}'
-    assert str(both(write_pair_certificate(tmp_path, pair))) == f"Refused: float32, original node Gemm -> z0: {reason}"
-    query.query = query.query.replace(b"(<= X_0 1)", b"(<= X_0 1e38)")
-    assert str(both(write_query_certificate(tmp_path, query))) == f"Refused: float32, parts[0] node Gemm -> z0: {reason}"
+    pair.original = pair.reduced = query.network = dense_model([(np.float32([[1.5]]), np.float32([0]))])
+    pair.domain = f'{{"lower": ["0"], "upper": ["{high}"]}}'
+    assert str(both(write_pair_certificate(tmp_path, pair))) == f"Refused: float32, original {where}: {reason}"
+    query.query = query.query.replace(b"(<= X_0 1)", f"(<= X_0 {high})".encode())
+    assert str(both(write_query_certificate(tmp_path, query))) == f"Refused: float32, parts[0] {where}: {reason}"
 
 
 def test_other_kinds_of_claims_have_no_semantics(tmp_path: Path) -> None:
