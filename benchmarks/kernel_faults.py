@@ -49,7 +49,6 @@ _PLAIN = [
         ("d = need // abs(a) + 1", "d = need // abs(a)"),
         ("need = ceil_shift(-row.value", "need = floor_shift(-row.value"),
         ("open_ and above > -below", "open_ and above >= -below"),
-        ("best.value >= start.threshold or step", "best.value > start.threshold or step"),
         ("row.value > best.value", "row.value >= best.value"),
         ("gain *= 0.75", "gain *= 0.5"),
         ("children=(first, replace(node, low=second_low, lower=copies[0], upper=copies[1]))",
@@ -84,12 +83,10 @@ _PLAIN = [
         ("down24_double((x + y) - SLACK", "down24_double((x + y) + SLACK"),
         ("-max(0.0, high))", "-max(0.0, low))"),
         ("upper <= -high,", "upper <= -low,"),
-        ("0.0 if from_below else min(0.0, lower)", "min(0.0, lower)"),
         ("if lower == upper == 0.0", "if lower == upper == 1.0"),
     ),
     *_in(
         "checker/mixing.py",
-        ("if value > best", "if value >= best"),
         ("step = step * 0.93", "step = step * 0.94"),
         ("total < 0.0)", "total <= 0.0)"),
     ),
@@ -193,13 +190,11 @@ _ENGINE = [
         ("d = np.floor(need / size) + 1.0", "d = np.floor(need / size)"),
         ("if value > best:", "if value >= best:"),
         ("s.new_low[i] = min(s.new_low[i], s.keep_low[i])", "s.new_low[i] = max(s.new_low[i], s.keep_low[i])"),
-        ("if best >= threshold or", "if best > threshold or"),
         ("step *= _STEP_DECAY", "step *= 0.5"),
     ),
     *_in(
         "bounds/mixing.py",
         ("constant -= min(0.0, a)", "constant += min(0.0, a)"),
-        ("if value > best:", "if value >= best:"),
         ("s.mix[r] >= 1.0 and", "s.mix[r] >= 0.0 and"),
     ),
     *_in(
@@ -209,7 +204,6 @@ _ENGINE = [
         ("most >= above * 0.5", "most > above * 0.5"),
         ("least <= (low + high) * 0.5", "least < (low + high) * 0.5"),
         ("high <= -partner_high * growth", "high < -partner_high * growth"),
-        ("max(least, 0.0 if from_below else min(0.0, low))", "max(least, min(0.0, low))"),
     ),
     *_in(
         "bounds/propagation.py",
