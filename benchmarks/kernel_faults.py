@@ -2,7 +2,9 @@
 
 The old text must occur exactly once in its file, so that the list cannot go stale without saying so
 (`tests/test_kernel_faults.py`). None of them is equivalent: each makes some bound wrong, or makes an arithmetic differ from the
-format in some bit.
+format in some bit. Left out is what nobody could observe: to search on where a row reaches its threshold exactly (the goal is
+closed all the same), the lower end min(0, l) in place of 0 for a difference from an inactive neuron (the other end of the
+maximum is >= 0 then), and which of two mixtures is kept whose values tie, which takes an accident among doubles.
 """
 
 from __future__ import annotations

@@ -227,8 +227,14 @@ def test_a_neuron_that_the_row_does_not_read_takes_its_lower_line() -> None:
     assert slopes == [0.5]
 
 
+def test_a_level_mixture_is_lowest_at_the_lower_end() -> None:
+    """2 x - 1 and 1 - 2 x cancel at first; at 0 the second is the greater one, and gains. The third is out of the question."""
+    lines = [Line(-1, -24, [2]), Line(-1, -24, [-2]), Line(-4, -24, [0])]
+    assert mixing_weights(lines, 0, [1]) == [(1 << 20) - 5, 1 << 20, 0]
+
+
 def test_both_arithmetics_mix_rows_alike() -> None:
-    """Of x - 3/4, 1/4 - x and x / 8 - 1 the first two cancel at first: a slope of 0 is lowest at the lower end."""
+    """Of x - 3/4, 1/4 - x and x / 8 - 1."""
     rows = [at_most("0.75"), at_most("-0.25", sign=-1), QueryRow((), ((0, Fraction(1, 8)),), Fraction(1), False)]
     chain = chain_form(with_row_layer(IDENTITY, rows), UNIT)
     twins = Twins(chain, [30], goals([Disjunct(UNIT.lower, UNIT.upper, tuple(rows))], 1, 0), 0)
