@@ -269,6 +269,28 @@ def test_kernels_and_checker_refresh_differences_alike() -> None:
         compare(quantised, [Goal.of((2, 1, sign))], root(quantised, quantised.bounds, 1), 0)
 
 
+def test_kernels_and_checker_carry_negative_differences_alike() -> None:
+    """Layer 3 reads the difference -x/2 of layer 1: its carrier is as large as its lower bound says."""
+    one, bias = Dense(np.ones((1, 1))), np.zeros(1)
+    networks = [
+        Network(
+            1,
+            (
+                Affine((Term(0, Dense(np.full((1, 1), factor))),), bias),
+                Affine((Term(1, one),), bias),
+                Affine((Term(1, Dense(np.full((1, 1), 0.7))), Term(2, one)), bias),
+            ),
+            Affine((Term(3, one),), bias),
+        )
+        for factor in (1.0, 0.5)
+    ]
+    box = (Fraction(1),), (Fraction(2),)
+    quantised = quantised_of(joined((*networks, paired_by_position(*networks)), box, 0), box)
+    assert LINEAR in quantised.layers[1].kinds
+    for sign in (1, -1):
+        compare(quantised, [Goal.of((3, 1, sign))], root(quantised, quantised.bounds, 1), 0)
+
+
 @pytest.mark.parametrize(
     ("own", "partner"),
     [
