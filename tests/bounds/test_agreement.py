@@ -291,6 +291,24 @@ def test_kernels_and_checker_carry_negative_differences_alike() -> None:
         compare(quantised, [Goal.of((3, 1, sign))], root(quantised, quantised.bounds, 1), 0)
 
 
+@pytest.mark.parametrize("finer", range(4, 8))
+def test_kernels_and_checker_find_constants_too_large_alike(finer: int) -> None:
+    """From x to -x a difference is bounded by constants: nothing else of their rows comes near the limit."""
+    one, bias = Dense(np.ones((1, 1))), np.zeros(1)
+    networks = [
+        Network(
+            1,
+            (Affine((Term(0, Dense(np.full((1, 1), factor))),), bias), Affine((Term(1, one),), bias)),
+            Affine((Term(2, one),), bias),
+        )
+        for factor in (1.0, -1.0)
+    ]
+    box = (Fraction(1),), (Fraction(2),)
+    quantised = quantised_of(joined((*networks, paired_by_position(*networks)), box, 0), box)
+    for sign in (1, -1):
+        compare(on_grids(quantised, [-finer]), [Goal.of((2, 1, sign))], root(quantised, quantised.bounds, 1), 0)
+
+
 @pytest.mark.parametrize(
     ("own", "partner"),
     [
