@@ -19,8 +19,11 @@ from hypothesis import strategies as st
 
 from secateur.bounds import LEAF, Evaluation, Goal, QuantisedNetwork, SubDomains, evaluate, quantise, root
 from secateur.bounds.chain import LINEAR, ChainLayer
+from secateur.bounds.differences import FREE, LINE, VALUE, lower_form, phases_of, upper_form, value_range
+from secateur.bounds.root import _difference_ranges
 from secateur.checker.chain import Chain, Differences, _chain_layer
 from secateur.checker.chain import ChainLayer as PlainLayer
+from secateur.checker.differences import differences_of
 from secateur.checker.nodes import LEAF_OPEN
 from secateur.checker.python_arithmetic import PyNode, PythonArithmetic, Row
 from secateur.checker.relaxation import Source
@@ -262,3 +265,69 @@ def test_kernels_and_checker_refresh_differences_alike() -> None:
     compare(quantised, [Goal.of((2, 0, 1))], batch, 0)
     tighter = {i for i in range(6) if batch.upper[0, i] < before[0, i]}
     assert tighter == {2, 3, 5}  # the unstable neuron, the difference of the active ones, and that of the unstable ones
+    for sign in (1, -1):  # on the whole box, where both ends of a line count
+        compare(quantised, [Goal.of((2, 1, sign))], root(quantised, quantised.bounds, 1), 0)
+
+
+def test_kernels_and_checker_carry_negative_differences_alike() -> None:
+    """Layer 3 reads the difference -x/2 of layer 1: its carrier is as large as its lower bound says."""
+    one, bias = Dense(np.ones((1, 1))), np.zeros(1)
+    networks = [
+        Network(
+            1,
+            (
+                Affine((Term(0, Dense(np.full((1, 1), factor))),), bias),
+                Affine((Term(1, one),), bias),
+                Affine((Term(1, Dense(np.full((1, 1), 0.7))), Term(2, one)), bias),
+            ),
+            Affine((Term(3, one),), bias),
+        )
+        for factor in (1.0, 0.5)
+    ]
+    box = (Fraction(1),), (Fraction(2),)
+    quantised = quantised_of(joined((*networks, paired_by_position(*networks)), box, 0), box)
+    assert LINEAR in quantised.layers[1].kinds
+    for sign in (1, -1):
+        compare(quantised, [Goal.of((3, 1, sign))], root(quantised, quantised.bounds, 1), 0)
+
+
+@pytest.mark.parametrize("finer", range(4, 8))
+def test_kernels_and_checker_find_constants_too_large_alike(finer: int) -> None:
+    """From x to -x a difference is bounded by constants: nothing else of their rows comes near the limit."""
+    one, bias = Dense(np.ones((1, 1))), np.zeros(1)
+    networks = [
+        Network(
+            1,
+            (Affine((Term(0, Dense(np.full((1, 1), factor))),), bias), Affine((Term(1, one),), bias)),
+            Affine((Term(2, one),), bias),
+        )
+        for factor in (1.0, -1.0)
+    ]
+    box = (Fraction(1),), (Fraction(2),)
+    quantised = quantised_of(joined((*networks, paired_by_position(*networks)), box, 0), box)
+    for sign in (1, -1):
+        compare(on_grids(quantised, [-finer]), [Goal.of((2, 1, sign))], root(quantised, quantised.bounds, 1), 0)
+
+
+@pytest.mark.parametrize(
+    ("own", "partner"),
+    [
+        ((-2.0, 2.0), (-3.0, 1 - 2.0**-24)),  # d_lo = -1 = l' / 2
+        ((-1.0, 1.0), (-2.0, -0.5 - 2.0**-24)),  # d_hi = 1 / 2 = u' / 2
+        ((-4.0, 2.0), (1 - 2.0**-24, 1 - 2.0**-24)),  # from above, and d_lo = -1 = m
+        ((2.0, 4.0), (-1.5, -1 - 2.0**-21)),  # to above, and d_hi = 3 = m
+        ((-3.0, -2.0), (-2.0, 2.0)),  # u = -u_p
+        ((-2.0, -1.0), (2.0**-49, 1.0)),  # u_p + u cancels, and what is left is l_p
+    ],
+)
+def test_kernels_and_checker_know_the_same_of_a_difference(own: tuple[float, float], partner: tuple[float, float]) -> None:
+    layer = PlainLayer(2, 1, [], [], [], [], {1: 0}, 0)
+    plain = differences_of(layer, [partner[0], own[0]], [partner[1], own[1]])[1]
+    known = phases_of(*own, *partner, 1.0)
+    assert known == (plain.from_below, plain.from_above, plain.to_below, plain.to_above)
+    ends = value_range(*own, *partner, 1.0, known)
+    assert ends == (plain.low, plain.high)
+    assert [float(end[0]) for end in _difference_ranges(*(np.array([v]) for v in (*own, *partner)), 1.0)] == list(ends)
+    forms = [(FREE, 1.0), (FREE, 0.0), (LINE, None), (VALUE, 0.0)]  # in the order of the relations
+    for rising, (form, slope) in ((True, lower_form(*own, ends[0], known)), (False, upper_form(*own, ends[1], known))):
+        assert (form, None if form == LINE else slope) == forms[plain.relation(rising).value]

@@ -207,6 +207,16 @@ def test_hits_violate_their_goal_or_nearly_so() -> None:
     assert exact_hits >= 3
 
 
+def test_float_evaluations_add_from_left_to_right() -> None:
+    """2^53 + 1 + 1 - 2^53 is 0 in doubles, in this order; the checker repeats the evaluations that choose slopes."""
+    layer = Affine((Term(0, Dense(np.array([[2.0**53, 1.0, 1.0, -(2.0**53)]]))),), np.zeros(1))
+    quantised = quantise(Network(4, (layer,), Affine((), np.zeros(0))), (F(0),) * 4, (F(1),) * 4)
+    batch = on_box(quantised, 2, [UNIT] * 4, [UNIT] * 4)
+    found = evaluate(quantised, batch, [Goal(((1, 0, -1),)), Goal(((1, 0, -1),), closed=(True,))], 0, 1)
+    assert batch.open[0].tolist() == [True, True]  # in truth it is 2
+    assert found.hits[0].tolist() == [False, True]
+
+
 def test_a_wide_goal_stays_exact() -> None:
     """600 rows mixed with weights up to 2**20: every product must still be exact (column norms keep it below 2**53)."""
     rng = np.random.default_rng(2)

@@ -109,6 +109,12 @@ def test_contraction_keeps_every_point_that_may_fail(seed: int) -> None:
     assert all(a <= b < c or (a == b == c) for a, b, c in zip(low, new_low, new_high, strict=True))
 
 
+def test_a_cut_is_rounded_outward() -> None:
+    """-3 / 2 steps to make up for: x may fail up to 2, and one step further lies the new end."""
+    assert contract_by_row(Row(-3, 0, [[1]]), 25, [0], [FULL]) == ([0], [3])
+    assert contract_by_row(Row(-3, 0, [[-1]]), 25, [0], [FULL]) == ([FULL - 3], [FULL])
+
+
 @pytest.mark.parametrize(("low", "high", "middle"), [(0, 2, 1), (0, 3, 1), (3, 8, 5), (4, 5, None), (7, 7, None)])
 def test_splits_need_room(low: int, high: int, middle: int | None) -> None:
     assert split_interval(low, high) == middle

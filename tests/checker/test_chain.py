@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from secateur.checker.chain import chain_form
+from secateur.checker.chain import Differences, chain_form
 from secateur.checker.domain import Domain
-from secateur.checker.lowering import lower
+from secateur.checker.lowering import Affine, Network, lower
 from secateur.checker.refusal import Refusal
 from secateur.checker.root import RootBounds
 from tests.checker.support import evaluate, exact_layers, random_chain
@@ -29,6 +29,23 @@ def test_chain_form_computes_the_same_neurons(seed: int, data: st.DataObject) ->
     expected, _ = evaluate(network, x)
     found = exact_layers(chain, t)
     assert [pre[: layer.own] for pre, layer in zip(found, chain.layers, strict=True)] == expected
+
+
+def test_columns_are_scaled_by_their_norm() -> None:
+    """c = 27 - E for a norm in [2^(E-1), 2^E); nothing is lost of numbers with few bits."""
+    affine = Affine(4, [{0: 1, 1: 3 * 4}, {0: 0, 1: -4}])
+    (layer,) = chain_form(Network(1, (1, 2), (affine,), Affine(1, [{2: 1}])), Domain((Fraction(0),), (Fraction(1),))).layers
+    assert layer.exponents == [24, 28]  # norms 4 and 1/4
+    assert layer.quantised == [[3 << 24, 1 << 26], [-1 << 24, 0]]
+    assert layer.inexact == [False, False]
+
+
+def test_the_value_of_a_difference_is_passed_through_as_it_is() -> None:
+    """Layer 3 reads both neurons of layer 1: the carrier of the difference is linear, that of the ReLU neuron is none."""
+    layers = Affine(1, [{1: 1}, {1: -1}]), Affine(1, [{2: 1}]), Affine(1, [{2: 1, 3: 1, 4: 1}])
+    network = Network(1, (1, 2, 4, 5), layers, Affine(1, [{5: 1}]))
+    chain = chain_form(network, Domain((Fraction(-1),), (Fraction(1),)), [Differences({1: 0}, 0)])
+    assert [layer.linear for layer in chain.layers] == [frozenset(), frozenset({2}), frozenset()]
 
 
 @given(seeds)

@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 from secateur.checker.chain import Chain, chain_form
 from secateur.checker.domain import Domain
 from secateur.checker.lowering import Affine, Network
+from secateur.checker.mixing import Line, mixing_weights
 from secateur.checker.nodes import FULL, LEAF_OPEN, SPLIT_CLOSED, TRUSTED_CLOSED, OutOfRange, mixed_threshold
 from secateur.checker.python_arithmetic import PyNode, PythonArithmetic
 from secateur.checker.query import Disjunct, QueryRow, read_query
 from secateur.checker.records import Claim
+from secateur.checker.relaxation import least_point
 from secateur.checker.root import RootBounds
 from secateur.checker.row_layer import goals, with_row_layer
 from tests.checker.query_cases import problem, random_query_case
@@ -183,6 +185,12 @@ def test_cuts_from_two_sides_close_a_goal_where_a_void_row_forbids_mixing() -> N
     assert visit(IDENTITY, [[void]], 1, grid=45)[2] == [([0], [FULL // 2]), ([FULL // 2], [FULL])]
 
 
+def test_a_term_of_the_limit_makes_a_row_void() -> None:
+    """x + 2 > 0 everywhere, but with the grid 2^-45 the bias is a term of 2^46; a little less is none."""
+    assert visit(IDENTITY, [[at_most("-2")]], 0, grid=45) == (LEAF_OPEN, 0, [])
+    assert visit(IDENTITY, [[at_most("-1.999")]], 0, grid=45) == (0, 0, [])
+
+
 def test_the_box_contracts_to_what_the_open_goals_leave_together() -> None:
     def ends(rows: list[list[QueryRow]]) -> tuple[float, float]:
         (first, second) = visit(IDENTITY, rows, 1)[2]
@@ -206,6 +214,37 @@ def test_ties_are_broken_as_the_format_says(steps: int) -> None:
     assert outcome.children is not None
     ends = outcome.children[0].low[0] / FULL, outcome.children[1].high[0] / FULL
     assert ends == pytest.approx((0.5, 1), abs=1e-6)
+
+
+def test_a_neuron_that_the_row_does_not_read_takes_its_lower_line() -> None:
+    """Section 5: a = 0 counts as a >= 0, and moves no slope."""
+    layers = Affine(2, [{1: 2, 0: -1}]), Affine(1, [{2: 1}])
+    chain = chain_form(Network(1, (1, 2, 3), layers, Affine(1, [{3: 1}])), UNIT)
+    arithmetic, slopes = PythonArithmetic(chain, [30, 30], [], 0), [0.5]
+    source = arithmetic.source(arithmetic.root([RootBounds(chain).bounds(1)]), 1)
+    assert least_point([0], [-0.25], source, slopes, 4.0) == [-0.125]
+    assert least_point([-1], [-0.25], source, slopes, 4.0) == [0.125]
+    assert slopes == [0.5]
+
+
+def test_a_level_mixture_is_lowest_at_the_lower_end() -> None:
+    """2 x - 1 and 1 - 2 x cancel at first; at 0 the second is the greater one, and gains. The third is out of the question."""
+    lines = [Line(-1, -24, [2]), Line(-1, -24, [-2]), Line(-4, -24, [0])]
+    assert mixing_weights(lines, 0, [1]) == [(1 << 20) - 5, 1 << 20, 0]
+
+
+def test_both_arithmetics_mix_rows_alike() -> None:
+    """Of x - 3/4, 1/4 - x and x / 8 - 1."""
+    rows = [at_most("0.75"), at_most("-0.25", sign=-1), QueryRow((), ((0, Fraction(1, 8)),), Fraction(1), False)]
+    chain = chain_form(with_row_layer(IDENTITY, rows), UNIT)
+    twins = Twins(chain, [30], goals([Disjunct(UNIT.lower, UNIT.upper, tuple(rows))], 1, 0), 0)
+    node = twins.waiting[0][0]
+    sources = twins.plain.refresh(node, 1)
+    assert sources is not None
+    single = [twins.plain.row(node, sources, (1, i, 1), [[]]) for i in range(3)]
+    lines = [Line(row.value, row.exponent, row.coefficients[0]) for row in single if row is not None]
+    twins.visit(1)
+    assert twins.fast._works[0].mix[:3].tolist() == mixing_weights(lines, 30, [FULL])
 
 
 def test_steps_become_shorter_by_a_quarter() -> None:
