@@ -164,3 +164,17 @@ def test_without_a_solver_a_plateau_is_proven_or_unknown() -> None:
     result = decide_phases(plateau(), domain, PruneOptions(timeout=3.0, jobs=2, solver="none"), SilentProgress())
     assert result.neurons[1][0].status in {Status.INACTIVE, Status.UNKNOWN}
     assert result.evidence.solver == ()
+
+
+def test_a_tie_on_a_cone_is_decided_with_evidence() -> None:
+    """|x + y| - |x| - |y| touches 0 wherever x and y have the same sign: no row decides that, multipliers do."""
+    signs = np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0], [1.0, 1.0], [-1.0, -1.0]])
+    first = Affine((Term(0, Dense(signs)),), np.zeros(6))
+    second = Affine((Term(1, Dense(np.array([[-0.1, -0.1, -0.1, -0.1, 0.1, 0.1]]))),), np.zeros(1))
+    network = Network(2, (first, second), Affine((Term(2, Dense(np.array([[1.0]]))),), np.zeros(1)))
+    domain = Domain((Fraction(-1, 3), Fraction(-1)), (Fraction(1, 2), Fraction(1)))
+    result = decide(network, domain)
+    assert (result.neurons[1][0].status, result.neurons[1][0].basis) == (Status.INACTIVE, Basis.TREE)
+    (tree,) = result.evidence.trees
+    assert tree.refuted
+    assert not result.evidence.solver

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
+from math import inf
 
 from secateur.bounds import GRID_BITS, Claim, chain_form, root_bounds
 from secateur.network import Network
@@ -20,10 +21,14 @@ _UNIT = 1 << GRID_BITS
 
 
 def deciding_rows(network: Network, domain: Domain, evidence: PhaseEvidence) -> list[DecidingRow]:
-    """For every claim that intervals or trees prove, its row on the sub-domain where it is tightest."""
+    """For every claim that intervals or trees prove, its row on the sub-domain where it is tightest.
+
+    A claim that no row decides anywhere, because all leaves of its tree are refuted by multipliers, has none.
+    """
     rows = list(_interval_rows(network, domain, evidence))
     for tree in evidence.trees:
-        rows += [_tree_row(claim, tightest) for claim, tightest in zip(tree.claims, tree.tightest, strict=True)]
+        pairs = zip(tree.claims, tree.tightest, strict=True)
+        rows += [_tree_row(claim, tightest) for claim, tightest in pairs if tightest.margin < inf]
     return rows
 
 
