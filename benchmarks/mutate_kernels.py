@@ -39,7 +39,8 @@ SUITES = {
     "checker": [
         f"tests/checker/test_{name}.py"
         for name in (
-            "exact", "walk", "root", "chain", "differences", "arithmetic", "pair_arithmetic", "goals", "row_layer",
+            "exact", "walk", "root", "chain", "differences", "arithmetic", "pair_arithmetic", "goals", "row_layer", "slack",
+            "slack_arithmetic", "refutation", "refuted_leaves",
         )
     ],
 }  # fmt: skip
@@ -58,6 +59,7 @@ FIRST = {
     "columns": "columns",
     "slack": "slack",
     "powers": "rounding",
+    "refutation": "refutation",
 }  # by module, the tests that are nearest: they run first
 LEFT_OUT = "tests/checker/test_arithmetic.py::test_compiled_code_is_dropped_when_what_it_calls_into_changes"
 WARM = "    warmup()\n"
