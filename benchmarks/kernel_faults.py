@@ -122,7 +122,7 @@ _PLAIN = [
         ("else a if low >= 0 else 0", "else a if high >= 0 else 0"),
         ("terms.get(symbol, 0) + mu * c", "terms.get(symbol, 0) - mu * c"),
         ("(region.low if c > 0 else region.high)", "(region.high if c > 0 else region.low)"),
-        ("(max(bounds[symbol][0], 0), bounds[symbol][1]) if active", "(max(bounds[symbol][0], 0), bounds[symbol][1]) if not active"),
+        ("(bounds[symbol][0], min(bounds[symbol][1], 0))", "(bounds[symbol][0], max(bounds[symbol][1], 0))"),
         ("least > 0 or (least == 0 and strict)", "least > 0 or least == 0"),
         ("weight > 0 and row.strict", "row.strict"),
         ("if left[number] == 0:", "if left[number] <= 1:"),

@@ -204,7 +204,7 @@ def _ask_deciders(run: _Run, claims: Sequence[Claim]) -> None:
         if not tree.aside:
             continue
         solver = run.solver if named else None
-        answer = decide_claim(run.network, run.domain, run.sizes, claim, tree.aside[-1], run.deadline, solver, alone=True)
+        answer = decide_claim(run.network, run.domain, run.sizes, claim, tree.aside[-1], run.deadline, solver)
         if answer.point:
             run.falsifier.replay_point(answer.point)
         elif answer.evidence is not None:

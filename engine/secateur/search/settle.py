@@ -21,9 +21,9 @@ __all__ = ["PAUSES", "decide_claim"]
 PAUSES = {12: 10, 28: 20, 40: 60}
 """Halvings after which a sub-domain that is still open is put aside, and the unstable neurons up to which it is decided then."""
 _MOST_UNSTABLE = 60
-"""The same for what cannot be split, or has taken its share of nodes."""
-_SMT_UNSTABLE = 15
-"""Unstable neurons up to which an SMT solver is worth asking."""
+"""The same for what cannot be split."""
+_WHOLE_UNSTABLE = 15
+"""The same for the whole domain; and up to which an SMT solver is worth asking."""
 _SECONDS = 10.0
 
 
@@ -35,13 +35,10 @@ def decide_claim(
     aside: Aside,
     deadline: float,
     solver: ResidualSolver | None = None,
-    *,
-    alone: bool = False,
 ) -> Answer:
     """Whether the claim fails anywhere on the sub-domain. Without evidence, the answer rests on the word of `solver`.
 
-    sizes : of the layers in chain form, whose own neurons come first. `deadline` by `time.monotonic`. alone : nothing else can
-    settle it now, so that more unstable neurons are admitted.
+    sizes : of the layers in chain form, whose own neurons come first. `deadline` by `time.monotonic`.
     """
     layer, neuron, sign = claim
     domains, depth = aside.part.domains, int(aside.part.depths[0])
@@ -51,11 +48,12 @@ def decide_claim(
     ]
     low, high = (grid_point(domain, side[0].tolist()) for side in (domains.low, domains.high))
     where = SubDomain(network, low, high, bounds)
-    if where.unstable > (_MOST_UNSTABLE if alone else PAUSES.get(depth, _MOST_UNSTABLE)):
+    most = PAUSES.get(depth, _MOST_UNSTABLE) if depth else _WHOLE_UNSTABLE
+    if where.unstable > most:
         return Answer(False, reason=f"{where.unstable} unstable neurons before it")
     question = (positive if sign < 0 else negative)(layer - 1, neuron)
     until = min(deadline, time.monotonic() + _SECONDS)
     verdict, form, evidence = decide_goal(where, [question], until)
-    if isinstance(verdict, Unknown) and solver is not None and where.unstable <= _SMT_UNSTABLE:
+    if isinstance(verdict, Unknown) and solver is not None and where.unstable <= _WHOLE_UNSTABLE:
         verdict = solver.solve(form.problem, until - time.monotonic())
     return answer(verdict, evidence)
