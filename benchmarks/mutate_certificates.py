@@ -24,7 +24,8 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "engine"), str(ROOT / "encodings")]
 
 from tests.forged.bases import KINDS, base  # noqa: E402 - from the checkout
-from tests.forged.mutation import OUTCOMES, Mutant, Truth, judged, mutant_of  # noqa: E402
+from tests.forged.judging import OUTCOMES, Truth, judged  # noqa: E402 - as above
+from tests.forged.mutation import Mutant, mutant_of  # noqa: E402
 
 EACH = 40  # mutants of one base
 FAULTS = ("WRONG", "CRASH", "DISAGREE")

@@ -15,7 +15,8 @@ import pytest
 from secateur.checker import Refused, check
 from tests.checker.pair_cases import PairCase, prove, random_pair, write_pair_certificate
 from tests.forged.bases import KINDS, base
-from tests.forged.mutation import Mutant, Truth, judged, mutant_of, packed
+from tests.forged.judging import Truth, judged
+from tests.forged.mutation import Mutant, mutant_of, packed
 from tests.forged.truth import is_true
 
 MUTANTS = 30
