@@ -13,7 +13,7 @@ import json
 import random
 import re
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -129,9 +129,9 @@ def _other_text(data: bytes, rng: random.Random) -> bytes:
     return f"{text[: own.start()]}{new}{text[own.end() :]}".encode()
 
 
-def _change_file(bundle: Bundle, rng: random.Random, names: Sequence[str] = ()) -> str:
-    """Another network, box, partition or query (or one of `names`); mostly with its hash, wherever that stands."""
-    name = rng.choice(sorted(names or bundle.files))
+def _change_file(bundle: Bundle, rng: random.Random) -> str:
+    """Another network, box, partition or query; mostly with its hash, wherever that stands."""
+    name = rng.choice(sorted(bundle.files))
     change = _other_network if name.endswith(".onnx") else _other_text
     new = change(bundle.files[name], rng)
     _replace_file(bundle, name, new, rehash=rng.random() < 0.95)
@@ -180,17 +180,32 @@ def _change_semantics(bundle: Bundle, rng: random.Random) -> str:
 
 def _change_claim(bundle: Bundle, rng: random.Random) -> str:
     """A statement that is a little stronger or weaker: another bound; of a query, another comparison or number."""
-    claim = bundle.header.get("claim")
-    key = next((key for key in ("tolerance", "margin") if isinstance(claim, dict) and isinstance(claim.get(key), str)), None)
-    if key is None:
-        return _change_file(bundle, rng, [name for name in bundle.files if name.endswith(".vnnlib")])
-    assert isinstance(claim, dict)
     factor = 1 + rng.choice([-1, -1, 1]) * Fraction(1, 1 << rng.choice([1, 3, 6, 10, 20, 40]))
-    try:
-        claim[key] = str(Fraction(claim[key]) * factor)
-    except (ValueError, ZeroDivisionError):  # after another change
-        return _change_json(bundle, rng)
-    return f"claim {key}"
+    queries = [name for name in bundle.files if name.endswith(".vnnlib")]
+    if queries:
+        _replace_file(bundle, queries[0], _other_row(bundle.files[queries[0]], factor, rng), rehash=True)
+        return "a row of the query"
+    claim = bundle.header.get("claim")
+    for key in ("tolerance", "margin"):
+        if isinstance(claim, dict) and re.fullmatch(r"[0-9]+(/[1-9][0-9]*)?", str(claim.get(key))):
+            claim[key] = str(Fraction(claim[key]) * factor)
+            return f"claim {key}"
+    return _change_json(bundle, rng)  # after another change
+
+
+def _other_row(data: bytes, factor: Fraction, rng: random.Random) -> bytes:
+    """A query where some number, or now and then a comparison, in the assertions about outputs is another."""
+    text = data.decode(errors="replace")
+    start = max(0, text.find("(assert", text.rfind("(assert (<= X_")) + 1)
+    pattern = r"<=|>=|<|>" if rng.random() < 0.3 else r"(?<![\w.])-?[0-9]+(\.[0-9]+)?(?![\w.])"
+    found = list(re.finditer(pattern, text[start:]))
+    if not found:
+        return other_bytes(data, rng)
+    own = rng.choice(found)
+    new = rng.choice([c for c in ("<=", "<", ">=", ">") if c[0] == own[0][0] and c != own[0]] or [""])
+    if own[0][0] not in "<>":
+        new = f"{float(Fraction(own[0]) * factor) if rng.random() < 0.7 else float(Fraction(own[0])) + float(factor - 1):.15f}"
+    return f"{text[: start + own.start()]}{new}{text[start + own.end() :]}".encode()
 
 
 CHANGES: list[Callable[[Bundle, random.Random], str]] = [
