@@ -8,14 +8,14 @@ from __future__ import annotations
 import copy
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tests.forged.bases import Bundle, entries_in
 from tests.forged.random_changes import change_list, change_value, other_bytes, places
 
-__all__ = ["change_evidence"]
+__all__ = ["UNPROVEN", "change_evidence"]
 
 
 @dataclass
@@ -135,6 +135,24 @@ def kinds_of_steps(own: Leaves, rng: random.Random) -> None:
         step |= {key: list(lemma[key]) for key in ("rows", "multipliers") if key in lemma}
 
 
+def bare(own: Leaves, rng: random.Random) -> None:
+    """All refutations are without lemmas, or all clauses come without numbers, or are but the empty one."""
+    kind = rng.randrange(3)
+    for goal in (goal for entry in own.entries for goal in entry):
+        if kind == 0:
+            goal["steps"] = [{"clause": []}]
+        elif kind == 1:
+            goal["steps"] = [{"clause": step["clause"]} for step in goal["steps"]]
+        else:
+            goal["steps"] = [step for step in goal["steps"] if "multipliers" not in step] + [{"clause": []}]
+
+
+def bare_at_once(own: Leaves, rng: random.Random) -> None:
+    """One refuted leaf for all, without lemmas."""
+    merged(own, rng)
+    bare(own, rng)
+
+
 def neurons(own: Leaves, rng: random.Random) -> None:
     """Other neurons, or the same in another order; one that goes takes its multipliers with it."""
     goal = a_goal(own, rng)
@@ -215,12 +233,15 @@ def anything(own: Leaves, rng: random.Random) -> None:
 
 
 CHANGES: list[Change] = [
-    literals, literals, numbers, numbers, scaled, steps, steps, kinds_of_steps, neurons, goals, entries, closed, merged, split,
-    anything,
+    literals, literals, numbers, numbers, scaled, steps, steps, kinds_of_steps, bare, bare, neurons, goals, entries, closed,
+    merged, merged, split, anything,
 ]  # fmt: skip
 
 
-def change_evidence(bundle: Bundle, rng: random.Random) -> str:
+UNPROVEN: list[Change] = [bare, bare_at_once, merged]  # what leaves the most to be believed
+
+
+def change_evidence(bundle: Bundle, rng: random.Random, changes: Sequence[Change] = CHANGES) -> str:
     """Changes the evidence of one tree; says what was changed, or nothing where there is no evidence."""
     streams, trees = bundle.streams, list(entries_in(bundle.root))
     found = [number for number, entry in enumerate(trees) if "length" in entry and 0 < number < len(streams)]
@@ -235,7 +256,7 @@ def change_evidence(bundle: Bundle, rng: random.Random) -> str:
     if own is None or not is_whole(own.entries) or rng.random() < 0.03:
         streams[number] = other_bytes(streams[number], rng)
         return "bytes of the evidence"
-    change = rng.choice(CHANGES)
+    change = rng.choice(changes)
     change(own, rng)
     streams[number - 1], streams[number] = bytes(own.symbols), json.dumps(own.entries).encode()
     if rng.random() < 0.96:

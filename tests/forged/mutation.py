@@ -24,7 +24,7 @@ from onnx import numpy_helper
 
 from secateur.checker.container import MAGIC
 from tests.forged.bases import Bundle, entries_in
-from tests.forged.evidence_changes import change_evidence
+from tests.forged.evidence_changes import UNPROVEN, change_evidence
 from tests.forged.random_changes import change_value, other_bytes, other_text, places
 
 __all__ = ["Mutant", "mutant_of", "packed"]
@@ -169,6 +169,12 @@ def _change_evidence(bundle: Bundle, rng: random.Random) -> str:
     return change_evidence(bundle, rng) or _change_json(bundle, rng)
 
 
+def _forge_statement(bundle: Bundle, rng: random.Random) -> str:
+    """Another claim, and evidence that shows nothing."""
+    own = _change_claim(bundle, rng)
+    return f"{own}, {change_evidence(bundle, rng, UNPROVEN)}"
+
+
 def _change_semantics(bundle: Bundle, rng: random.Random) -> str:
     """The same claim over the reals, or about something unknown."""
     if rng.random() < 0.7:
@@ -176,6 +182,17 @@ def _change_semantics(bundle: Bundle, rng: random.Random) -> str:
     else:
         bundle.header["semantics"] = rng.choice(["real", "float64", "Float32", "", None, ["float32"]])
     return "semantics"
+
+
+def _equal_networks(bundle: Bundle, rng: random.Random) -> str:
+    """A network and itself, which agree exactly over the reals, but need not in float32."""
+    claim = bundle.header.get("claim")
+    if not {"net.onnx", "other.onnx"} <= bundle.files.keys() or not isinstance(claim, dict):
+        return _change_file(bundle, rng)
+    _replace_file(bundle, "other.onnx", bundle.files["net.onnx"], rehash=True)
+    for key in claim.keys() & {"tolerance", "margin"}:
+        claim[key] = rng.choice(["0", "1/1000000000", "1/1000000", "1/10000"])
+    return "equal networks"
 
 
 def _change_claim(bundle: Bundle, rng: random.Random) -> str:
@@ -236,8 +253,12 @@ def mutant_of(base: Bundle, rng: random.Random) -> Mutant:
     refuted, float32 = any("length" in entry for entry in entries_in(bundle.root)), "semantics" in bundle.header
     kinds, counts = list(CHANGES), [1, 1, 1, 1, 2]
     if refuted or float32:
-        kinds += [_change_evidence] * 20 * refuted + [_change_semantics] * float32 + [_change_claim] * 4
-        counts = [1, 1, 2, 2, 3]
+        kinds += (
+            ([_change_evidence] * 20 + [_forge_statement] * 8) * refuted
+            + [_change_semantics, _equal_networks] * float32
+            + [_change_claim] * 12
+        )
+        counts = [1, 2, 2, 3, 3]
     changes = [rng.choice(kinds)(bundle, rng) for _ in range(rng.choice(counts))]
     keep = "header bytes" in changes or rng.random() < 0.08
     return Mutant(packed(bundle, not keep), bundle.files, ", ".join(changes))
