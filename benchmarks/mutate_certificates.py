@@ -3,8 +3,9 @@
     python benchmarks/mutate_certificates.py --seed S --mutants N [--kind KIND ...] --out DIR
 
 Makes small certificates (tests/forged/bases.py), changes them (tests/forged/mutation.py), and checks every mutant in both
-arithmetics. A mutant is refused; or accepted and true (tests/forged/truth.py decides, by Z3); or accepted under the condition
-of trusted facts that it names, and refused by `--strict`. Z3 may leave it unclear. Anything else is a fault of the checker:
+arithmetics. A mutant is refused; or accepted and true (tests/forged/truth.py decides, by Z3 and, of claims about float32, by
+evaluations, too); or accepted under the condition of trusted facts that it names, and refused by `--strict`. The judge may
+leave it unclear. Anything else is a fault of the checker:
 WRONG (accepted, but false), CRASH (another exception than CheckInputError), DISAGREE (the two arithmetics differ). Such
 mutants are written to DIR, with the table; the exit code is 1.
 """
@@ -24,7 +25,8 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "engine"), str(ROOT / "encodings")]
 
 from tests.forged.bases import KINDS, base  # noqa: E402 - from the checkout
-from tests.forged.mutation import OUTCOMES, Mutant, Truth, judged, mutant_of  # noqa: E402
+from tests.forged.judging import OUTCOMES, Truth, judged  # noqa: E402 - as above
+from tests.forged.mutation import Mutant, mutant_of  # noqa: E402
 
 EACH = 40  # mutants of one base
 FAULTS = ("WRONG", "CRASH", "DISAGREE")
@@ -54,7 +56,8 @@ def campaign(kind: str, seed: int, mutants: int, out: Path) -> Counter[str]:
             save(mutant, outcome, words, out / f"{kind.replace(', ', '-')}-{seed}-{number}")
         if time.monotonic() - said > PERIOD:
             said = time.monotonic()
-            print(f"{kind}: {number + 1:,} of {mutants:,}", file=sys.stderr, flush=True)
+            counts = ", ".join(f"{count:,} {outcome}" for outcome, count in found.most_common())
+            print(f"{kind}: {number + 1:,} of {mutants:,}: {counts}", file=sys.stderr, flush=True)
     return found
 
 

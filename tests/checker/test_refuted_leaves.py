@@ -2,44 +2,33 @@
 
 from __future__ import annotations
 
-import json
-import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
-from itertools import product
+from itertools import islice, product
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import pytest
 
 from secateur.checker import Accepted, Refused, check
-from secateur.checker.chain import chain_form
-from secateur.checker.domain import read_domain
 from secateur.checker.fast_arithmetic import FastArithmetic
-from secateur.checker.lowering import lower
-from secateur.checker.manifest import Part
 from secateur.checker.query import read_query
-from secateur.checker.records import Claim
-from secateur.checker.refusal import Refusal
 from secateur.checker.replay import Proof
 from secateur.checker.root import RootBounds
-from secateur.checker.subject import about_one
 from secateur.checker.walk import second_children
-from tests.checker.family_cases import FamilyCase, Producer, agree, claims_in, parts_of, write_family
-from tests.checker.pair_cases import PairCase, close_pair, prove, write_pair_certificate
-from tests.checker.query_cases import QueryCase, random_query_case, trust, write_query_certificate
+from tests.checker.family_cases import Producer, agree, parts_of, write_family
+from tests.checker.pair_cases import write_pair_certificate
 from tests.checker.query_cases import problem as query_problem
-from tests.checker.refutation_cases import TIE, evidence_of, leaves_of, pair_evidence, query_evidence, tie_case
-from tests.checker.support import GRID, random_case, write_certificate
+from tests.checker.query_cases import random_query_case, write_query_certificate
+from tests.checker.refutation_cases import TIE, leaves_of, tie_case
+from tests.checker.refuted_cases import refuted_facts, refuted_pair, refuted_query, slice_pair
+from tests.checker.support import write_certificate
+
+T = TypeVar("T")
 
 
 def both(path: Path, **options: object) -> list[Accepted | Refused]:
     return [check(path, arithmetic=own, **options) for own in ("fast", "exact")]  # type: ignore[arg-type]
-
-
-def refute_last_split(symbols: list[int], inputs: int) -> list[int] | None:
-    """The tree with a refuted leaf in place of its last split of two leaves."""
-    return trust(symbols, inputs + 2) if any(symbols) else None
 
 
 def test_a_query_that_ties_everywhere_is_refuted_by_multipliers(tmp_path: Path) -> None:
@@ -70,114 +59,36 @@ def test_a_tie_satisfies_a_row_that_is_not_strict(tmp_path: Path) -> None:
         assert (verdict.rule, verdict.step) == ("lemma", "parts[0] node 0 disjunct '0' steps[0]")
 
 
-def refuted_queries(count: int) -> list[QueryCase]:
-    """Random queries whose tree has a refuted leaf, at most one each."""
-    found: list[QueryCase] = []
-    for seed in range(100):
-        case = random_query_case(seed, steps=seed % 3)
-        symbols = refute_last_split(case.parts[0].symbols, case.inputs)
-        if symbols is not None:
-            case.parts[0].symbols = symbols
-            if query_evidence(case):
-                found.append(case)
-        if len(found) == count:
-            return found
-    raise AssertionError(f"only {len(found)} cases")
+def first(count: int, cases: Iterable[T | None]) -> list[T]:
+    """The first cases that there are."""
+    found = list(islice((case for case in cases if case is not None), count))
+    assert len(found) == count
+    return found
 
 
 def test_refuted_leaves_of_random_queries(tmp_path: Path) -> None:
-    for case in refuted_queries(8):
+    for case in first(8, map(refuted_query, range(100))):
         for verdict in both(write_query_certificate(tmp_path, case), strict=True):
             assert isinstance(verdict, Accepted), verdict
             assert verdict.counts.refuted == 1
 
 
-def refuted_facts(seed: int) -> tuple[Any, list[Any], list[int], Proof, Any] | None:
-    """A case of section 1 whose first tree has a refuted leaf, if there is one."""
-    case = random_case(seed)
-    found = refute_last_split(case.trees[0][2], 2) if case.trees else None
-    if found is None:
-        return None
-    network, domain = lower(case.original), read_domain(case.domain.encode())
-    chain, claims = chain_form(network, domain), [Claim(*own) for own in case.trees[0][0]]
-    root = RootBounds(chain)
-    depth = max(claim.layer for claim in claims)
-    bounds = [root.bounds(k) for k in range(1, depth + 1)]
-    proof = Proof(chain, [GRID] * 3, claims, case.trees[0][1], found, None, bounds, "tree")
-    evidence = evidence_of(about_one(network, domain), claims, leaves_of(proof))
-    return None if evidence is None else (case, evidence, found, proof, bounds)
-
-
 def test_refuted_leaves_of_facts(tmp_path: Path) -> None:
-    done = 0
-    for seed in range(12):
-        own = refuted_facts(seed)
-        if own is None:
-            continue
-        case, evidence, symbols, _, _ = own
-        text = json.dumps(evidence).encode()
-        claims, steps, _ = case.trees[0]
-        case.trees[0] = (claims, steps, symbols)
-
-        def add(header: dict[str, Any], text: bytes = text) -> None:
-            key = {"leaves": 1, "length": len(text), "bytes": len(zlib.compress(text))}
-            header["facts"]["original"]["trees"][0]["refuted"] = key
-
-        def insert(streams: list[bytes], text: bytes = text) -> None:
-            streams.insert(1, zlib.compress(text))
-
-        for verdict in both(write_certificate(tmp_path, case, add, insert), strict=True):
+    for own in first(3, map(refuted_facts, range(12))):
+        for verdict in both(write_certificate(tmp_path, own.case, own.header, own.streams), strict=True):
             assert isinstance(verdict, Accepted), verdict
             assert verdict.counts.refuted == 1
-        done += 1
-    assert done >= 3
-
-
-def refuted_pairs(count: int, sizes: tuple[int, ...] = (2, 3, 2, 2)) -> list[PairCase]:
-    """Cases of section 9 whose tree has a refuted leaf."""
-    found: list[PairCase] = []
-    for seed in range(200):
-        case = close_pair(seed, sizes)
-        symbols = refute_last_split(case.symbols, case.inputs) if prove(case, 20) else None
-        if symbols is not None:
-            case.symbols = symbols
-            if pair_evidence(case):
-                found.append(case)
-        if len(found) == count:
-            return found
-    raise AssertionError(f"only {len(found)} cases")
 
 
 def test_refuted_leaves_of_two_networks(tmp_path: Path) -> None:
     kinds, sides = set(), set()
-    for case in refuted_pairs(10):
+    for case in first(10, map(refuted_pair, range(200))):
         for verdict in both(write_pair_certificate(tmp_path, case), strict=True):
             assert isinstance(verdict, Accepted), verdict
             assert verdict.counts.refuted == 1
         kinds.add(case.claim["kind"])
         sides |= {name[0] for entry in case.evidence or [] for own in entry for name in own["neurons"]}
     assert (kinds, sides) == ({"agree", "decision"}, {0, 1})
-
-
-def slice_pair(case: FamilyCase, part: Part, share: Fraction) -> PairCase | None:
-    """A slice's evidence by differences as a case of its own, whose only node is a refuted leaf; None where that fails.
-
-    The slice is half of the box; it claims a share of the bound that it had, so that intervals do not suffice.
-    """
-    entry = case.regions[part.number]
-    own = entry["evidence"]
-    if own["kind"] != "difference" or part.file is None:
-        return None
-    box = json.dumps({"lower": list(map(str, part.box.lower)), "upper": list(map(str, part.box.upper))})
-    claim, plan, tree = dict(entry["claim"]), (own["levels"], own["pairs"], own["shifts"]), own["difference"]
-    claim["tolerance"] = str(Fraction(claim["tolerance"]) * share)
-    pair = PairCase(case.original, case.files[part.file], box, claim, *plan, tree["grid"], tree["steps"], [case.inputs + 2])
-    known = [*claims_in(case.regions[0]), *claims_in(entry["facts"])]
-    pair.interval = [[claim.layer, claim.neuron, claim.phase] for claim in known]  # they count as established
-    try:
-        return pair if pair_evidence(pair) else None
-    except Refusal:  # nothing is open
-        return None
 
 
 def test_refuted_leaves_of_a_slice(tmp_path: Path) -> None:

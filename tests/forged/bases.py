@@ -9,8 +9,9 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -21,6 +22,8 @@ from secateur.checker.domain import Domain
 from secateur.checker.evaluation import evaluate
 from secateur.checker.lowering import lower
 from secateur.checker.pair_rows import broken_at
+from secateur.oracle import Engine
+from secateur.search import Holds
 from tests.checker.family_cases import FamilyCase, claims_in, established, random_family, write_family
 from tests.checker.pair_cases import (
     PairCase,
@@ -35,22 +38,30 @@ from tests.checker.pair_cases import (
 )
 from tests.checker.pair_cases import prove as prove_pair
 from tests.checker.query_cases import QueryCase, head, prove, random_query_case, row_text, write_query_certificate
+from tests.checker.refuted_cases import refuted_facts, refuted_pair, refuted_query
 from tests.checker.support import Case, barely_inactive, dense_model, random_layers, without_neurons, write_certificate
 
-__all__ = ["KINDS", "Bundle", "base", "trees_in"]
+__all__ = ["KINDS", "Bundle", "base", "entries_in"]
 
 CORNERS = ["-1", "-0.7"], ["1/3", "1e0"]
+SIDES = np.float32([[1, 0], [-1, 0], [0, 1], [0, -1], [1, 1], [-1, -1]])  # of |x|, |y| and |x + y|
+T = TypeVar("T")
 
 
 @dataclass
 class Bundle:
-    """A certificate taken apart: its header, the entries of a family, the unpacked streams, and the files it is about."""
+    """A certificate taken apart: its header, the entries of a family, the unpacked streams (symbols and JSON), and its files."""
 
     header: dict[str, Any]
     regions: list[Any] | None
     streams: list[bytes]
     files: dict[str, bytes]
     inputs: int
+
+    @property
+    def root(self) -> Any:
+        """Where the entries of the trees stand."""
+        return self.header if self.regions is None else self.regions
 
 
 def trees_in(value: Any) -> Iterator[dict[str, Any]]:
@@ -66,6 +77,14 @@ def trees_in(value: Any) -> Iterator[dict[str, Any]]:
             yield from trees_in(own)
 
 
+def entries_in(value: Any) -> Iterator[dict[str, Any]]:
+    """The entries of streams: those of trees, and behind each that of its evidence about refuted leaves, if it has any."""
+    for tree in trees_in(value):
+        yield tree
+        if isinstance(tree.get("refuted"), dict):
+            yield tree["refuted"]
+
+
 def taken_apart(folder: Path, name: str, inputs: int) -> Bundle:
     """The bundle of a certificate that was written to a folder."""
     data = (folder / name).read_bytes()
@@ -75,9 +94,9 @@ def taken_apart(folder: Path, name: str, inputs: int) -> Bundle:
         at += header["regions"]["bytes"]
         regions = json.loads(zlib.decompress(data[end:at]))
     streams = []
-    for tree in trees_in(header if regions is None else regions):
-        streams.append(zlib.decompress(data[at : at + tree["bytes"]]))
-        at += tree["bytes"]
+    for entry in entries_in(header if regions is None else regions):
+        streams.append(zlib.decompress(data[at : at + entry["bytes"]]))
+        at += entry["bytes"]
     paths = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != name]
     return Bundle(header, regions, streams, {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}, inputs)
 
@@ -178,6 +197,76 @@ def by_slices(seed: int, folder: Path) -> int:
     return case.inputs
 
 
+def first(seed: int, case_of: Callable[[int], T | None]) -> T:
+    """The first case from some seed on."""
+    return next(case for case in map(case_of, count(1000 * seed)) if case is not None)
+
+
+def by_refuted_facts(seed: int, folder: Path) -> int:
+    """A reduced network, and a tree of facts with a refuted leaf."""
+    own = first(seed, refuted_facts)
+    write_certificate(folder, own.case, own.header, own.streams)
+    return 2
+
+
+def by_refuted_parts(seed: int, folder: Path) -> int:
+    """A query with a refuted leaf; with an even seed a strict one about scale (|x + y| - |x| - |y|), whose largest value is 0."""
+    if seed % 2:
+        case = first(seed, refuted_query)
+        write_query_certificate(folder, case)
+        return case.inputs
+    rng = np.random.default_rng(seed)
+    low, high, scale = -rng.uniform(0.2, 1, 2), rng.uniform(0.2, 1, 2), np.float32(rng.choice([1, 0.1, rng.uniform(0.5, 2)]))
+    model, query = folder / "net.onnx", folder / "prop.vnnlib"
+    model.write_bytes(dense_model([(SIDES, np.zeros(6)), (scale * np.float32([[-1] * 4 + [1] * 2]), np.zeros(1))]))
+    text = head(2, 1, [(f"{a:.3f}", f"{b:.3f}") for a, b in zip(low, high, strict=True)]) + "(assert (> Y_0 0.0))\n"
+    query.write_text(text)
+    with Engine(jobs=1, solver="none") as engine:
+        found = engine.verify(model, query, timeout=300, certificate=folder / "cert.secateur")
+    assert isinstance(found, Holds), found
+    return 2
+
+
+def by_refuted_differences(seed: int, folder: Path) -> int:
+    """Two networks with a refuted leaf; with an even seed |x| + |y| and |x + y|, and a tolerance that they reach."""
+    if seed % 2:
+        case = first(seed, refuted_pair)
+        write_pair_certificate(folder, case)
+        return case.inputs
+    rng = random.Random(seed)
+    side, scale = Fraction(rng.randint(1, 9), rng.randint(2, 9)), rng.choice([1.0, 0.5, 3.0])
+    first_path, second, domain = folder / "net.onnx", folder / "other.onnx", folder / "domain.json"
+    for path, signs in ((first_path, SIDES[:4]), (second, SIDES[4:])):
+        path.write_bytes(dense_model([(signs, np.zeros(len(signs))), (np.full((1, len(signs)), scale), np.zeros(1))]))
+    domain.write_text(json.dumps({"lower": ["-1", "-1"], "upper": [str(side)] * 2}))
+    gap = 2 * min(side, Fraction(1)) * Fraction(scale)  # 2 min(|x|, |y|) where the signs differ
+    with Engine(jobs=1, solver="none") as engine:
+        path = folder / "certificate.secateur"
+        found = engine.equivalent(first_path, second, domain, epsilon=str(gap), timeout=300, certificate=path)
+        assert isinstance(found, Holds)
+    return 2
+
+
+def by_rounded_parts(seed: int, folder: Path) -> int:
+    """A query that no float32 evaluation satisfies."""
+    case = random_query_case(seed)
+    case.float32 = True
+    write_query_certificate(folder, case)
+    return case.inputs
+
+
+def by_rounded_differences(seed: int, folder: Path) -> int:
+    """Agreement or equal decisions of two networks in float32."""
+
+    def proven(number: int) -> PairCase | None:
+        case = close_pair(number, (2, 4, 3, 2), factor=1.6)
+        case.shifts, case.float32 = [0] * len(case.shifts), True
+        return case if prove_pair(case, 12) else None
+
+    write_pair_certificate(folder, first(seed, proven))
+    return 2
+
+
 KINDS: dict[str, Callable[[int, Path], int]] = {
     "simulation": by_simulation,
     "simulation, matched": by_match,
@@ -186,12 +275,18 @@ KINDS: dict[str, Callable[[int, Path], int]] = {
     "unsat": by_parts,
     "sat": by_point,
     "family": by_slices,
+    "simulation, refuted leaves": by_refuted_facts,
+    "unsat, refuted leaves": by_refuted_parts,
+    "differences, refuted leaves": by_refuted_differences,
+    "unsat, float32": by_rounded_parts,
+    "differences, float32": by_rounded_differences,
 }
 
 
 def name_of(kind: str) -> str:
     """The file that a certificate of a kind is written to."""
-    return {"family": "family.secateur", "unsat": "cert.secateur", "sat": "cert.secateur"}.get(kind, "certificate.secateur")
+    names = {"family": "family.secateur", "unsat": "cert.secateur", "sat": "cert.secateur"}
+    return names.get(kind.partition(",")[0], "certificate.secateur")
 
 
 def base(kind: str, seed: int) -> Bundle:

@@ -1,8 +1,8 @@
-"""Mutants of certificates, and what the checker says of them.
+"""Mutants of certificates.
 
-A mutant is a certificate with one change (now and then two) in its header, its streams, its bytes, or in the files that it is
-about; hashes, lengths and counts are mostly brought up to date, so that these alone do not refuse it. The checker must refuse
-it, or it states something that is still true (`truth.py` decides that), in both arithmetics alike.
+A mutant is a certificate with one change (now and then two or three) in its header, its streams, its bytes, or in the files
+that it is about; hashes, lengths and counts are mostly brought up to date, so that these alone do not refuse it. The checker
+must refuse it, or it states something that is still true, in both arithmetics alike (`judging.py`).
 """
 
 from __future__ import annotations
@@ -10,31 +10,24 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-import posixpath
 import random
 import re
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from fractions import Fraction
 
 import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
 from onnx import numpy_helper
 
-from secateur.checker import Accepted, CheckInputError, Refused, check
 from secateur.checker.container import MAGIC
-from tests.forged.bases import Bundle, trees_in
-from tests.forged.truth import Unclear, is_true
+from tests.forged.bases import Bundle, entries_in
+from tests.forged.evidence_changes import UNPROVEN, change_evidence
+from tests.forged.random_changes import change_value, other_bytes, other_text, places
 
-__all__ = ["OUTCOMES", "Mutant", "Truth", "judged", "mutant_of", "packed"]
-
-OUTCOMES = ("refused", "true", "trusted", "unclear", "WRONG", "CRASH", "DISAGREE")
-NUMBERS = (0, 1, 2, 3, 7, 255, 256, 1000, -1, -200, 201, 1 << 24, 1 << 53, 1 << 70)
-TEXTS = ("", "0", "1/1000", "-1/7", "1e9", "1/0", "nan", "argmin", "agree", "active", "position", "0" * 64, "a" * 5000, "\x00")
-ODD = (None, True, 0.5, [], {}, "x", 10**400)
+__all__ = ["Mutant", "mutant_of", "packed"]
 
 
 @dataclass(frozen=True)
@@ -46,98 +39,19 @@ class Mutant:
     change: str
 
 
-# Changes of JSON: of any value, in place.
-
-
-def _places(value: Any, found: list[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
-    """All (container, key) of a JSON value."""
-    keys = list(value) if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
-    for key in keys:
-        found.append((value, key))
-        _places(value[key], found)
-    return found
-
-
-def _number(old: int, rng: random.Random) -> int:
-    return rng.choice([old + 1, old - 1, old + 1, old - 1, -old, 2 * old, old // 2, rng.choice(NUMBERS)])
-
-
-def _text(old: str, rng: random.Random) -> str:
-    """Mostly another number, phase or rule; else other characters."""
-    if old in ("inactive", "active"):
-        return "active" if old == "inactive" else "inactive"
-    if old in ("argmax", "argmin"):
-        return "argmin" if old == "argmax" else "argmax"
-    digits = [i for i, c in enumerate(old) if c.isdigit()]
-    if digits and rng.random() < 0.6:
-        i = rng.choice(digits)
-        return f"{old[:i]}{rng.choice('0123456789')}{old[i + 1 :]}"
-    changes = [f"-{old}", f"{old}0", f"{old}/3", old[1:], old[:-1], f"./{old}", f"../{old}", rng.choice(TEXTS)]
-    return rng.choice(changes)
-
-
-def _change_value(container: Any, key: Any, rng: random.Random) -> None:
-    value = container[key]
-    if rng.random() < 0.06:
-        container[key] = copy.deepcopy(rng.choice(ODD))
-    elif isinstance(value, bool) or not isinstance(value, (int, str, list, dict)):
-        container[key] = rng.choice([0, "0", []])
-    elif isinstance(value, int):
-        container[key] = _number(value, rng)
-    elif isinstance(value, str):
-        container[key] = _text(value, rng)
-    elif isinstance(value, list):
-        _change_list(value, rng)
-    else:
-        _change_object(value, rng)
-
-
-def _change_list(value: list[Any], rng: random.Random) -> None:
-    """Drops, duplicates, swaps or reverses entries."""
-    if not value:
-        value.append(rng.choice([0, [1, 0, "inactive"], {}]))
-        return
-    i, j = rng.randrange(len(value)), rng.randrange(len(value))
-    kind = rng.randrange(4)
-    if kind == 0:
-        del value[i]
-    elif kind == 1:
-        value.insert(j, copy.deepcopy(value[i]))
-    elif kind == 2:
-        value[i], value[j] = value[j], value[i]
-    else:
-        value.reverse()
-
-
-def _change_object(value: dict[str, Any], rng: random.Random) -> None:
-    """Drops, adds, renames or exchanges keys."""
-    if not value:
-        value["x"] = 0
-        return
-    first, second = rng.choice(list(value)), rng.choice(list(value))
-    kind = rng.randrange(4)
-    if kind == 0:
-        del value[first]
-    elif kind == 1:
-        value[rng.choice(["x", "match", "layer", "trusted", "point"])] = copy.deepcopy(value[first])
-    elif kind == 2:
-        value[f"{first}s"] = value.pop(first)
-    else:
-        value[first], value[second] = value[second], value[first]
+# Changes of the header and of a family's entries.
 
 
 def _change_json(bundle: Bundle, rng: random.Random) -> str:
     regions = bundle.regions is not None and rng.random() < 0.6
-    places = _places(bundle.regions if regions else bundle.header, [])
-    container, key = rng.choice(places)
-    _change_value(container, key, rng)
+    container, key = rng.choice(places(bundle.regions if regions else bundle.header, []))
+    change_value(container, key, rng)
     return f"{'regions' if regions else 'header'} {key}"
 
 
 def _forge_fact(bundle: Bundle, rng: random.Random) -> str:
     """One more claim of a tree or of the interval rule, or one less, or a trusted one."""
-    root = bundle.regions if bundle.regions is not None else bundle.header
-    lists = [(c, k) for c, k in _places(root, []) if k in ("claims", "interval", "solver") and isinstance(c[k], list)]
+    lists = [(c, k) for c, k in places(bundle.root, []) if k in ("claims", "interval", "solver") and isinstance(c[k], list)]
     if not lists:
         return _change_json(bundle, rng)
     container, key = rng.choice(lists)
@@ -150,11 +64,11 @@ def _forge_fact(bundle: Bundle, rng: random.Random) -> str:
 
 
 def _change_stream(bundle: Bundle, rng: random.Random) -> str:
-    trees = list(trees_in(bundle.header if bundle.regions is None else bundle.regions))
-    if not bundle.streams or len(trees) != len(bundle.streams):  # the latter after another change
+    entries = list(entries_in(bundle.root))
+    if not bundle.streams or len(entries) != len(bundle.streams):  # the latter after another change
         return _change_json(bundle, rng)
-    number = rng.randrange(len(bundle.streams))
-    symbols, tree, trusted = list(bundle.streams[number]), trees[number], bundle.inputs + 1
+    number = rng.choice([number for number, entry in enumerate(entries) if "nodes" in entry])
+    symbols, tree, trusted = list(bundle.streams[number]), entries[number], bundle.inputs + 1
     i, kind = rng.randrange(max(1, len(symbols))), rng.randrange(6) if symbols else 2
     if kind == 0:
         symbols[i] = rng.randint(0, bundle.inputs + 2)
@@ -175,49 +89,43 @@ def _change_stream(bundle: Bundle, rng: random.Random) -> str:
         tree["nodes"] = len(symbols)
         if "trusted" in tree:
             tree["trusted"] = symbols.count(trusted)
+        if isinstance(tree.get("refuted"), dict):
+            tree["refuted"]["leaves"] = symbols.count(trusted + 1)
     return f"stream {number}"
 
 
 def _other_network(data: bytes, rng: random.Random) -> bytes:
     """Another weight, or another byte."""
     if rng.random() < 0.3:
-        return _other_bytes(data, rng)
+        return other_bytes(data, rng)
     try:
         model = onnx.load_model_from_string(data)
     except DecodeError:  # of a second change
-        return _other_bytes(data, rng)
+        return other_bytes(data, rng)
     if not model.graph.initializer:
-        return _other_bytes(data, rng)
+        return other_bytes(data, rng)
     tensor = rng.choice(model.graph.initializer)
     values = np.array(numpy_helper.to_array(tensor))
     if not values.size:
-        return _other_bytes(data, rng)
+        return other_bytes(data, rng)
     place = rng.randrange(values.size)
     values.flat[place] = rng.choice([0.0, -values.flat[place], values.flat[place] * 1.001, values.flat[place] + 0.5, 1.0])
     tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
     return bytes(model.SerializeToString())
 
 
-def _other_bytes(data: bytes, rng: random.Random) -> bytes:
-    if not data:
-        return b"\0"
-    i, kind = rng.randrange(len(data)), rng.randrange(4)
-    own = bytes([rng.randrange(256)])
-    return [data[:i] + own + data[i + 1 :], data[:i] + data[i + 1 :], data[:i], data[:i] + own + data[i:]][kind]
-
-
 def _other_text(data: bytes, rng: random.Random) -> bytes:
     """Another number or operator in a domain, manifest or query; else another byte."""
     text, kind = data.decode(errors="replace"), rng.randrange(5)
     if kind == 0:
-        return _other_bytes(data, rng)
+        return other_bytes(data, rng)
     pattern = r"<=|>=|<|>|\bor\b|\band\b" if kind == 1 and b"assert" in data else r"-?[0-9][0-9./e]*"
     found = list(re.finditer(pattern, text))
     if not found:
-        return _other_bytes(data, rng)
+        return other_bytes(data, rng)
     own = rng.choice(found)
     operators = {"<=": "<", "<": "<=", ">=": ">", ">": ">=", "or": "and", "and": "or"}
-    new = operators.get(own[0]) or rng.choice([_text(own[0], rng), own[0] + "1", "0", f"-{own[0]}"])
+    new = operators.get(own[0]) or rng.choice([other_text(own[0], rng), own[0] + "1", "0", f"-{own[0]}"])
     return f"{text[: own.start()]}{new}{text[own.end() :]}".encode()
 
 
@@ -256,6 +164,67 @@ def _exchange_files(bundle: Bundle, rng: random.Random) -> str:
     return "networks exchanged"
 
 
+def _change_evidence(bundle: Bundle, rng: random.Random) -> str:
+    """Another refutation of a leaf, with other leaves, steps or numbers; see `evidence_changes`."""
+    return change_evidence(bundle, rng) or _change_json(bundle, rng)
+
+
+def _forge_statement(bundle: Bundle, rng: random.Random) -> str:
+    """Another claim, and evidence that shows nothing."""
+    own = _change_claim(bundle, rng)
+    return f"{own}, {change_evidence(bundle, rng, UNPROVEN)}"
+
+
+def _change_semantics(bundle: Bundle, rng: random.Random) -> str:
+    """The same claim over the reals, or about something unknown."""
+    if rng.random() < 0.7:
+        bundle.header.pop("semantics", None)
+    else:
+        bundle.header["semantics"] = rng.choice(["real", "float64", "Float32", "", None, ["float32"]])
+    return "semantics"
+
+
+def _equal_networks(bundle: Bundle, rng: random.Random) -> str:
+    """A network and itself, which agree exactly over the reals, but need not in float32."""
+    claim = bundle.header.get("claim")
+    if not {"net.onnx", "other.onnx"} <= bundle.files.keys() or not isinstance(claim, dict):
+        return _change_file(bundle, rng)
+    _replace_file(bundle, "other.onnx", bundle.files["net.onnx"], rehash=True)
+    for key in claim.keys() & {"tolerance", "margin"}:
+        claim[key] = rng.choice(["0", "1/1000000000", "1/1000000", "1/10000"])
+    return "equal networks"
+
+
+def _change_claim(bundle: Bundle, rng: random.Random) -> str:
+    """A statement that is a little stronger or weaker: another bound; of a query, another comparison or number."""
+    factor = 1 + rng.choice([-1, -1, 1]) * Fraction(1, 1 << rng.choice([1, 3, 6, 10, 20, 40]))
+    queries = [name for name in bundle.files if name.endswith(".vnnlib")]
+    if queries:
+        _replace_file(bundle, queries[0], _other_row(bundle.files[queries[0]], factor, rng), rehash=True)
+        return "a row of the query"
+    claim = bundle.header.get("claim")
+    for key in ("tolerance", "margin"):
+        if isinstance(claim, dict) and re.fullmatch(r"[0-9]+(/[1-9][0-9]*)?", str(claim.get(key))):
+            claim[key] = str(Fraction(claim[key]) * factor)
+            return f"claim {key}"
+    return _change_json(bundle, rng)  # after another change
+
+
+def _other_row(data: bytes, factor: Fraction, rng: random.Random) -> bytes:
+    """A query where some number, or now and then a comparison, in the assertions about outputs is another."""
+    text = data.decode(errors="replace")
+    start = max(0, text.find("(assert", text.rfind("(assert (<= X_")) + 1)
+    pattern = r"<=|>=|<|>" if rng.random() < 0.3 else r"(?<![\w.])-?[0-9]+(\.[0-9]+)?(?![\w.])"
+    found = list(re.finditer(pattern, text[start:]))
+    if not found:
+        return other_bytes(data, rng)
+    own = rng.choice(found)
+    new = rng.choice([c for c in ("<=", "<", ">=", ">") if c[0] == own[0][0] and c != own[0]] or [""])
+    if own[0][0] not in "<>":
+        new = f"{float(Fraction(own[0]) * factor) if rng.random() < 0.7 else float(Fraction(own[0])) + float(factor - 1):.15f}"
+    return f"{text[: start + own.start()]}{new}{text[start + own.end() :]}".encode()
+
+
 CHANGES: list[Callable[[Bundle, random.Random], str]] = [
     *[_change_json] * 8, *[_change_stream] * 4, *[_change_file] * 5, *[_forge_fact] * 2, _exchange_files,
 ]  # fmt: skip
@@ -264,10 +233,9 @@ CHANGES: list[Callable[[Bundle, random.Random], str]] = [
 def packed(bundle: Bundle, honest: bool) -> bytes:
     """The certificate; `honest`: with the lengths that its streams have."""
     streams = [zlib.compress(stream) for stream in bundle.streams]
-    trees = list(trees_in(bundle.header if bundle.regions is None else bundle.regions))
     if honest:
-        for tree, stream in zip(trees, streams, strict=False):
-            tree["bytes"] = len(stream)
+        for entry, stream in zip(list(entries_in(bundle.root)), streams, strict=False):
+            entry["bytes"] = len(stream)
     if bundle.regions is not None:
         text = json.dumps(bundle.regions).encode()
         streams.insert(0, zlib.compress(text))
@@ -278,70 +246,19 @@ def packed(bundle: Bundle, honest: bool) -> bytes:
 
 
 def mutant_of(base: Bundle, rng: random.Random) -> Mutant:
-    """A certificate with a random change, or two."""
+    """A certificate with a random change, or two; up to three where evidence or semantics are to be changed along with others."""
     bundle = copy.deepcopy(base)
     if rng.random() < 0.08:
-        return Mutant(_other_bytes(packed(bundle, True), rng), bundle.files, "byte of the certificate")
-    changes = [rng.choice(CHANGES)(bundle, rng) for _ in range(rng.choice([1, 1, 1, 1, 2]))]
+        return Mutant(other_bytes(packed(bundle, True), rng), bundle.files, "byte of the certificate")
+    refuted, float32 = any("length" in entry for entry in entries_in(bundle.root)), "semantics" in bundle.header
+    kinds, counts = list(CHANGES), [1, 1, 1, 1, 2]
+    if refuted or float32:
+        kinds += (
+            ([_change_evidence] * 20 + [_forge_statement] * 8) * refuted
+            + [_change_semantics, _equal_networks] * float32
+            + [_change_claim] * 12
+        )
+        counts = [1, 2, 2, 3, 3]
+    changes = [rng.choice(kinds)(bundle, rng) for _ in range(rng.choice(counts))]
     keep = "header bytes" in changes or rng.random() < 0.08
     return Mutant(packed(bundle, not keep), bundle.files, ", ".join(changes))
-
-
-# Judging.
-
-
-class Truth:
-    """Remembers what is true: most mutants state what their base does."""
-
-    def __init__(self) -> None:
-        self.known: dict[bytes, bool | None] = {}
-
-    def __call__(self, mutant: Mutant) -> bool | None:
-        """Whether the mutant's statement is true; None where that is not clear."""
-        length = int.from_bytes(mutant.certificate[10:18], "little")
-        header = json.loads(mutant.certificate[18 : 18 + length])
-        for value in header.values():
-            if isinstance(value, dict) and "file" in value:
-                value["file"] = posixpath.normpath(value["file"])
-        named = {key: value for key, value in header.items() if isinstance(value, dict) and ("file" in value or key == "claim")}
-        key = hashlib.sha256(repr((named, sorted(mutant.files.items()))).encode()).digest()
-        if key not in self.known:
-            try:
-                self.known[key] = is_true(header, mutant.files)
-            except Unclear:
-                self.known[key] = None
-        return self.known[key]
-
-
-def _verdict(path: Path, arithmetic: Any) -> Accepted | Refused | CheckInputError:
-    try:
-        return check(path, arithmetic=arithmetic)
-    except CheckInputError as error:
-        return error
-
-
-def _comparable(verdict: Accepted | Refused | CheckInputError) -> str:
-    own = verdict.statement if isinstance(verdict, Accepted) else str(verdict)
-    return f"{type(verdict).__name__} {own}".replace("fast integer", "exact integer")
-
-
-def judged(mutant: Mutant, folder: Path, truth: Truth) -> tuple[str, str]:
-    """One of `OUTCOMES`, and its words; the mutant is written to the (empty) folder."""
-    for name, data in mutant.files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(data)
-    path = folder / "mutant.secateur"
-    path.write_bytes(mutant.certificate)
-    try:
-        fast, exact = _verdict(path, "fast"), _verdict(path, "exact")
-        strict = check(path, strict=True) if isinstance(fast, Accepted) else None
-    except Exception as error:
-        return "CRASH", f"{type(error).__name__}: {error}"
-    if _comparable(fast) != _comparable(exact):
-        return "DISAGREE", f"{fast} / {exact}"
-    if not isinstance(fast, Accepted):
-        return "refused", str(fast)
-    if fast.trusted:
-        return ("trusted" if isinstance(strict, Refused) else "WRONG"), fast.statement
-    known = truth(mutant)
-    return ("unclear" if known is None else "true" if known else "WRONG"), fast.statement

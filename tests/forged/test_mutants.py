@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import random
 from collections import Counter
@@ -15,8 +16,10 @@ import pytest
 from secateur.checker import Refused, check
 from tests.checker.pair_cases import PairCase, prove, random_pair, write_pair_certificate
 from tests.forged.bases import KINDS, base
-from tests.forged.mutation import Mutant, Truth, judged, mutant_of, packed
-from tests.forged.truth import is_true
+from tests.forged.evidence_changes import change_evidence
+from tests.forged.judging import Truth, judged
+from tests.forged.mutation import Mutant, mutant_of, packed
+from tests.forged.truth import Unclear, is_true
 
 MUTANTS = 30
 
@@ -46,6 +49,48 @@ def test_a_false_statement_is_known_to_be_false() -> None:
     name = query.header["query"]["file"]
     query.files[name] = query.files[name][: query.files[name].index(b"(assert (or")]
     assert not is_true(query.header, query.files)
+
+
+def test_what_rounding_breaks_is_known_to_be_false() -> None:
+    """A network and itself agree exactly over the reals, but not if every sum has an order of its own."""
+    own = base("differences, float32", 1)
+    assert is_true(own.header, own.files)
+    own.header["claim"] = {"kind": "agree", "tolerance": "0"}
+    own.files["other.onnx"] = own.files["net.onnx"]
+    assert not is_true(own.header, own.files)
+    own.header["claim"]["tolerance"] = "1/1000000"
+    with pytest.raises(Unclear, match="less room than rounding may need"):
+        is_true(own.header, own.files)
+    own.header["claim"]["tolerance"] = "1/100"
+    assert is_true(own.header, own.files)
+    del own.header["semantics"]
+    own.header["claim"]["tolerance"] = "0"
+    assert is_true(own.header, own.files)
+
+
+def test_a_real_solution_makes_a_query_about_float32_false() -> None:
+    own = base("unsat, float32", 1)
+    assert is_true(own.header, own.files)
+    name = own.header["query"]["file"]
+    own.files[name] = own.files[name][: own.files[name].index(b"(assert (or")]
+    assert not is_true(own.header, own.files)
+
+
+@pytest.mark.parametrize("kind", ["simulation, refuted leaves", "unsat, refuted leaves", "differences, refuted leaves"])
+def test_changes_of_evidence_are_judged_by_their_content(kind: str, tmp_path: Path) -> None:
+    own, rng, rules = base(kind, 2), random.Random(kind), Counter[str]()
+    for number in range(80):
+        bundle = copy.deepcopy(own)
+        assert change_evidence(bundle, rng)
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        for name, data in bundle.files.items():
+            (folder / name).write_bytes(data)
+        (folder / "mutant.secateur").write_bytes(packed(bundle, True))
+        verdict = check(folder / "mutant.secateur")
+        rules[verdict.rule if isinstance(verdict, Refused) else "accepted"] += 1
+    assert {"accepted", "lemma", "consequence", "refutation"} <= rules.keys(), rules
+    assert rules["lemma"] + rules["consequence"] > rules["container"] + rules["header"], rules
 
 
 def test_the_judge_tells_a_wrong_acceptance(tmp_path: Path) -> None:

@@ -3,30 +3,34 @@
 Nothing of the checker or the engine is used: the files are read with json, onnx and Z3's own SMT-LIB reader, networks become
 terms of real arithmetic, and Z3 is asked for a point where the statement fails. Only small networks of Gemm, MatMul, Add
 and Relu nodes are understood. `Unclear` where Z3 does not answer in time, or a file is none of these.
+
+A claim about float32 arithmetic is false if some float32 evaluation among many breaks it, or a real one does (what is accepted
+holds for exact evaluations, too); it is true if it holds for all values that differ from the real ones by what rounding can do.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import product
 from typing import Any
 
-import onnx
+import numpy as np
 import z3
-from google.protobuf.message import DecodeError
-from onnx import numpy_helper
+
+from tests.forged.float32_values import computed, errors
+from tests.forged.graphs import Affine, Graph, Unclear, read_graph
 
 __all__ = ["Unclear", "is_true"]
 
 TIMEOUT = 20_000  # milliseconds
+POINTS = 24  # random ones, besides corners
+ORDERS = 4  # evaluations of each network at a point
 Terms = list[Any]
 Box = tuple[list[Fraction], list[Fraction]]
-
-
-class Unclear(Exception):  # noqa: N818 - no verdict
-    """What the certificate states could not be decided here."""
 
 
 @dataclass(frozen=True)
@@ -41,46 +45,37 @@ def _real(value: Fraction) -> Any:
     return z3.RatVal(value.numerator, value.denominator)
 
 
-def _gemm(values: Terms, weights: Any, bias: Any, attributes: Mapping[str, Any]) -> Terms:
-    rows = weights.tolist() if attributes.get("transB") else weights.T.tolist()
-    alpha, beta = (Fraction(attributes.get(name, 1.0)) for name in ("alpha", "beta"))
-    shifts = [0.0] * len(rows) if bias is None else bias.ravel().tolist()
-    if len(shifts) == 1:
-        shifts = shifts * len(rows)
-    if attributes.get("transA") or len(shifts) != len(rows) or any(len(row) != len(values) for row in rows):
-        raise Unclear("a Gemm of another shape")
+def _affine(own: Affine, values: Terms) -> Terms:
+    if any(len(row) != len(values) for row in own.rows):
+        raise Unclear("matrices that do not fit")
     return [
-        z3.Sum([_real(Fraction(w) * alpha) * v for w, v in zip(row, values, strict=True)]) + _real(Fraction(b) * beta)
-        for row, b in zip(rows, shifts, strict=True)
+        z3.Sum([_real(w) * v for w, v in zip(row, values, strict=True)]) + _real(b)
+        for row, b in zip(own.rows, own.bias, strict=True)
     ]
 
 
-def _network(data: bytes, inputs: Terms) -> Values:
+def _network(graph: Graph, inputs: Terms) -> Values:
     """A network's terms, at terms for its inputs."""
-    try:
-        graph = onnx.load_model_from_string(data).graph
-    except DecodeError as error:
-        raise Unclear(str(error)) from None
-    stored = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
-    known: dict[str, Terms] = {own.name: inputs for own in graph.input if own.name not in stored}
-    if len(known) != 1 or len(graph.output) != 1:
-        raise Unclear("several inputs or outputs")
-    layers = []
-    for node in graph.node:
-        attributes = {own.name: onnx.helper.get_attribute_value(own) for own in node.attribute}
-        if node.op_type == "Gemm" and node.input[0] in known and all(name in stored for name in node.input[1:]):
-            bias = stored[node.input[2]] if len(node.input) > 2 else None
-            known[node.output[0]] = _gemm(known[node.input[0]], stored[node.input[1]], bias, attributes)
-        elif node.op_type == "MatMul" and node.input[0] in known and node.input[1] in stored:
-            known[node.output[0]] = _gemm(known[node.input[0]], stored[node.input[1]], None, {})
-        elif node.op_type == "Add" and all(name in known for name in node.input):
-            known[node.output[0]] = [a + b for a, b in zip(*(known[name] for name in node.input), strict=True)]
-        elif node.op_type == "Relu" and node.input[0] in known:
-            layers.append([z3.If(z > 0, z, 0) for z in known[node.input[0]]])
-            known[node.output[0]] = layers[-1]
+    known, layers = {graph.input: inputs}, []
+    for own in graph.nodes:
+        operands = [known[name] for name in own.reads]
+        if own.affine is not None:
+            known[own.name] = _affine(own.affine, operands[0])
+        elif len(operands) == 2:
+            known[own.name] = [a + b for a, b in zip(*operands, strict=True)]
         else:
-            raise Unclear(f"an operator {node.op_type}")
-    return Values(layers, known[graph.output[0].name])
+            layers.append([z3.If(z > 0, z, 0) for z in operands[0]])
+            known[own.name] = layers[-1]
+    return Values(layers, known[graph.output])
+
+
+@dataclass(frozen=True)
+class Statement:
+    """Something about values of networks on a box; `broken`, at terms for inputs and values, says where it is false."""
+
+    graphs: list[Graph]
+    box: Box
+    broken: Callable[[Terms, list[Values]], Any]
 
 
 def _never(*constraints: Any) -> bool:
@@ -92,6 +87,12 @@ def _never(*constraints: Any) -> bool:
     if answer == z3.unknown:
         raise Unclear("Z3 did not decide in time")
     return bool(answer == z3.unsat)
+
+
+def _holds(statement: Statement) -> bool:
+    """Whether it is true over the reals."""
+    x = _inputs(len(statement.box[0]))
+    return _never(statement.broken(x, [_network(graph, x) for graph in statement.graphs]))
 
 
 def _broken(claim: Mapping[str, Any], first: Values, second: Values) -> Any:
@@ -131,10 +132,10 @@ def _within(x: Terms, box: Box) -> Any:
     return z3.And([z3.And(_real(low) <= v, v <= _real(high)) for low, v, high in zip(box[0], x, box[1], strict=True)])
 
 
-def _always(claim: Mapping[str, Any], networks: tuple[bytes, bytes], box: Box) -> bool:
-    """Whether a claim holds for two networks everywhere on a box."""
-    x = _inputs(len(box[0]))
-    return _never(_within(x, box), _broken(claim, _network(networks[0], x), _network(networks[1], x)))
+def _about_pair(claim: Mapping[str, Any], networks: tuple[bytes, bytes], box: Box) -> Statement:
+    """A claim about two networks on a box."""
+    graphs = [read_graph(own) for own in networks]
+    return Statement(graphs, box, lambda x, values: z3.And(_within(x, box), _broken(claim, *values)))
 
 
 def _refuted(claim: Mapping[str, Any], networks: tuple[bytes, bytes], box: Box) -> bool:
@@ -142,21 +143,39 @@ def _refuted(claim: Mapping[str, Any], networks: tuple[bytes, bytes], box: Box) 
     if not all(low <= own <= high for low, own, high in zip(box[0], point, box[1], strict=True)):
         return False
     x = [_real(value) for value in point]
-    own = _broken(claim["claim"], _network(networks[0], x), _network(networks[1], x))
-    return not _never(own)
+    return not _never(_broken(claim["claim"], *(_network(read_graph(own), x) for own in networks)))
 
 
-def _query(claim: Mapping[str, Any], network: bytes, text: bytes) -> bool:
-    """Whether a query of VNN-LIB 1.0, which is SMT-LIB, has no solution, or the point is one."""
-    asserted = z3.parse_smt2_string(text.decode())
-    inputs = text.count(b"(declare-const X_")
-    x = _inputs(inputs)
-    values = _network(network, x)
-    outputs = [z3.Real(f"Y_{j}") == y for j, y in enumerate(values.outputs)]
-    if claim["kind"] == "unsat":
-        return _never(*asserted, *outputs)
-    fixed = [v == _real(value) for v, value in zip(x, _numbers(claim["point"]), strict=True)]
-    return not _never(*asserted, *outputs, *fixed)
+def _about_query(network: bytes, text: bytes) -> Statement:
+    """That a query of VNN-LIB 1.0, which is SMT-LIB, has no solution."""
+    asserted = z3.And(list(z3.parse_smt2_string(text.decode())))
+    inputs = _inputs(text.count(b"(declare-const X_"))
+
+    def broken(x: Terms, values: list[Values]) -> Any:
+        (own,) = values
+        outputs = [(z3.Real(f"Y_{j}"), y) for j, y in enumerate(own.outputs)]
+        return z3.substitute(asserted, *zip(inputs, x, strict=True), *outputs)
+
+    return Statement([read_graph(network)], _hull(asserted, inputs), broken)
+
+
+def _hull(asserted: Any, inputs: Terms) -> Box:
+    """The least and largest values of the inputs, whatever the outputs are."""
+    sides: Box = ([], [])
+    for side, own in product((0, 1), inputs):
+        solver = z3.Optimize()
+        solver.set("timeout", TIMEOUT)
+        solver.add(asserted)
+        goal = solver.minimize(own) if side == 0 else solver.maximize(own)
+        found = z3.sat == solver.check() and (goal.lower() if side == 0 else goal.upper())
+        sides[side].append(Fraction(found.as_fraction()) if z3.is_rational_value(found) else Fraction(0))
+    return sides
+
+
+def _point(claim: Mapping[str, Any], statement: Statement) -> bool:
+    """Whether the claim's point is a solution of the query."""
+    x = [_real(value) for value in _numbers(claim["point"])]
+    return not _never(statement.broken(x, [_network(graph, x) for graph in statement.graphs]))
 
 
 def _slices(nodes: Iterator[Any], box: Box) -> Iterator[tuple[int, Box]]:
@@ -175,17 +194,84 @@ def _slices(nodes: Iterator[Any], box: Box) -> Iterator[tuple[int, Box]]:
 def _family(claim: Mapping[str, Any], original: bytes, files: Mapping[str, bytes], manifest: Mapping[str, Any]) -> bool:
     box = _numbers(manifest["lower"]), _numbers(manifest["upper"])
     parts = _slices(iter(manifest["nodes"]), box)
-    return all(_always(claim, (original, files[manifest["files"][number]["file"]]), own) for number, own in parts)
+    networks = ((original, files[manifest["files"][number]["file"]], own) for number, own in parts)
+    return all(_holds(_about_pair(claim, (first, second), own)) for first, second, own in networks)
+
+
+def _samples(box: Box, rng: random.Random) -> Iterator[list[np.float32]]:
+    """Points of the box whose coordinates are float32 numbers: corners, and random ones."""
+    sides = list(zip(*box, strict=True))
+    shares: list[Sequence[float]] = [own for own, _ in zip(product((0.0, 1.0), repeat=len(sides)), range(16), strict=False)]
+    for share in [*shares, *([rng.random() for _ in sides] for _ in range(POINTS))]:
+        point = [np.float32(float(low + (high - low) * Fraction(s))) for (low, high), s in zip(sides, share, strict=True)]
+        inside = [_inside(own, *side) for own, side in zip(point, sides, strict=True)]
+        if None not in inside:
+            yield inside  # type: ignore[misc]
+
+
+def _inside(value: np.float32, low: Fraction, high: Fraction) -> np.float32 | None:
+    """The value, or a neighbour of it that lies within the bounds."""
+    around = (value, np.nextafter(value, np.float32(-np.inf)), np.nextafter(value, np.float32(np.inf)))
+    return next((own for own in around if low <= Fraction(float(own)) <= high), None)
+
+
+def _broken_by_rounding(statement: Statement, rng: random.Random) -> bool:
+    """Whether some float32 evaluation breaks it."""
+    for point in _samples(statement.box, rng):
+        x = [_real(Fraction(float(own))) for own in point]
+        for _ in range(ORDERS):
+            found = [computed(graph, point, rng) for graph in statement.graphs]
+            values = [Values([[*map(_real, own)] for own in f.layers], [*map(_real, f.outputs)]) for f in found]
+            if z3.is_true(z3.simplify(statement.broken(x, values))):
+                return True
+    return False
+
+
+def _nearby(name: str, terms: Terms, room: Sequence[Fraction]) -> tuple[Terms, list[Any]]:
+    """Variables for computed values, and that they are as close to the real ones as rounding leaves them."""
+    own = [z3.Real(f"{name}_{i}") for i in range(len(terms))]
+    return own, [z3.And(v - t <= _real(e), t - v <= _real(e)) for v, t, e in zip(own, terms, room, strict=True)]
+
+
+def _holds_with_room(statement: Statement) -> bool:
+    """Whether it is true for all values that rounding can lead to."""
+    x, all_values, close = _inputs(len(statement.box[0])), [], []
+    sides = [max(abs(low), abs(high)) for low, high in zip(*statement.box, strict=True)]
+    for side, graph in enumerate(statement.graphs):
+        exact, room = _network(graph, x), errors(graph, sides)
+        pairs = zip([*exact.layers, exact.outputs], [*room.layers, room.outputs], strict=True)
+        found = [_nearby(f"v_{side}_{k}", terms, own) for k, (terms, own) in enumerate(pairs)]
+        all_values.append(Values([own for own, _ in found[:-1]], found[-1][0]))
+        close += [one for _, own in found for one in own]
+    return _never(statement.broken(x, all_values), *close)
+
+
+def _holds_in_float32(statement: Statement) -> bool:
+    if _broken_by_rounding(statement, random.Random(0)):
+        return False
+    if _holds_with_room(statement):
+        return True
+    if not _holds(statement):
+        return False
+    raise Unclear("true over the reals, but with less room than rounding may need")
 
 
 def is_true(header: Mapping[str, Any], files: Mapping[str, bytes]) -> bool:
     """Whether the statement of a certificate with this header, about these files (by path), is true."""
     claim = header["claim"]
-    if claim["kind"] in ("sat", "unsat"):
-        return _query(claim, files[header["network"]["file"]], files[header["query"]["file"]])
     if claim["kind"] == "family":
         manifest = json.loads(files[header["manifest"]["file"]], parse_float=str)
         return _family(claim["claim"], files[header["original"]["file"]], files, manifest)
-    networks = files[header["original"]["file"]], files[header["reduced"]["file"]]
-    decided = _refuted if claim["kind"] == "refuted" else _always
-    return decided(claim, networks, _box(files[header["domain"]["file"]]))
+    if claim["kind"] in ("sat", "unsat"):
+        statement = _about_query(files[header["network"]["file"]], files[header["query"]["file"]])
+        if claim["kind"] == "sat":
+            return _point(claim, statement)
+    else:
+        networks, box = (
+            (files[header["original"]["file"]], files[header["reduced"]["file"]]),
+            _box(files[header["domain"]["file"]]),
+        )
+        if claim["kind"] == "refuted":
+            return _refuted(claim, networks, box)
+        statement = _about_pair(claim, networks, box)
+    return _holds_in_float32(statement) if header.get("semantics") == "float32" else _holds(statement)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from fractions import Fraction
 
+import highspy
 import numpy as np
 import pytest
 
@@ -125,5 +126,21 @@ def test_the_float_twin_measures_stated_bounds() -> None:
 def test_the_solver_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
     """Not below Python's own streams either: the first line of standard output is a verdict."""
     solution = WarmLp(phase_system(kink(ZERO))).solve([0, 0], later())
+    assert solution is not None
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_solver_shares_a_process(capfd: pytest.CaptureFixture[str]) -> None:
+    """Whoever used HiGHS first has set the number of its threads, for the whole process."""
+    highspy.Highs.resetGlobalScheduler(True)
+    other = highspy.Highs.__base__()
+    other.setOptionValue("output_flag", False)
+    other.setOptionValue("threads", 2)
+    assert other.passModel(WarmLp(phase_system(kink(ZERO)))._model()) != highspy.HighsStatus.kError
+    assert other.run() == highspy.HighsStatus.kOk
+    try:
+        solution = WarmLp(phase_system(kink(ZERO))).solve([0, 0], later())
+    finally:
+        highspy.Highs.resetGlobalScheduler(True)
     assert solution is not None
     assert capfd.readouterr() == ("", "")

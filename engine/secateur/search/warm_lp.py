@@ -176,7 +176,13 @@ class WarmLp:
         return status
 
     def _status(self) -> Any:
-        return None if self._highs.run() == self._api.HighsStatus.kError else self._highs.getModelStatus()
+        error = self._api.HighsStatus.kError
+        if self._highs.run() == error:
+            # Whoever used HiGHS in this process first set the number of its threads: with another it does nothing.
+            self._highs.setOptionValue("threads", 0)  # whatever is there; a simplex that is not parallel uses one
+            if self._highs.run() == error:
+                return None
+        return self._highs.getModelStatus()
 
     def _solution(self, *, feasible: bool) -> LpSolution:
         solution = self._highs.getSolution()
