@@ -132,7 +132,7 @@ def test_summary_counts(pruned: Run) -> None:
     assert [[n["status"] for n in layer] for layer in s["neuron_status"]] == [
         [n.status.value for n in layer] for layer in result.phases.neurons
     ]
-    assert s["tree"]["leaves"] == sum(int((t.symbols == 0).sum()) for t in result.phases.evidence.trees)
+    assert s["tree"]["leaves"] == sum(int((t.symbols == 0).sum()) + len(t.refuted) for t in result.phases.evidence.trees)
     assert (s["tolerance"], s["interrupted"]) == ({"requested": "0", "claimed": "0"}, False)
     assert 0 < sum(s["stages"].values()) <= s["seconds"] + 0.01
     assert {step["layer"] for step in s["steps"]} <= set(range(1, len(s["layers"]["original"]) + 1))

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from secateur.network import Network, Replay, to_model_bytes
 from secateur.search.attack import Candidate
 from secateur.search.question import Question
-from secateur.search.witness import Rejection, Witness, WitnessChecker, push_inward
+from secateur.search.witness import Rejection, Witness, WitnessChecker, push_inward, rounded_words
 from secateur.specification import Query, parse_query
 from tests.search.queries import flat_query, layered, only_question
 from tests.strategies import networks
@@ -268,3 +268,18 @@ def test_without_a_file_points_outside_are_moved_into_the_box() -> None:
     result = exactly(flat_query([("0.1", "0.2")], 1, "(<= Y_0 0.1)"), [0.05], IDENTITY)
     assert isinstance(result, Witness)
     assert result.exact_inputs == (F(1, 10),)
+
+
+@pytest.mark.parametrize(
+    ("value", "words"), [(F(1, 8), "0.125"), (F(10) ** 400 * 2, "2.00e+400"), (F(1, 3 * 10**330), "3.33e-331")]
+)
+def test_numbers_of_any_size_are_put_in_words(value: Fraction, words: str) -> None:
+    assert rounded_words(value) == words
+
+
+def test_a_point_that_misses_by_more_than_a_float_is_rejected_in_words() -> None:
+    """A bound of 320 digits over the smallest coefficient that a float holds; rows are scaled to coefficients of 1."""
+    query = flat_query([("-1", "1")], 1, f"(<= (* 0.{'0' * 299}1 Y_0) -{10**7}.0)")
+    checker, question = checker_of(query, IDENTITY)
+    result = checker.confirm(question, [F(0)])
+    assert result == Rejection("evaluated exactly, the point misses the query by 1.00e+307")

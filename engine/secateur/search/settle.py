@@ -18,7 +18,7 @@ from secateur.specification import Domain
 
 __all__ = ["PAUSES", "decide_claim"]
 
-PAUSES = {12: 10, 28: 20, 40: 60}
+PAUSES = {28: 20, 40: 60}
 """Halvings after which a sub-domain that is still open is put aside, and the unstable neurons up to which it is decided then."""
 _MOST_UNSTABLE = 60
 """The same for what cannot be split."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from fractions import Fraction
 from functools import cached_property
 from itertools import accumulate, pairwise
@@ -28,7 +29,7 @@ from secateur.specification.numerals import format_rational
 from secateur.specification.vnnlib.formula import And, Formula, Kind, Or, Row, Valuation, Variable, fold
 from secateur.specification.vnnlib.query import TensorDeclaration
 
-__all__ = ["Rejection", "Witness", "WitnessChecker", "push_inward"]
+__all__ = ["Rejection", "Witness", "WitnessChecker", "push_inward", "rounded_words"]
 
 Floats = NDArray[np.float64]
 Numbers = NDArray[np.floating[Any]]
@@ -262,7 +263,12 @@ class WitnessChecker:
         if self._query.satisfied_by(inputs, outputs, hidden):
             return None
         excess = max(_excess(a, (inputs, hidden, outputs)) for a in self._query.assertions)
-        return f"{float(excess):.3g}" if excess else "a tie with a strict condition"
+        return rounded_words(excess) if excess else "a tie with a strict condition"
+
+
+def rounded_words(value: Fraction) -> str:
+    """A rational to three digits, for messages; of any size, which float64 does not hold."""
+    return f"{Decimal(value.numerator) / Decimal(value.denominator):.3g}"
 
 
 class _Grid(NamedTuple):
@@ -326,10 +332,11 @@ def _inward(bound: Fraction, kind: np.dtype[Any], direction: int) -> float:
 
 
 def _excess(formula: Formula, values: Valuation) -> Fraction:
-    """How far a formula is from being true, in its own rows' units; positive or a tie where it is false."""
+    """How far a formula is from being true, its rows scaled to coefficients of 1 at most; positive or a tie where it is false."""
 
     def of_row(row: Row) -> Fraction:
-        return sum((c * values[v.kind][v.position] for v, c in row.coefficients), -row.bound)
+        scale = max((abs(c) for _, c in row.coefficients), default=Fraction(1))
+        return sum((c * values[v.kind][v.position] for v, c in row.coefficients), -row.bound) / scale
 
     def of_node(node: And | Or, children: list[Fraction]) -> Fraction:
         return max(children, default=-_NEVER) if isinstance(node, And) else min(children, default=_NEVER)
