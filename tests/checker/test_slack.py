@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 
 from secateur.checker.chain import Chain, chain_form
 from secateur.checker.domain import Domain
-from secateur.checker.lowering import lower
+from secateur.checker.exact import up24
+from secateur.checker.lowering import Affine, lower
 from secateur.checker.nodes import FULL, MIXED_EXPONENT
 from secateur.checker.python_arithmetic import PyNode, PythonArithmetic, Row
 from secateur.checker.relaxation import Source
 from secateur.checker.root import RootBounds
-from secateur.checker.slack import NONE, charges
+from secateur.checker.slack import NONE, Magnitudes, charges, gamma, neuron_slack
 from tests.checker.pair_cases import problem, random_pair
 from tests.checker.rounded import magnified, part_of_domain, rounded_chain, shares
 from tests.checker.support import dense_model, exact_layers, random_chain
@@ -235,3 +236,13 @@ def test_hardly_more_is_charged_than_can_happen() -> None:
         exact = exact_layers(chain, [Fraction(0)] * 2)[2][i]
         worst = exact_layers(chain, [Fraction(0)] * 2, lambda _, __: Fraction(-1))[2][i]
         assert worst - row.value / Fraction(2) ** 30 <= (exact - worst) / 50
+
+
+def test_sigma_of_a_neuron_counts_all_inputs_with_the_constant() -> None:
+    """Row (3 + 2 |x_1| + 5 |x_2| + 7 r_1) / 2 on [-1, 3] x [-7, 2], the value of r_1 in column 1; and a row of zeros."""
+    domain = Domain((Fraction(-1), Fraction(-7)), (Fraction(3), Fraction(2)))
+    layers = (Affine(1, []), Affine(2, [{0: 3, 1: 2, 2: 5, 3: 7}, {}]))
+    slack = neuron_slack(Magnitudes(layers, (0, 51)), 2, {5: 0, 3: 1}, domain)
+    constant, factor = (gamma(51) * Fraction(n, 2) for n in (3 + 2 * 3 + 5 * 7, 7))
+    assert slack == [[0.0, up24(*factor.as_integer_ratio()), up24(*constant.as_integer_ratio())], [0.0, 0.0, 2.0**-100]]
+    assert neuron_slack(Magnitudes(layers, (0, 0)), 2, {5: 0, 3: 1}, domain) == [[0.0] * 3] * 2
