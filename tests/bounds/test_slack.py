@@ -17,6 +17,8 @@ from secateur.bounds import ChainLayer, Goal, QuantisedNetwork, chain_form, eval
 from secateur.bounds.float32 import slack_of
 from secateur.bounds.near import NearBox
 from secateur.bounds.rounding import ceil_to_bits
+from secateur.bounds.slack import _add as add
+from secateur.bounds.slack import _excess as find_excess
 from secateur.errors import InputError
 from secateur.network import Affine, Dense, Network, Term
 from secateur.network.float32 import gamma
@@ -162,3 +164,16 @@ def test_the_charge_of_a_point_is_that_of_its_neurons() -> None:
             loss[i] += F(sigma[-1]) + sum(F(c) * v for c, v in zip(sigma, values, strict=False))
         values, losses = [max(F(0), v) for v in z], loss
     assert -margins.sum() / 2 <= 1.1 * float(losses[0])
+
+
+def test_every_product_of_a_sum_is_rounded_up() -> None:
+    sums = np.array([1.0, 2.0, 3.0])
+    add(sums, np.array([0.25, 0.5, 2.0]), 1.5)
+    assert sums.tolist() == [2.0, 3.0, 6.0]
+
+
+@pytest.mark.parametrize(
+    ("largest", "excess"), [(0.0, 0), (2.0**16, 0), (2.0**16 + 1, 1), (2.0**17, 1), (2.0**17 + 1, 2), (2.0**52, 36), (2.0**53, 0)]
+)
+def test_units_are_as_fine_as_16_bits_allow(largest: float, excess: int) -> None:
+    assert find_excess(largest) == excess
