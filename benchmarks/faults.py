@@ -77,7 +77,9 @@ class Run(ABC):
                     onnx.checker.check_model(onnx.load(path))
             except Exception as error:  # whatever a reader of half a file raises
                 yield f"{path} is damaged: {error}"
-        for path in self.folder.rglob("*.secateur"):
+        for path in visible(self.folder):
+            if path.suffix != ".secateur":
+                continue
             verdict = check(path, original=WINE, strict=True)
             if not isinstance(verdict, Accepted):
                 yield f"{path} is refused: {verdict}"
