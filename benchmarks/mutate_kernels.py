@@ -54,7 +54,6 @@ FIRST = {
     "fast_kernels": "goals",
     "fast_differences": "pair_arithmetic",
     "columns": "columns",
-    "powers": "rounding",
 }  # by module, the tests that are nearest: they run first
 LEFT_OUT = "tests/checker/test_arithmetic.py::test_compiled_code_is_dropped_when_what_it_calls_into_changes"
 WARM = "    warmup()\n"
