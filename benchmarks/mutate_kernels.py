@@ -58,7 +58,6 @@ FIRST = {
     "fast_differences": "pair_arithmetic",
     "columns": "columns",
     "slack": "slack",
-    "powers": "rounding",
     "refutation": "refutation",
 }  # by module, the tests that are nearest: they run first
 LEFT_OUT = "tests/checker/test_arithmetic.py::test_compiled_code_is_dropped_when_what_it_calls_into_changes"
