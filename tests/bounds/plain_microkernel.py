@@ -9,13 +9,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["LANES", "TILE_ROWS", "exchange_row", "multiply_tile", "round_row", "scale_row"]
+__all__ = ["LANES", "PANEL_COLUMNS", "TILE_ROWS", "affine_panel", "exchange_row", "multiply_tile", "round_row", "scale_row"]
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
 LANES = 8
 TILE_ROWS = 8
+PANEL_COLUMNS = 64
 
 
 def _padded(size: int) -> int:
@@ -26,6 +27,16 @@ def multiply_tile(left: Floats, row: int, alive: Indices, count: int, matrix: Fl
     """out[row:row+8, column:column+8] = left[row:row+8, alive[:count]] @ matrix[alive[:count], column:column+8]."""
     chosen, rows, columns = alive[:count], slice(row, row + TILE_ROWS), slice(column, column + LANES)
     out[rows, columns] = left[rows][:, chosen] @ matrix[chosen, columns]
+
+
+def affine_panel(
+    matrix: Floats, scaled: Floats, nonzero: Indices, count: int, scale: float, out: Floats, first: int, begin: int, end: int
+) -> None:
+    """out[first + c] = matrix[-1, c] * scale + sum over t < count of matrix[nonzero[t], c] * scaled[t], from left to right."""
+    total = matrix[-1, begin:end] * scale
+    for t in range(count):
+        total = total + matrix[nonzero[t], begin:end] * scaled[t]
+    out[first + begin : first + end] = total
 
 
 def exchange_row(rows: Floats, row: int, slopes: Floats, size: int, unit: float, sums: Floats) -> None:

@@ -9,7 +9,16 @@ import pytest
 from numba import njit
 from numpy.typing import NDArray
 
-from secateur.bounds.microkernel import LANES, TILE_ROWS, exchange_row, multiply_tile, round_row, scale_row
+from secateur.bounds.microkernel import (
+    LANES,
+    PANEL_COLUMNS,
+    TILE_ROWS,
+    affine_panel,
+    exchange_row,
+    multiply_tile,
+    round_row,
+    scale_row,
+)
 
 Floats = NDArray[np.float64]
 
@@ -19,6 +28,11 @@ def product(left, alive, count, matrix, out):  # type: ignore[no-untyped-def]
     for r in range(0, left.shape[0], TILE_ROWS):
         for c in range(0, matrix.shape[1], LANES):
             multiply_tile(left, r, alive, count, matrix, out, c)
+
+
+@njit
+def panel(matrix, scaled, nonzero, count, scale, out, first, begin, end):  # type: ignore[no-untyped-def]
+    affine_panel(matrix, scaled, nonzero, count, scale, out, first, begin, end)
 
 
 @njit
@@ -47,6 +61,25 @@ def test_products_are_exact(count: int) -> None:
     chosen = alive[:count]
     expected = left[:, chosen].astype(object) @ matrix[chosen].astype(object) if count else np.zeros((16, 40))
     assert (out == expected).all()
+
+
+@pytest.mark.parametrize("width", [8, 9, 15, 16, 33, 50, 63, PANEL_COLUMNS])
+@pytest.mark.parametrize("count", [0, 1, 11])
+def test_panels_round_after_every_step_from_left_to_right(width: int, count: int) -> None:
+    rng = np.random.default_rng(width * 100 + count)
+    begin, end = 3, 3 + width
+    matrix = rng.standard_normal((13, end + 2)) * 10.0 ** rng.integers(-8, 8, (13, 1))
+    scaled = rng.standard_normal(12)
+    nonzero = rng.permutation(12).astype(np.int64)
+    out = np.full(end + 7, 7.0)
+    panel(matrix, scaled, nonzero, count, 0.3, out, 4, begin, end)
+    for c in range(begin, end):
+        total = float(matrix[-1, c]) * 0.3
+        for t in range(count):
+            total = total + float(matrix[nonzero[t], c]) * float(scaled[t])
+        assert out[4 + c] == total
+    assert (out[: 4 + begin] == 7.0).all()
+    assert (out[4 + end :] == 7.0).all()
 
 
 @pytest.mark.parametrize("size", [1, 7, 8, 19])

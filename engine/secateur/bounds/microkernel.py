@@ -4,12 +4,12 @@ Nine tenths of a search's time goes into multiplying rows with matrices and exch
 vectoriser leaves much of the machine's speed on the table there (it keeps sums in memory, and gives up where many arrays might
 overlap), so these loops are built from vector instructions, which LLVM lowers to whatever the processor has. Multiplication and
 addition are separate and unflagged; all numbers are integers below 2**53 or products that doubles hold exactly (rounding.py), so
-neither order nor width changes a result.
+neither order nor width changes a result. Only `affine_panel` also serves numbers that are rounded: it keeps their order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,10 +19,12 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
 
-__all__ = ["LANES", "TILE_ROWS", "exchange_row", "multiply_tile", "round_row", "scale_row"]
+__all__ = ["LANES", "PANEL_COLUMNS", "TILE_ROWS", "affine_panel", "exchange_row", "multiply_tile", "round_row", "scale_row"]
 
 LANES = 8
 TILE_ROWS = 8
+PANEL_COLUMNS = 8 * LANES
+"""What a panel holds in registers."""
 
 _DOUBLE, _INDEX = ir.DoubleType(), ir.IntType(64)
 _VECTOR = ir.VectorType(_DOUBLE, LANES)
@@ -59,6 +61,57 @@ def _generate_tile(context: Any, builder: Any, signature: Any, args: Any) -> Any
         place = builder.gep(out.data, [builder.add(_offset(builder, out, row, k), column)])
         builder.store(builder.load(total), builder.bitcast(place, _VECTOR.as_pointer()), align=8)
     return context.get_dummy_value()
+
+
+@intrinsic
+def affine_panel(
+    _: Any, matrix: Any, scaled: Any, nonzero: Any, count: Any, scale: Any, out: Any, first: Any, begin: Any, end: Any
+) -> Any:
+    """out[first + c] = matrix[-1, c] * scale + sum over t < count of matrix[nonzero[t], c] * scaled[t], for begin <= c < end.
+
+    The summands of each element are added from left to right, none fused. matrix : C-contiguous float64; scaled, out : float64;
+    nonzero : int64 indices of rows. 8 <= end - begin <= 64. Nothing is checked.
+    """
+    signature = types.none(matrix, scaled, nonzero, types.int64, types.float64, out, types.int64, types.int64, types.int64)
+    return signature, _generate_panels
+
+
+def _generate_panels(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    """A loop for each number of vectors, so that every sum stays in a register."""
+    size = builder.sub(args[8], args[7])
+    vectors = builder.udiv(builder.add(size, _INDEX(LANES - 1)), _INDEX(LANES))
+    done = builder.append_basic_block("done")
+    choice = builder.switch(vectors, done)
+    for width in range(1, PANEL_COLUMNS // LANES + 1):
+        block = builder.append_basic_block(f"panel{width}")
+        choice.add_case(_INDEX(width), block)
+        with builder.goto_block(block):
+            _generate_panel(context, builder, signature, args, width)
+            builder.branch(done)
+    builder.position_at_end(done)
+    return context.get_dummy_value()
+
+
+def _generate_panel(context: Any, builder: Any, signature: Any, args: Any, width: int) -> None:
+    matrix, scaled, nonzero, out = (make_array(signature.args[i])(context, builder, args[i]) for i in (0, 1, 2, 5))
+    count, scale, first, begin, end = args[3], args[4], args[6], args[7], args[8]
+    # The last vector ends where the columns end, and may repeat what the one before computes.
+    columns = [builder.add(begin, _INDEX(LANES * v)) for v in range(width - 1)] + [builder.sub(end, _INDEX(LANES))]
+    last_row = builder.sub(builder.extract_value(matrix.shape, 0), _INDEX(1))
+    bias, factor = builder.gep(matrix.data, [_offset(builder, matrix, last_row, 0)]), _broadcast(builder, scale)
+    sums = [cgutils.alloca_once(builder, _VECTOR) for _ in columns]
+    for column, total in zip(columns, sums, strict=True):
+        builder.store(builder.fmul(_load(builder, bias, column), factor), total)
+    with cgutils.for_range(builder, count, intp=_INDEX) as loop:
+        index = builder.load(builder.gep(nonzero.data, [loop.index]))
+        row = builder.gep(matrix.data, [_offset(builder, matrix, index, 0)])
+        factor = _broadcast(builder, builder.load(builder.gep(scaled.data, [loop.index])))
+        for column, total in zip(columns, sums, strict=True):
+            product = builder.fmul(_load(builder, row, column), factor)
+            builder.store(builder.fadd(builder.load(total), product), total)
+    start = builder.gep(out.data, [first])
+    for column, total in zip(columns, sums, strict=True):
+        _store(builder, builder.load(total), start, column)
 
 
 def _offset(builder: Any, array: Any, row: Any, more: int) -> Any:
@@ -134,12 +187,11 @@ def _generate_scale(context: Any, builder: Any, signature: Any, args: Any) -> An
         bits = builder.bitcast(_call(builder, "fabs", scaled), words)
         known = builder.load(largest)
         builder.store(builder.select(builder.icmp_signed(">", bits, known), bits, known), largest)
-    vector = builder.load(largest)
-    result = builder.extract_element(vector, ir.IntType(32)(0))
-    for lane in range(1, LANES):
-        other = builder.extract_element(vector, ir.IntType(32)(lane))
-        result = builder.select(builder.icmp_signed(">", other, result), other, result)
-    return result
+
+    def larger(one: Any, other: Any) -> Any:
+        return builder.select(builder.icmp_signed(">", one, other), one, other)
+
+    return _reduce(builder, builder.load(largest), larger)
 
 
 @intrinsic
@@ -179,7 +231,15 @@ def _call(builder: Any, name: str, value: Any) -> Any:
 
 
 def _sum_lanes(builder: Any, vector: Any) -> Any:
-    total = builder.extract_element(vector, ir.IntType(32)(0))
-    for lane in range(1, LANES):
-        total = builder.fadd(total, builder.extract_element(vector, ir.IntType(32)(lane)))
-    return total
+    return _reduce(builder, vector, builder.fadd)
+
+
+def _reduce(builder: Any, vector: Any, combine: Callable[[Any, Any], Any]) -> Any:
+    """All lanes combined, halves with halves."""
+    lanes = ir.IntType(32)
+    half = LANES // 2
+    while half:
+        upper = ir.Constant(ir.VectorType(lanes, LANES), [half + lane % half for lane in range(LANES)])
+        vector = combine(vector, builder.shuffle_vector(vector, ir.Constant(vector.type, ir.Undefined), upper))
+        half //= 2
+    return builder.extract_element(vector, lanes(0))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from secateur.bounds.powers import REACH, kernel, power
+from secateur.bounds.powers import REACH, copy, kernel, power
 from secateur.bounds.rounding import GRID_BITS
 from secateur.bounds.rows import MIX_BITS
 
@@ -49,7 +49,7 @@ def weigh(count, n, low, high, s):
     Sets mix (integers up to 2**20) and middle, a point of the box where the rows are about as small as they can be together.
     """
     s.share[:count] = 1.0 / count
-    s.mix[:count] = s.share[:count]
+    copy(s.share, s.mix, count)
     s.middle[:] = 0.0
     best, step, travelled = -np.inf, _FIRST_SHIFT, 0.0
     for _ in range(_SHIFTS):
@@ -59,7 +59,7 @@ def weigh(count, n, low, high, s):
         travelled += step
         if value > best:
             best = value
-            s.mix[:count] = s.share[:count]
+            copy(s.share, s.mix, count)
         _shift(count, n, step, s)
         step *= _SHIFT_DECAY
     for i in range(n):

@@ -7,7 +7,7 @@ from numba import njit
 
 from secateur.bounds.differences import LINEAR, RELU
 from secateur.bounds.powers import floor_to_bits, kernel, power
-from secateur.bounds.relaxing import phases
+from secateur.bounds.relaxing import LEADING, WHOLE, phases
 from secateur.bounds.rounding import BITS
 from secateur.bounds.rows import lower_rows
 
@@ -29,7 +29,7 @@ def _is_loose(v, first, layer, net, lower, upper):
     return not (known[0] and known[2])
 
 
-@kernel
+@njit(cache=True, inline="always")
 def _choose_loose(k, net, lower, upper, s):
     """List the neurons of layer k that are to be tightened. Returns their number, and that of the leading ones."""
     start = net.neurons[k]
@@ -55,13 +55,13 @@ def refresh(k, net, low, high, lower, upper, s):
     """Tighten the unstable and difference neurons of layer k. False if bounds contradict each other, which sound ones cannot."""
     count, leading = _choose_loose(k, net, lower, upper, s)
     # The first network's neurons depend on nothing but themselves: their rows are shorter.
-    return _tighten_chosen(k, _INTEGER(0), leading, net, net.leads, low, high, lower, upper, s) and _tighten_chosen(
-        k, leading, count, net, net.sizes, low, high, lower, upper, s
+    return _tighten_chosen(k, _INTEGER(0), leading, net, LEADING, low, high, lower, upper, s) and _tighten_chosen(
+        k, leading, count, net, WHOLE, low, high, lower, upper, s
     )
 
 
-@kernel
-def _tighten_chosen(k, begin, end, net, extents, low, high, lower, upper, s):
+@njit(cache=True, inline="always")
+def _tighten_chosen(k, begin, end, net, part, low, high, lower, upper, s):
     """Tighten the neurons chosen[begin:end] of layer k. False if bounds contradict each other."""
     if begin == end:
         return True
@@ -70,7 +70,7 @@ def _tighten_chosen(k, begin, end, net, extents, low, high, lower, upper, s):
     for i in range(end - begin):
         s.targets[2 * i] = s.targets[2 * i + 1] = s.chosen[begin + i]
         s.signs[2 * i], s.signs[2 * i + 1] = 1.0, -1.0
-    lower_rows(k, count, count, net, extents, low, high, lower, upper, s.alphas, s)
+    lower_rows(k, count, count, net, part, low, high, False, False, s)
     unit = power(-net.grids[k])
     for r in range(0, count, 2):
         v = start + s.targets[r]

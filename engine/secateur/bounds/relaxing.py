@@ -1,6 +1,6 @@
 """Relaxing one layer's neurons: slopes, constants, and what the exchange of coefficients for multipliers costs.
 
-FORMAT.md, section 4, step 4, and section 9. Start reading at `layer_slopes` and `relax`.
+FORMAT.md, section 4, step 4, and section 9. Start reading at `prepare_relaxation` and `relax`.
 """
 
 from __future__ import annotations
@@ -9,14 +9,16 @@ import numpy as np
 from numba import njit
 
 from secateur.bounds.differences import LINE, LINEAR, RELU, VALUE, lower_form, phases_of, upper_form, value_range
-from secateur.bounds.microkernel import LANES, exchange_row
+from secateur.bounds.microkernel import exchange_row
 from secateur.bounds.powers import REACH, kernel, power
 from secateur.bounds.rounding import VOID
 
-__all__ = ["clear", "largest_value", "layer_slopes", "phases", "relax"]
+__all__ = ["LEADING", "WHOLE", "clear", "default_slope", "extent", "largest_value", "phases", "prepare_relaxation", "relax"]
 
 _INTEGER = np.int64
 """Plain literals as arguments would make numba compile a function once more for each value."""
+LEADING, WHOLE = np.int64(0), np.int64(1)
+"""Parts of layers that rows may depend on: the first network's neurons, or all."""
 
 
 @njit(cache=True, inline="always")
@@ -32,7 +34,7 @@ def clear(row, size):
         row[j] = 0.0
 
 
-@kernel
+@njit(cache=True, inline="always")
 def largest_value(j, first, layer, net, lower, upper):
     """Largest magnitude of the value of neuron j of a layer whose neurons begin at `first`."""
     kind = net.kinds[first + j]
@@ -49,40 +51,57 @@ def largest_value(j, first, layer, net, lower, upper):
 
 
 @njit(cache=True, inline="always")
-def layer_slopes(h, net, size, lower, upper, alphas, s):
-    """Slopes and bounds of the first `size` neurons of layer h for `relax`, exact ones where nothing needs relaxing.
+def extent(h, part, net):
+    """How many neurons of layer h belong to the part."""
+    return net.leads[h] if part == LEADING else net.sizes[h]
 
-    Returns how many neurons are alive, and lists them; and how many have a constant in place of a slope on some side.
+
+@njit(cache=True, inline="always")
+def default_slope(low, high):
+    """The slope of an unstable neuron for coefficients >= 0, as long as nobody has chosen another."""
+    return 1.0 if high > -low else 0.0
+
+
+@kernel
+def prepare_relaxation(h, net, lower, upper, s):
+    """Slopes, bounds and constants of the neurons of layer h on this sub-domain, exact ones where nothing needs relaxing.
+
+    Rows of the leading part read no others: slopes of those behind them meet coefficients of 0 only.
     """
-    start = net.neurons[h]
-    count, steady = _INTEGER(0), _INTEGER(0)
-    for j in range(size, size + (-size) % LANES):
-        _set_slopes(s.slopes, j, 0.0, 0.0)
-    for j in range(size):
+    start, leads, slopes, alive, loose = net.neurons[h], net.leads[h], s.slopes[h], s.alive[h], s.loose[h]
+    count, choices, steady = _INTEGER(0), _INTEGER(0), _INTEGER(0)
+    for j in range(net.sizes[h]):
+        if j == leads:
+            s.alive_counts[h, LEADING], s.steady_counts[h, LEADING] = count, steady
         v = start + j
         low, high = np.float64(lower[v]), np.float64(upper[v])
         kind = net.kinds[v]
         if kind == RELU:
-            alive = high > 0.0
-            if low < 0.0 and alive:
-                _set_slopes(s.slopes, j, alphas[v], high / (high - low))
-                s.slopes[2, j], s.slopes[3, j] = low, high
+            lives = high > 0.0
+            if low < 0.0 and lives:
+                _set_slopes(slopes, j, default_slope(low, high), high / (high - low))
+                slopes[2, j], slopes[3, j] = low, high
+                loose[choices] = j
+                choices += 1
             else:
-                _set_slopes(s.slopes, j, 1.0 if alive else 0.0, 1.0 if alive else 0.0)
+                _set_slopes(slopes, j, 1.0 if lives else 0.0, 1.0 if lives else 0.0)
         elif kind == LINEAR:
-            alive = True
-            _set_slopes(s.slopes, j, 1.0, 1.0)
+            lives = True
+            _set_slopes(slopes, j, 1.0, 1.0)
         else:
             p = start + kind
             base_low, base_high = np.float64(lower[p]), np.float64(upper[p])
             known = phases_of(low, high, base_low, base_high, net.growth[h])
-            alive = not (known[0] and known[2])
+            lives = not (known[0] and known[2])
             least, most = value_range(low, high, base_low, base_high, net.growth[h], known)
-            steady = _set_difference_slopes(steady, j, low, high, least, most, known, s)
-        if alive:
-            s.alive[count] = j
+            steady = _set_difference_slopes(steady, h, j, low, high, least, most, known, s)
+        if lives:
+            alive[count] = j
             count += 1
-    return count, steady
+    if leads == net.sizes[h]:
+        s.alive_counts[h, LEADING], s.steady_counts[h, LEADING] = count, steady
+    s.alive_counts[h, WHOLE], s.steady_counts[h, WHOLE] = count, steady
+    s.loose_counts[h] = choices
 
 
 @njit(cache=True, inline="always")
@@ -93,7 +112,7 @@ def _set_slopes(slopes, j, positive, negative):
 
 
 @kernel
-def _set_difference_slopes(steady, j, low, high, least, most, known, s):
+def _set_difference_slopes(steady, h, j, low, high, least, most, known, s):
     """Slopes of a difference neuron with values in [least, most], and what they cost (section 9).
 
     Returns the number of neurons with a constant, counting this one if it has one.
@@ -101,22 +120,27 @@ def _set_difference_slopes(steady, j, low, high, least, most, known, s):
     below, above = min(0.0, low), max(0.0, high)
     lower, positive = lower_form(low, high, least, known)
     upper, negative = upper_form(low, high, most, known)
-    _set_slopes(s.slopes, j, positive, negative)
+    slopes = s.slopes[h]
+    _set_slopes(slopes, j, positive, negative)
     if lower == LINE:
-        s.slopes[4, j], s.slopes[5, j] = above, below
+        slopes[4, j], slopes[5, j] = above, below
     if upper == LINE:
-        s.slopes[2, j], s.slopes[3, j] = below, above
+        slopes[2, j], slopes[3, j] = below, above
     if VALUE in (lower, upper):
-        s.steady[steady] = j
-        s.constant_low[steady] = least if lower == VALUE else 0.0
-        s.constant_high[steady] = most if upper == VALUE else 0.0
+        s.steady[h, steady] = j
+        s.constant_low[h, steady] = least if lower == VALUE else 0.0
+        s.constant_high[h, steady] = most if upper == VALUE else 0.0
         steady += 1
     return steady
 
 
 @njit(cache=True, inline="always")
-def relax(k, count, net, size, steady, s):
-    """Step 4: from coefficients of r_j to multipliers of z_j, and what the exchange costs; `steady` neurons have constants."""
+def relax(k, h, count, net, part, chosen, s):
+    """Step 4: from coefficients of r_j to multipliers of z_j, and what the exchange costs, for `count` rows at layer h.
+
+    chosen : whether each row has slopes of its own, `alphas` at its place.
+    """
+    size, steady, slopes, first = extent(h, part, net), s.steady_counts[h, part], s.slopes[h], net.neurons[h]
     for r in range(count):
         shift = net.grids[k] - s.exponents[r]
         row = s.rows[r]
@@ -127,14 +151,22 @@ def relax(k, count, net, size, steady, s):
         unit = power(shift)
         total, magnitude = 0.0, 0.0
         for i in range(steady):
-            a = row[s.steady[i]]
-            term = np.floor(a * (s.constant_low[i] if a >= 0.0 else s.constant_high[i]) * unit)
+            a = row[s.steady[h, i]]
+            term = np.floor(a * (s.constant_low[h, i] if a >= 0.0 else s.constant_high[h, i]) * unit)
             total += term
             magnitude += abs(term)
-        exchange_row(s.rows, r, s.slopes, size, unit, s.sums)
+        if chosen:
+            own = s.alphas[s.places[r]]
+            for i in range(s.loose_counts[h]):
+                slopes[0, s.loose[h, i]] = own[first + s.loose[h, i]]
+        exchange_row(s.rows, r, slopes, size, unit, s.sums)
         cost = s.sums[0]
         s.weights[r] = s.sums[1]
         if magnitude - cost < VOID:
             s.constants[r] += cost + total
         else:
             s.constants[r] = -np.inf
+    if chosen:
+        for i in range(s.loose_counts[h]):
+            j = s.loose[h, i]
+            slopes[0, j] = default_slope(slopes[2, j], slopes[3, j])

@@ -12,9 +12,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from secateur.bounds.microkernel import LANES, TILE_ROWS, multiply_tile, round_row, scale_row
-from secateur.bounds.powers import REACH, exponent_of, floor_to_bits, kernel, power
-from secateur.bounds.relaxing import clear, largest_value, layer_slopes, relax
+from secateur.bounds.microkernel import LANES, PANEL_COLUMNS, TILE_ROWS, affine_panel, multiply_tile, round_row, scale_row
+from secateur.bounds.powers import REACH, copy, exponent_of, floor_to_bits, kernel, power
+from secateur.bounds.relaxing import clear, extent, largest_value, relax
 from secateur.bounds.rounding import BITS, EXACT, GRID_BITS, VOID
 from secateur.bounds.slack import set_slack, weigh_slack
 
@@ -29,7 +29,7 @@ MIX_BITS = 20
 """A mixed row is a sum of target rows with integer weights up to 2**20; its scale starts at 2**-20."""
 
 
-@kernel
+@njit(cache=True, inline="always")
 def _sum_exact(terms, count):
     """Sum of integers below 2**53 in all partial sums: exact, so eight accumulators may share the work."""
     a0 = a1 = a2 = a3 = a4 = a5 = a6 = a7 = 0.0
@@ -48,8 +48,8 @@ def _sum_exact(terms, count):
     return ((a0 + a1) + (a2 + a3)) + ((a4 + a5) + (a6 + a7))
 
 
-@kernel
-def _multiply(left, count, alive, alive_count, matrix, out, extent, bias):
+@njit(cache=True, inline="always")
+def _multiply(left, count, alive, alive_count, matrix, out, extent, bias, terms):
     """out[r] = sum over alive i of left[r, i] * matrix[i], for the first `count` rows (and, in tiles, some after them).
 
     Several rows at once are computed for the columns before `extent` and for column `bias`, a single row for all.
@@ -63,21 +63,10 @@ def _multiply(left, count, alive, alive_count, matrix, out, extent, bias):
             if last >= extent:
                 multiply_tile(left, r, alive, alive_count, matrix, out, last)
         return
-    p, x = out[0], left[0]
-    for j in range(width):
-        p[j] = 0.0
-    whole = alive_count - alive_count % 4
-    for i in range(0, whole, 4):
-        i0, i1, i2, i3 = alive[i], alive[i + 1], alive[i + 2], alive[i + 3]
-        w0, w1, w2, w3 = matrix[i0], matrix[i1], matrix[i2], matrix[i3]
-        x0, x1, x2, x3 = x[i0], x[i1], x[i2], x[i3]
-        for j in range(width):
-            p[j] += (x0 * w0[j] + x1 * w1[j]) + (x2 * w2[j] + x3 * w3[j])
-    for i in range(whole, alive_count):
-        i0 = alive[i]
-        w0, x0 = matrix[i0], x[i0]
-        for j in range(width):
-            p[j] += x0 * w0[j]
+    for t in range(alive_count):
+        terms[t] = left[0, alive[t]]
+    for c in range(0, width, PANEL_COLUMNS):
+        affine_panel(matrix, terms, alive, alive_count, 0.0, out[0], _INTEGER(0), c, min(width, c + PANEL_COLUMNS))
 
 
 @kernel
@@ -204,31 +193,30 @@ def _concretise(k, count, net, low, high, s):
 
 
 @kernel
-def lower_rows(k, count, targets, net, extents, low, high, lower, upper, alphas, s):
+def lower_rows(k, count, targets, net, part, low, high, chosen, kept, s):
     """Lower bounds of the first `targets` targets of layer k: constants (-inf where void), row_inputs, exponents.
 
-    `extents`: of each layer the number of neurons that the targets can depend on, the first ones: `net.sizes`, or `net.leads`.
-    `count` is the number of rows: as many as targets, or one: then their sum with the integer weights `mix`, times 2**-20.
-    With a single row, `coefficients` receives its a_j at every hidden neuron before layer k.
+    `part`: what the targets can depend on. `count` is the number of rows: as many as targets, or one: then their sum with the
+    integer weights `mix`, times 2**-20. chosen : whether each row has slopes of its own, by its place in `places`. kept :
+    whether `coefficients` shall receive, at that place, each row's a_j at every hidden neuron before layer k.
     """
     if count < targets:
         _start_mixed_row(k, targets, net, s)
     else:
         _start_rows(k, count, net, s)
     for h in range(k - 1, -1, -1):
-        _absorb(k, h, count, net, extents[h], s)
+        _absorb(k, h, count, net, extent(h, part, net), s)
         if h == 0:
             break
-        if count == 1:
-            start = net.neurons[h]
-            for j in range(net.sizes[h]):
-                s.coefficients[start + j] = s.rows[0, j]
-        alive_count, steady = layer_slopes(h, net, extents[h], lower, upper, alphas, s)
-        relax(k, count, net, extents[h], steady, s)
+        if kept:
+            for r in range(count):
+                copy(s.rows[r], s.coefficients[s.places[r], net.neurons[h] :], net.sizes[h])
+        relax(k, h, count, net, part, chosen, s)
         if len(net.slack) > 0:
-            weigh_slack(h, count, net, extents[h], s)
+            weigh_slack(h, count, net, extent(h, part, net), s)
         width = net.strides[h]
         offset = net.offsets[h]
         matrix = net.weights[offset : offset + net.sizes[h] * width].reshape((net.sizes[h], width))
-        _multiply(s.rows, count, s.alive, alive_count, matrix, s.products, extents[h - 1], net.sizes[h - 1])
+        alive_count, before = s.alive_counts[h, part], extent(h - 1, part, net)
+        _multiply(s.rows, count, s.alive[h], alive_count, matrix, s.products, before, net.sizes[h - 1], s.terms)
     _concretise(k, count, net, low, high, s)

@@ -5,28 +5,37 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from secateur.bounds.microkernel import LANES, TILE_ROWS
-from secateur.bounds.powers import kernel
 
-__all__ = ["Scratch", "new_scratch"]
+__all__ = ["GROUP", "Scratch", "new_scratch"]
 
 Floats = NDArray[np.float64]
+
+GROUP = 2 * TILE_ROWS
+"""Goals that are bounded together."""
 
 
 class Scratch(NamedTuple):
     """Buffers of one worker; contents carry nothing from one sub-domain to the next.
 
-    rows, products : (2 n, n + 1) for the widest layer n, both rounded up to whole tiles; terms : (n + 1,);
-    slopes : (6, n + 1), relaxation of the current layer as `exchange_row` reads it; sums : (2,);
-    alive, targets, chosen, steady : (2 n,) indices; constant_low, constant_high : (2 n,) of the neurons in `steady`;
-    signs, thresholds : (2 n,); wanted : (2 n,) flags;
+    rows, products : (2 n, n + 1) for the widest layer n, both rounded up to whole tiles; terms : (n + 1,); sums : (2,);
+    targets, chosen, nonzero, places : (2 n,) indices; wanted : (2 n,) flags; signs, thresholds : (2 n,);
     exponents, constants, weights, slack_weights : (2 n,) per row; row_inputs : (2 n, n_0) coefficients at the input;
-    reach, charges, slack_exponents : (K + 2,) S_h, D_h and f_h; slack : s_i, one per neuron, 0 over the reals;
-    alphas, coefficients, values, losses : one per neuron;
-    influence : (neurons, n_0), |input coefficient| x width of each refreshed neuron;
-    point, best_row, new_low, new_high, keep_low, keep_high, scores : (n_0,); outputs : (n + 1,);
+    reach, charges, slack_exponents : (K + 2,) S_h, D_h and f_h; slack : s_i, one per neuron, 0 over the reals.
+
+    The relaxation of each layer, as `relax` reads it. slopes : (K + 2, 6, n + 1) in the form of `exchange_row`; alive, loose,
+    steady : (K + 2, n) indices of neurons that are not constantly 0, have a slope to choose, have a constant in place of a
+    slope; alive_counts, steady_counts : (K + 2, 2) how many of these lie among the leading neurons, and in all; loose_counts :
+    (K + 2,); constant_low, constant_high : (K + 2, n) of the neurons in `steady`.
+
+    Of goals that are bounded together, by place. alphas, coefficients, best_coefficients : (GROUP, neurons); best, limits,
+    best_exponents : (GROUP,); best_rows : (GROUP, n_0); members : (GROUP,) their numbers.
+
+    values, losses : one per neuron; influence : (neurons, n_0), |input coefficient| x width of each refreshed neuron;
+    point, new_low, new_high, keep_low, keep_high, scores : (n_0,); outputs : (n + 1,);
     mix : (2 n,) weights of the rows of a goal; share, trial : (2 n,) the same as floats; slant : (2 n, n_0 + 1) those rows over
     the box as floats, constant last; middle : (n_0,) a point of the box.
     """
@@ -34,15 +43,12 @@ class Scratch(NamedTuple):
     rows: Floats
     products: Floats
     terms: Floats
-    slopes: Floats
     sums: Floats
-    alive: NDArray[np.int64]
     targets: NDArray[np.int64]
     chosen: NDArray[np.int64]
-    steady: NDArray[np.int64]
+    nonzero: NDArray[np.int64]
+    places: NDArray[np.int64]
     wanted: NDArray[np.bool_]
-    constant_low: Floats
-    constant_high: Floats
     signs: Floats
     thresholds: Floats
     exponents: NDArray[np.int64]
@@ -54,14 +60,27 @@ class Scratch(NamedTuple):
     charges: Floats
     slack_exponents: NDArray[np.int64]
     slack: Floats
+    slopes: Floats
+    alive: NDArray[np.int64]
+    loose: NDArray[np.int64]
+    steady: NDArray[np.int64]
+    alive_counts: NDArray[np.int64]
+    steady_counts: NDArray[np.int64]
+    loose_counts: NDArray[np.int64]
+    constant_low: Floats
+    constant_high: Floats
     alphas: Floats
     coefficients: Floats
     best_coefficients: Floats
+    best: Floats
+    limits: Floats
+    best_exponents: NDArray[np.int64]
+    best_rows: Floats
+    members: NDArray[np.int64]
     values: Floats
     losses: Floats
     influence: Floats
     point: Floats
-    best_row: Floats
     new_low: Floats
     new_high: Floats
     keep_low: Floats
@@ -75,28 +94,25 @@ class Scratch(NamedTuple):
     middle: Floats
 
 
-@kernel
+@njit(cache=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 def new_scratch(net):
     """Fresh buffers for one worker."""
     widest = 1
     for size in net.sizes:
         widest = max(widest, size)
     n, neurons, layers = net.sizes[0], net.neurons[-1], len(net.sizes) + 1
-    rows = 2 * widest + (-2 * widest) % TILE_ROWS
+    rows = max(GROUP, 2 * widest + (-2 * widest) % TILE_ROWS)
     width = widest + 1 + (-widest - 1) % LANES
     return Scratch(
         np.zeros((rows, width)),
         np.zeros((rows, width)),
         np.zeros(widest + 1),
-        np.zeros((6, width)),
         np.zeros(2),
         np.zeros(rows, np.int64),
         np.zeros(rows, np.int64),
         np.zeros(rows, np.int64),
         np.zeros(rows, np.int64),
         np.zeros(rows, np.bool_),
-        np.zeros(rows),
-        np.zeros(rows),
         np.zeros(rows),
         np.zeros(rows),
         np.zeros(rows, np.int64),
@@ -108,13 +124,26 @@ def new_scratch(net):
         np.zeros(layers),
         np.zeros(layers, np.int64),
         np.zeros(neurons),
-        np.zeros(neurons),
-        np.zeros(neurons),
-        np.zeros(neurons),
+        np.zeros((layers, 6, width)),
+        np.zeros((layers, widest), np.int64),
+        np.zeros((layers, widest), np.int64),
+        np.zeros((layers, widest), np.int64),
+        np.zeros((layers, 2), np.int64),
+        np.zeros((layers, 2), np.int64),
+        np.zeros(layers, np.int64),
+        np.zeros((layers, widest)),
+        np.zeros((layers, widest)),
+        np.empty((GROUP, neurons)),
+        np.empty((GROUP, neurons)),
+        np.empty((GROUP, neurons)),
+        np.zeros(GROUP),
+        np.zeros(GROUP),
+        np.zeros(GROUP, np.int64),
+        np.zeros((GROUP, n)),
+        np.zeros(GROUP, np.int64),
         np.zeros(neurons),
         np.zeros(neurons),
         np.zeros((neurons, n)),
-        np.zeros(n),
         np.zeros(n),
         np.zeros(n),
         np.zeros(n),
