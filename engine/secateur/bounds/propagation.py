@@ -23,23 +23,31 @@ UNIT = 2.0**GRID_BITS
 @njit(cache=True, inline="always")
 def _relaxed_outputs(h, place, net, lower, upper, s):
     """Outputs of the neurons of layer h, relaxed for the row at a place (section 5), in IEEE doubles."""
-    first, coefficients, alphas = net.neurons[h], s.coefficients[place], s.alphas[place]
+    first, slopes = net.neurons[h], s.slopes[h]
+    coefficients, alphas, values = s.coefficients[place, first:], s.alphas[place, first:], s.values[first:]
+    for i in range(net.sizes[h]):
+        # Factors of stable neurons are 0 or 1, so this holds for them as well.
+        upward, chord = alphas[i] * values[i], slopes[1, i] * (values[i] - slopes[2, i])
+        s.outputs[i] = upward if coefficients[i] >= 0.0 else chord
+    if net.leads[h] < net.sizes[h]:
+        _relaxed_differences(h, place, net, lower, upper, s)
+
+
+@kernel
+def _relaxed_differences(h, place, net, lower, upper, s):
+    """The same for those neurons of layer h that are no ReLUs."""
+    first = net.neurons[h]
     for i in range(net.sizes[h]):
         v = first + i
-        z, low, high = s.values[v], np.float64(lower[v]), np.float64(upper[v])
-        upward = coefficients[v] >= 0.0
-        kind = net.kinds[v]
-        if kind == RELU:
-            gap = high - low
-            chord = (high / (gap if gap > 0.0 else 1.0)) * (z - low)
-            s.outputs[i] = 0.0 if high <= 0.0 else (z if low >= 0.0 else (alphas[v] * z if upward else chord))
-        elif kind == LINEAR:
+        z, kind = s.values[v], net.kinds[v]
+        if kind == LINEAR:
             s.outputs[i] = z
-        else:
+        elif kind != RELU:
+            low, high = np.float64(lower[v]), np.float64(upper[v])
             known = phases(v, first, h, net, lower, upper)
             base_low, base_high = np.float64(lower[first + kind]), np.float64(upper[first + kind])
             least, most = value_range(low, high, base_low, base_high, net.growth[h], known)
-            if upward:
+            if s.coefficients[place, v] >= 0.0:
                 form, slope = lower_form(low, high, least, known)
                 corner, value = max(0.0, high), least
             else:
@@ -52,16 +60,18 @@ def _relaxed_outputs(h, place, net, lower, upper, s):
 def _outputs(h, net, s):
     """Outputs of the neurons of layer h themselves, in IEEE doubles."""
     first = net.neurons[h]
+    values = s.values[first:]
     for i in range(net.sizes[h]):
-        z = s.values[first + i]
+        s.outputs[i] = values[i] if values[i] > 0.0 else 0.0
+    if net.leads[h] == net.sizes[h]:
+        return
+    for i in range(net.sizes[h]):
         kind = net.kinds[first + i]
-        if kind == RELU:
-            s.outputs[i] = max(z, 0.0)
-        elif kind == LINEAR:
-            s.outputs[i] = z
-        else:
-            base = s.values[first + kind]
-            s.outputs[i] = (max(0.0, base + z / net.growth[h]) - max(0.0, base)) * net.growth[h]
+        if kind == LINEAR:
+            s.outputs[i] = values[i]
+        elif kind != RELU:
+            base = values[kind]
+            s.outputs[i] = (max(0.0, base + values[i] / net.growth[h]) - max(0.0, base)) * net.growth[h]
 
 
 @njit(cache=True, inline="always")
