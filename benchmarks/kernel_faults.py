@@ -206,8 +206,9 @@ _ENGINE = [
     *_in(
         "bounds/relaxing.py",
         ("return max(0.0, high, -low)", "return max(0.0, high)"),
-        ("alphas[v], high / (high - low))", "alphas[v], -low / (high - low))"),
-        ("s.slopes[4, j], s.slopes[5, j] = above, below", "s.slopes[4, j], s.slopes[5, j] = below, above"),
+        ("low, high), high / (high - low))", "low, high), -low / (high - low))"),
+        ("slopes[4, j], slopes[5, j] = above, below", "slopes[4, j], slopes[5, j] = below, above"),
+        ("1.0 if high > -low", "1.0 if high >= -low"),
         ("magnitude - cost < VOID", "-cost < VOID"),
         ("s.constants[r] += cost + total", "s.constants[r] += cost"),
     ),
@@ -219,12 +220,15 @@ _ENGINE = [
         ("return not (known[0] and known[2])", "return not (known[1] and known[3])"),
     ),
     *_in(
-        "bounds/kernels.py",
-        ("1.0 if upper[v] > -lower[v]", "1.0 if upper[v] >= -lower[v]"),
+        "bounds/goals.py",
         ("d = np.floor(need / size) + 1.0", "d = np.floor(need / size)"),
-        ("if value > best:", "if value >= best:"),
+        ("if value > s.best[place]:", "if value >= s.best[place]:"),
         ("s.new_low[i] = min(s.new_low[i], s.keep_low[i])", "s.new_low[i] = max(s.new_low[i], s.keep_low[i])"),
-        ("step *= _STEP_DECAY", "step *= 0.5"),
+        ("left, step = going, step * _STEP_DECAY", "left, step = going, step * 0.5"),
+        ("targets if mixed else left, net", "targets, net"),
+        ("s.signs[going] = s.targets[r], s.signs[r]", "s.signs[going] = s.targets[r], s.signs[going]"),
+        ("s.places[going] = place", "s.places[going] = going"),
+        ("if it == 0:", "if True:"),
     ),
     *_in(
         "bounds/mixing.py",
@@ -242,8 +246,9 @@ _ENGINE = [
     *_in(
         "bounds/propagation.py",
         ("min(1.0, max(0.0, moved))", "max(0.0, moved)"),
-        ("z[i] = (((z[i] + w0[i] * x0) + w1[i] * x1) + w2[i] * x2) + w3[i] * x3",
-         "z[i] = z[i] + ((w0[i] * x0 + w1[i] * x1) + (w2[i] * x2 + w3[i] * x3))"),
+        ("upward if coefficients[i] >= 0.0 else", "upward if coefficients[i] > 0.0 else"),
+        ("total = matrix[m, i] * scales[m]", "total = 0.0"),
+        ("min(c, end - LANES), end)", "c, end)"),
     ),
     *_in(
         "bounds/columns.py",

@@ -15,7 +15,7 @@ from secateur.checker.fast_layout import Floats, System, Work, kernel, power
 
 __all__ = ["CALLS_INTO", "down24", "phases", "prepare_differences", "relax_differences"]
 
-CALLS_INTO = "e831513d97b846b6"  # a digest of fast_layout.py and nodes.py (see the head of the first)
+CALLS_INTO = "384dc94f5098b6f0"  # a digest of fast_layout.py and nodes.py (see the head of the first)
 
 Lines = tuple[Floats, Floats, Floats, Floats, Floats, Floats]  # near, far and constant of one source: for a >= 0, and for a < 0
 

@@ -20,6 +20,7 @@ from secateur.checker.fast_layout import (
     Pool,
     System,
     Work,
+    copy,
     entry,
     kernel,
     power,
@@ -37,7 +38,7 @@ from secateur.checker.nodes import (
 
 __all__ = ["CALLS_INTO", "visit_all"]
 
-CALLS_INTO = "ff31b677704eae09"  # a digest of fast_differences.py, fast_layout.py, fast_rows.py, fast_slack.py and nodes.py
+CALLS_INTO = "a37d509a741e5768"  # a digest of fast_differences.py, fast_layout.py, fast_rows.py, fast_slack.py and nodes.py
 
 _OPEN, _CLOSED, _UNMIXED = 0, 1, 2  # of a goal; the last: still open, and its rows cannot be mixed
 _MIX_SCALE = float(1 << MIXED_EXPONENT)
@@ -141,7 +142,7 @@ def _mix(work: Work, m: int, n: int) -> None:
             upper[i] = 1.0 if slope < 0.0 else 0.0
         if value > best:
             best = value
-            mix[:m] = share[:m]
+            copy(share[:m], mix)
         for r in range(m):
             gain = constant[r]
             for i in range(n):
@@ -216,7 +217,7 @@ def _threshold(system: System, work: Work, g: int) -> float:
 def _best_row(system: System, work: Work, g: int, box: Box) -> int:
     """Section 5 for the row of goal g; the best one cuts. Returns _OPEN, _CLOSED or OUT."""
     k, n, threshold = system.goal_layer[g], system.size[0], _threshold(system, work, g)
-    work.slopes[:] = work.rise
+    copy(work.rise, work.slopes)
     best, exponent, gain = -np.inf, 0, 4.0
     for it in range(system.steps + 1):
         _start_goal(system, work, g)
@@ -226,7 +227,7 @@ def _best_row(system: System, work: Work, g: int, box: Box) -> int:
             break
         if work.value[0] > best:
             best, exponent = work.value[0], work.exponent[0]
-            work.best[:n] = work.mu[0, :n]
+            copy(work.mu[0, :n], work.best)
         if best >= threshold:
             return _CLOSED
         if it < system.steps:
@@ -242,7 +243,8 @@ def _goal(system: System, work: Work, g: int, box: Box) -> int:
     """Section 8 (and 5) for goal g: _OPEN with what it leaves of the box, _CLOSED, or OUT."""
     m, status = system.goal_first[g + 1] - system.goal_first[g], _OPEN
     low, high = work.left_low[g], work.left_high[g]
-    low[:], high[:] = box[0], box[1]
+    copy(box[0], low)
+    copy(box[1], high)
     if m > 1:
         status = _single_rows(system, work, g, box)
         if status == _OPEN:
@@ -325,12 +327,11 @@ def _split(pool: Pool, slot: int, spare: int, coordinate: int) -> int:
     left, right = pool.low[slot, coordinate], pool.high[slot, coordinate]
     if right - left < 2.0:
         return TOO_NARROW
-    pool.low[spare], pool.high[spare] = pool.low[slot], pool.high[slot]
-    pool.lower[spare], pool.upper[spare], pool.open[spare] = (
-        pool.lower[slot],
-        pool.upper[slot],
-        pool.open[slot],
-    )
+    copy(pool.low[slot], pool.low[spare])
+    copy(pool.high[slot], pool.high[spare])
+    copy(pool.lower[slot], pool.lower[spare])
+    copy(pool.upper[slot], pool.upper[spare])
+    copy(pool.open[slot], pool.open[spare])
     pool.high[slot, coordinate] = pool.low[spare, coordinate] = np.floor((left + right) * 0.5)
     return 0
 

@@ -58,6 +58,7 @@ __all__ = [
     "Pool",
     "System",
     "Work",
+    "copy",
     "entry",
     "kernel",
     "power",
@@ -84,15 +85,27 @@ def entry(function: Function) -> Function:
 
 
 def kernel(function: Function) -> Function:
-    """Compiles what only other kernels call: without the wrapper for Python, which takes longest to compile."""
+    """Compiles what only other kernels call: without the wrapper for Python, which takes longest to compile.
+
+    References to arrays are not counted either: whoever calls the first kernel holds all arrays, and counting every view of one,
+    atomically, takes longer than the arithmetic.
+    """
     options: dict[str, Any] = {
         "cache": True,
         "nogil": True,
         "error_model": "numpy",
         "no_cpython_wrapper": True,
         "no_cfunc_wrapper": True,
+        "_nrt": False,
     }
     return cast(Function, njit(**options)(function))
+
+
+@kernel
+def copy(source: Any, target: Any) -> None:
+    """target[:len(source)] = source, of arrays that do not overlap: assigned slices might, so numba would ask for memory."""
+    for j in range(len(source)):
+        target[j] = source[j]
 
 
 class System(NamedTuple):

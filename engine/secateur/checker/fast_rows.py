@@ -18,6 +18,7 @@ from secateur.checker.fast_layout import (
     Floats,
     System,
     Work,
+    copy,
     entry,
     kernel,
     power,
@@ -26,7 +27,7 @@ from secateur.checker.fast_slack import charge_of, prepare_charges
 
 __all__ = ["CALLS_INTO", "prepare_error", "prepare_source", "propagate", "start_row"]
 
-CALLS_INTO = "818e330d1f3e7690"  # of fast_differences.py, fast_layout.py, fast_slack.py and nodes.py (see the second's head)
+CALLS_INTO = "b00ca2a617cb37d4"  # of fast_differences.py, fast_layout.py, fast_slack.py and nodes.py (see the second's head)
 
 _Factors = tuple[Floats, Floats, Floats, Floats]  # rise, fall, lower, upper of one source
 
@@ -214,7 +215,7 @@ def _advance(system: System, work: Work, k: int, h: int, count: int, slopes: Flo
                 a[j] = np.rint(a[j] * factor)
             charge = np.ceil(total_reach * power(grid - e - 1 - system.grid[h]))
         if count == 1:
-            work.kept[s : s + width] = a
+            copy(a, work.kept[s:])
         if h == 0:
             total, magnitude = _corner(a, box[0], box[1], power(grid - e - 24))
             if magnitude >= LIMIT_DOUBLE:

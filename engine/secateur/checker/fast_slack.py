@@ -11,7 +11,7 @@ from secateur.checker.nodes import SLACK_BITS
 
 __all__ = ["CALLS_INTO", "charge_of", "prepare_charges"]
 
-CALLS_INTO = "e831513d97b846b6"  # a digest of fast_layout.py and nodes.py (see the head of the first)
+CALLS_INTO = "384dc94f5098b6f0"  # a digest of fast_layout.py and nodes.py (see the head of the first)
 
 
 @kernel
