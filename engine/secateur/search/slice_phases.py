@@ -25,8 +25,8 @@ __all__ = ["Candidates", "SlicePhases", "decide_slice", "prove_at_once", "sample
 
 Floats = NDArray[np.float64]
 
-_STEPS = 1
-"""Slope optimisation steps: where dozens of claims share a tree, more cost more than the sub-domains they save."""
+_STEPS = 3
+"""Slope optimisation steps: 3 take a tenth less time than 1, a third fewer sub-domains to check, and more gain little."""
 _NODES = 4_000
 """Nodes between two looks at the hits and at whoever may stop the work."""
 _VALUES = 1 << 22
@@ -43,8 +43,9 @@ _SHARE = 0.5
 """Share of the remaining time that a layer's tree gets at first, if later layers have open claims."""
 _PROBES = (0.1, 0.25)
 """Shares of a tree's last turn after which its progress is measured: once the first are, sub-domains are settled steadily."""
-_DOUBT = 2.0
-"""A tree goes on as long as it would not need more than this many times what is left: paces differ."""
+_DOUBT = 4.0
+"""A tree goes on as long as it would not need more than this many times what is left: early paces are two to seven times too slow,
+since the largest sub-domains are settled first."""
 _ROOM = 0.6
 """Share of the time left that the claims of a smaller tree should take."""
 
