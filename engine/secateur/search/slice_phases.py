@@ -44,8 +44,8 @@ _SHARE = 0.5
 _PROBES = (0.1, 0.25)
 """Shares of a tree's last turn after which its progress is measured: once the first are, sub-domains are settled steadily."""
 _DOUBT = 4.0
-"""A tree goes on as long as it would not need more than this many times what is left: early paces are two to seven times too slow,
-since the largest sub-domains are settled first."""
+"""A tree goes on as long as it would not need more than this many times what is left: easy sub-domains are settled first, so the
+pace of those that follow tells too much of the rest."""
 _ROOM = 0.6
 """Share of the time left that the claims of a smaller tree should take."""
 
