@@ -59,6 +59,7 @@ def test_what_is_proven_holds_at_every_point_and_nothing_is_left_open(seed: int)
     assert claims
     assert not violations(network, domain, claims, seed)
     assert not phases.undecided
+    assert phases.needed == 0.0
     assert set(sample(network, domain, (seed, 1)).claims) >= set(claims)
 
 
@@ -104,3 +105,6 @@ def test_a_budget_is_kept_and_whoever_says_stop_is_heard() -> None:
     stopped = decide_slice(network, domain, (), (0,), 600.0, lambda: True)
     assert time.monotonic() - began < 10.0
     assert set(stopped.undecided) >= set(limited.undecided)
+    assert limited.undecided
+    assert limited.needed > 0.0
+    assert stopped.needed > 0.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-__all__ = ["REACH", "copy", "exponent_of", "floor_to_bits", "kernel", "power"]
+__all__ = ["REACH", "allocating_kernel", "copy", "exponent_of", "floor_to_bits", "kernel", "power"]
 
 _TABLE = np.ldexp(1.0, np.arange(-1000, 1001))
 _CENTRE = 1000
@@ -20,6 +20,11 @@ def kernel(function):
     which is atomic, took more time than all arithmetic.
     """
     return njit(cache=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False)(function)
+
+
+def allocating_kernel(function):
+    """The same for what makes arrays, which have to be counted."""
+    return njit(cache=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
 
 
 @njit(cache=True, inline="always")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from secateur.bounds.microkernel import LANES, TILE_ROWS
+from secateur.bounds.powers import allocating_kernel
 
 __all__ = ["GROUP", "Scratch", "new_scratch"]
 
@@ -94,7 +94,7 @@ class Scratch(NamedTuple):
     middle: Floats
 
 
-@njit(cache=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+@allocating_kernel
 def new_scratch(net):
     """Fresh buffers for one worker."""
     widest = 1

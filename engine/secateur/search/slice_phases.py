@@ -64,11 +64,15 @@ class Candidates:
 
 @dataclass(frozen=True, eq=False)
 class SlicePhases:
-    """What was proven on a box beyond the facts that were known, and the claims that neither a proof nor a point settled."""
+    """What was proven on a box beyond the facts that were known, and the claims that neither a proof nor a point settled.
+
+    needed : seconds that the trees that did not end seem to lack, infinite where one was not begun.
+    """
 
     evidence: PhaseEvidence
     undecided: tuple[Claim, ...]
     nodes: int = 0
+    needed: float = 0.0
 
 
 def sample(network: Network, domain: Domain, seed: Sequence[int], most: int = _MOST) -> Candidates:
@@ -154,7 +158,7 @@ def decide_slice(
             tree = _advance(run, fresh, now + _SHARE * max(0.0, deadline - now)) if later else fresh
             waiting += [tree] if tree is not None else []
     _take_turns(run, waiting)
-    return SlicePhases(run.evidence, tuple(run.open(claims)), run.nodes)
+    return SlicePhases(run.evidence, tuple(run.open(claims)), run.nodes, run.needed)
 
 
 def _never() -> bool:
@@ -171,6 +175,7 @@ class _Run:
     trees: list[ProvenTree] = field(default_factory=list)
     dropped: set[Claim] = field(default_factory=set)
     nodes: int = 0
+    needed: float = 0.0
 
     @property
     def evidence(self) -> PhaseEvidence:
@@ -250,15 +255,20 @@ def _take_turns(run: _Run, trees: Sequence[SplitTree]) -> None:
         end = now + (run.deadline - now) / (len(pending) + 1)
         tree, needed = _probed(run, chosen, now, end)
         left = end - time.monotonic()
-        if tree is None or left <= 0:
+        if tree is None:
             continue
-        if needed <= _DOUBT * left:
-            _advance(run, tree, end)
+        if left > 0 and needed <= _DOUBT * left:
+            unfinished = _advance(run, tree, end)
+            run.needed += 0.0 if unfinished is None else unfinished.expected_seconds
+            continue
+        run.needed += needed
+        if left <= 0:
             continue
         together = max(1, int(len(tree.claims) * _ROOM * left / needed))
         order = [tree.claims[c] for c in np.argsort(-tree.proven_share, kind="stable")]
         for first in range(0, len(order), together):
             _advance(run, _new_tree(run, order[first : first + together]), end)
+    run.needed += sum(tree.expected_seconds for tree in pending)
 
 
 def _probed(run: _Run, tree: SplitTree, now: float, end: float) -> tuple[SplitTree | None, float]:

@@ -25,7 +25,7 @@ FACTS = WrittenFacts(
     (b"abc",),
 )
 PROOF = LeafProof({"kind": "agree", "tolerance": "0"}, {"kind": "simulation", "reduced": {}}, (b"x", b""))
-RECORD = SliceRecord(FACTS, PROOF, b"network", SliceStatistics(7, 3, 1, 2, {"phase": 4}, 9, 0, 0.5, 0.25, 0.125, 1))
+RECORD = SliceRecord(FACTS, PROOF, b"network", SliceStatistics(7, 3, 1, 2, {"phase": 4}, 9, 0, 0.5, 0.25, 0.125, 1, 0.0))
 EXACT, LOOSE = Agreement(Fraction(0)), Agreement(Fraction(1, 8))
 BOX = Domain((Fraction(0),), (Fraction(1),))
 

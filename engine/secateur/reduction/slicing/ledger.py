@@ -36,6 +36,7 @@ class SliceStatistics:
     undecided : neurons that neither a proof nor a point settled. removed : neurons of the original that are gone, by kind
     (`removed.py`). nodes : sub-domains for phases; differences : in the proof by differences, 0 where there is none. seconds : in
     all. searched : of them for phases. relaxing : of them for removing more than phases allow. turn : how often it was tried.
+    needed : seconds that more proofs of phases seem to take.
     """
 
     parameters: int
@@ -49,6 +50,7 @@ class SliceStatistics:
     searched: float
     relaxing: float
     turn: int
+    needed: float
 
 
 @dataclass(frozen=True, eq=False)

@@ -31,9 +31,10 @@ __all__ = ["MOST_SLICES", "Sliced", "slice_domain"]
 MOST_SLICES = 1 << 16
 """Slices up to which `max_neurons` goes on cutting."""
 _FIRST_TURN = 0.6
-"""Share of the time that first turns get; what is left, and what easy slices leave, goes to those that are not decided."""
+"""Share of the time that first turns get; what is left, and what easy slices leave, goes to those that are not decided, first
+to those that seem nearest to it."""
 _AGAIN = 3.0
-"""How much longer a second turn is at least: it begins anew, so a little more would show nothing."""
+"""How much longer another turn is at least: it begins anew, so a little more would show nothing."""
 _LEAST = 0.02
 _CUTTING = 0.5
 """Share of the time after which no more slices are cut."""
@@ -132,15 +133,18 @@ def slice_domain(
 
 
 def _make_all(run: _Run) -> None:
-    """First turns, second turns, and again for the slices that are cut because they are too large."""
+    """First turns, more turns while there is time, and again for the slices that are cut because they are too large."""
     waiting = list(run.sliced.partition.slices())
     while waiting and not run.sliced.interrupted:
         run.progress.stage("reduce slices")
         _make(run, waiting, 1, time.monotonic() + _FIRST_TURN * (run.deadline - time.monotonic()))
-        again = sorted((r for r in waiting if r in run.made and run.made[r].undecided), key=lambda r: run.made[r].undecided)
-        if again and not run.sliced.interrupted:
+        for turn in count(2):
+            again = [r for r in waiting if r in run.made and run.made[r].undecided]
+            if not again or run.sliced.interrupted or time.monotonic() >= run.deadline:
+                break
             run.progress.stage("try undecided slices again")
-            _make(run, again, 2, run.deadline)
+            again.sort(key=lambda r: (run.made[r].needed, run.made[r].undecided))
+            _make(run, again, turn, run.deadline)
         waiting = []
         if run.options.max_neurons is not None and not run.sliced.interrupted:
             with run.interruptible():

@@ -103,10 +103,11 @@ def make_slice(task: SliceTask) -> SliceStatistics:
         searched,
         now - relaxing,
         task.turn,
+        phases.needed,
     )
     earlier = ledger.slice(task.name)
     if earlier is not None and earlier.statistics.parameters <= statistics.parameters:  # a second turn need not be luckier
-        statistics = replace(earlier.statistics, turn=task.turn)
+        statistics = replace(earlier.statistics, turn=task.turn, searched=statistics.searched, needed=phases.needed)
         ledger.keep(task.name, replace(earlier, statistics=statistics))
     else:
         ledger.keep(task.name, SliceRecord(facts, shrunk.proof, shrunk.data, statistics))
