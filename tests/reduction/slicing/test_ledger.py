@@ -47,7 +47,7 @@ def test_a_damaged_slice_counts_as_missing(tmp_path: Path) -> None:
     ledger.keep("x", RECORD)
     path = tmp_path / "x.slice"
     whole = path.read_bytes()
-    for damaged in (b"", whole[:40], whole[:-1], whole[:-1] + b"?", b"?" + whole[1:]):
+    for damaged in (b"", whole[:40], whole[:-1], whole[:-1] + b"?", bytes([whole[0] ^ 1]) + whole[1:]):
         path.write_bytes(damaged)
         assert ledger.slice("x") is None
         assert ledger.statistics("x") is None

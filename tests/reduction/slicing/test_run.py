@@ -252,3 +252,24 @@ def test_a_folder_that_is_not_empty_is_not_touched(tmp_path: Path) -> None:
 def test_a_domain_of_another_dimension() -> None:
     with pytest.raises(secateur.InputError, match="the domain has 2 coordinates but the network has 3 inputs"):
         slice_network(model_of(random_network(0)), box(2), slices=2)
+
+
+def test_more_turns_go_first_to_slices_that_seem_nearest_to_an_end() -> None:
+    """A network that is not decided in the time: whatever comes first in a later turn seemed to need least before it."""
+    model, needed, order = model_of(random_network(4, (8, 60, 60, 60, 60))), dict[str, float](), list[tuple[int, float]]()
+
+    class Recording(Here):
+        def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+            task = args[0]
+            order.append((task.turn, needed.get(task.name, 0.0)))
+            future = super().submit(fn, *args, **kwargs)
+            needed[task.name] = future.result().needed
+            return future
+
+    result = sliced(model, box(8, -3.0, 3.0), slices=4, timeout=8.0, executor=Recording())
+    assert [turn for turn, _ in order[:4]] == [1, 1, 1, 1]
+    assert len(order) > 4
+    for turn in {turn for turn, _ in order[4:]}:
+        estimates = [estimate for t, estimate in order if t == turn]
+        assert estimates == sorted(estimates)
+    assert result.summary["undecided"]["slices"] > 0
