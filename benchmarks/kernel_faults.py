@@ -248,7 +248,7 @@ _ENGINE = [
         ("min(1.0, max(0.0, moved))", "max(0.0, moved)"),
         ("upward if coefficients[i] >= 0.0 else", "upward if coefficients[i] > 0.0 else"),
         ("total = matrix[m, i] * scales[m]", "total = 0.0"),
-        ("min(c, end - LANES), end)", "c, end)"),
+        ("c, min(n, c + PANEL_COLUMNS))", "c, min(n - 1, c + PANEL_COLUMNS))"),
     ),
     *_in(
         "bounds/columns.py",

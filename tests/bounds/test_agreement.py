@@ -220,6 +220,18 @@ def test_kernels_and_checker_break_ties_alike() -> None:
     compare(quantised, asked, root(quantised, quantised.bounds, len(asked)), 2)
 
 
+def test_kernels_and_checker_relax_alike_what_cancels_out_of_a_row() -> None:
+    """A row reads r_v by way of two neurons, 1 and -1 times: where it is least, r_v still moves what chooses slopes."""
+    v = Affine((Term(0, Dense(np.array([[1.0, 1.0]]))),), np.zeros(1))
+    pq = Affine((Term(0, Dense(np.array([[1.0, -1.0], [-1.0, -1.0]]))), Term(1, Dense(np.ones((2, 1))))), np.zeros(2))
+    target = Affine((Term(0, Dense(np.array([[0.0, -0.125]]))), Term(2, Dense(np.array([[1.0, -2.0]])))), np.zeros(1))
+    output = Affine((Term(3, Dense(np.ones((1, 1)))),), np.zeros(1))
+    quantised = quantise(Network(2, (v, pq, target), output), (Fraction(-1),) * 2, (Fraction(1),) * 2)
+    for steps in (0, 1, 2):
+        batch = root(quantised, quantised.bounds, 1)
+        compare(quantised, [Goal.of((3, 0, 1))], batch, steps)
+
+
 def kink(start: float, tilt: float, bias: float) -> QuantisedNetwork:
     """max(0, x - start) + tilt x + bias on [0, 1], as the only neuron of the second layer."""
     one = Affine((Term(0, Dense(np.array([[1.0]]))),), np.array([-start]))

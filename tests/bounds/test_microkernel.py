@@ -82,6 +82,18 @@ def test_panels_round_after_every_step_from_left_to_right(width: int, count: int
     assert (out[4 + end :] == 7.0).all()
 
 
+def test_the_last_columns_are_computed_with_some_before_them() -> None:
+    rng = np.random.default_rng(0)
+    matrix, scaled, out = rng.standard_normal((5, 19)), rng.standard_normal(4), np.zeros(19)
+    nonzero = np.arange(4)
+    for begin, end in ((0, 16), (16, 19)):
+        panel(matrix, scaled, nonzero, 4, 1.0, out, 0, begin, end)
+    totals = matrix[4]
+    for t in range(4):
+        totals = totals + matrix[t] * scaled[t]
+    assert (out == totals).all()
+
+
 @pytest.mark.parametrize("size", [1, 7, 8, 19])
 def test_exchange_follows_the_format(size: int) -> None:
     rng = np.random.default_rng(size)

@@ -70,7 +70,8 @@ def affine_panel(
     """out[first + c] = matrix[-1, c] * scale + sum over t < count of matrix[nonzero[t], c] * scaled[t], for begin <= c < end.
 
     The summands of each element are added from left to right, none fused. matrix : C-contiguous float64; scaled, out : float64;
-    nonzero : int64 indices of rows. 8 <= end - begin <= 64. Nothing is checked.
+    nonzero : int64 indices of rows. begin < end <= begin + 64, and end >= 8: fewer than 8 columns are computed with some before
+    them, which come out the same whenever they are. Nothing is checked.
     """
     signature = types.none(matrix, scaled, nonzero, types.int64, types.float64, out, types.int64, types.int64, types.int64)
     return signature, _generate_panels

@@ -90,9 +90,7 @@ def _affine(matrix, scales, m, n, x, scaled, nonzero, z, first):
             z[first + i] = total
         return
     for c in range(0, n, PANEL_COLUMNS):
-        # What is left of the columns must fill a vector: the last panel may begin earlier, and repeat some.
-        end = min(n, c + PANEL_COLUMNS)
-        affine_panel(matrix, scaled, nonzero, count, scales[m], z, first, min(c, end - LANES), end)
+        affine_panel(matrix, scaled, nonzero, count, scales[m], z, first, c, min(n, c + PANEL_COLUMNS))
 
 
 @njit(cache=True, inline="always")
