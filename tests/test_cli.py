@@ -47,6 +47,33 @@ def prune_words(model: object = IRIS, *, out: Path, domain: object = BOX, more: 
 # --- what goes well
 
 
+def test_a_process_ends_with_its_code_after_everybody_cleaned_up_and_all_was_said(tmp_path: Path) -> None:
+    for words, code, said in ((["check", str(tmp_path)], 2, ""), (["supports", "--onnx-operators"], 0, "Relu")):
+        program = (
+            f"import sys, threading, time; sys.argv = ['secateur', *{words!r}]\n"
+            "import secateur.cli as cli\n"
+            "before = cli.main\n"
+            "def main():\n"
+            "    import atexit\n"
+            "    atexit.register(print, 'cleaned up')\n"
+            "    threading.Thread(target=lambda: (time.sleep(0.2), print('joined'))).start()\n"
+            "    return before()\n"
+            "cli.main = main\n"
+            "cli.run()\n"
+        )
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+        assert done.returncode == code
+        assert said in done.stdout
+        assert done.stdout.splitlines()[-2:] == ["joined", "cleaned up"]
+
+
+def test_a_fault_of_the_program_itself_still_shows() -> None:
+    program = "import secateur.cli as cli\ncli.main = lambda: 1 / 0\ncli.run()"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == "ZeroDivisionError: division by zero"
+
+
 def test_prune_then_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "pruned"
     assert main(["prune", str(IRIS), "--domain", str(BOX), "--out", str(out), "--jobs", "1"]) == 0

@@ -121,7 +121,7 @@ def test_the_wheel_ships_what_is_needed() -> None:
     for package in packages:
         assert (ROOT / package / "__init__.py").is_file()
         assert (ROOT / package / "py.typed").is_file()
-    assert project["project"]["scripts"] == {"secateur": "secateur.cli:main"}
+    assert project["project"]["scripts"] == {"secateur": "secateur.cli:run"}
 
 
 def test_readme_and_ci_run_the_same_test_command() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
+from secateur.cli import run
 
-from secateur.cli import main
-
-sys.exit(main())
+run()
