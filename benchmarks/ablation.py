@@ -15,6 +15,8 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -23,44 +25,50 @@ HARDEST = ["3_3:2", "4_2:2", "1_1:6", "5_3:2", "3_3:9", "4_9:1", "1_1:5", "4_6:1
 MARK = "## What each technique buys"
 
 
+def replace(place: Any, name: str, value: object) -> None:
+    """Give a module or class another part. AttributeError where it has none of that name: it would change nothing."""
+    getattr(place, name)
+    setattr(place, name, value)
+
+
 def no_cuts() -> None:
     """Sub-domains are never contracted."""
     from numba import njit
 
-    from secateur.bounds import kernels
+    from secateur.bounds import goals
 
     @njit
     def nothing(value: float, exponent: int, grid: int, row: Any, net: Any, low: Any, high: Any, s: Any) -> None:
         pass
 
-    kernels._cut = nothing
+    replace(goals, "_cut", nothing)
 
 
 def no_mixed_rows() -> None:
     """Every row of a conjunction is bounded alone, without optimised slopes."""
     from numba import njit
 
-    from secateur.bounds import kernels
+    from secateur.bounds import goals
 
     @njit
     def never(k: int, count: int, net: Any, low: Any, high: Any, s: Any) -> bool:
         return False
 
-    kernels._as_slants = never
+    replace(goals, "as_slants", never)
 
 
 def no_slopes() -> None:
     """Slopes stay as they are chosen first."""
-    from secateur.search import refute
+    from secateur.search.refute import Refutation
 
-    refute._STEPS = 0
+    replace(import_module("secateur.search.decide"), "Refutation", partial(Refutation, steps=0))  # that name is a function, too
 
 
 def equal_weights() -> None:
     """The rows of a conjunction are added up, each divided by its size, instead of weighed."""
-    from secateur.bounds import kernels
+    from secateur.bounds import mixing
 
-    kernels._SHIFTS = 1
+    replace(mixing, "_SHIFTS", 1)
 
 
 def longest_edge() -> None:
@@ -77,21 +85,21 @@ def longest_edge() -> None:
                 best, choice = s.new_high[i] - s.new_low[i], i
         return choice
 
-    kernels._best_split = widest
+    replace(kernels, "_best_split", widest)
 
 
 def no_residuals() -> None:
     """No sub-domain goes to the DPLL over phases or to SMT before it can be split no further."""
     from secateur.search import refute
 
-    refute._PAUSES = {}
+    replace(refute, "_PAUSES", {})
 
 
 def no_attack() -> None:
     """Counterexamples come from the search alone."""
     from secateur.search import attack
 
-    attack.Attack.advance = lambda *_: []  # type: ignore[method-assign]
+    replace(attack.Attack, "advance", lambda *_: [])
 
 
 VARIANTS: dict[str, Callable[[], None]] = {
