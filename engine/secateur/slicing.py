@@ -140,7 +140,7 @@ def _published(
 ) -> FamilyResult:
     """Nothing is claimed before the checker has accepted it, on the files as they will lie."""
     with watch.stage("check"):
-        checked = _checked(files, source, progress)
+        checked = _checked(files, source, options.jobs, progress)
     measured = None
     if not sliced.interrupted:
         with suppress(KeyboardInterrupt), watch.stage("measure"):  # all proofs are done: they are worth saving
@@ -160,7 +160,7 @@ def _published(
     return FamilyResult(summary, content, folder)
 
 
-def _checked(files: FamilyFiles, source: ModelFile, progress: Progress) -> bool:
+def _checked(files: FamilyFiles, source: ModelFile, jobs: int, progress: Progress) -> bool:
     """Have the checker accept the family; InputError if it does not.
 
     False if Ctrl-C ended the check: the family is kept, to be checked by the user.
@@ -171,7 +171,7 @@ def _checked(files: FamilyFiles, source: ModelFile, progress: Progress) -> bool:
             original.write_bytes(source.data)
             certificate = files.certificate(original_reference(source, None))
             publish(folder, {**files.networks, MANIFEST: files.manifest, CERTIFICATE: certificate}, CERTIFICATE)
-            verdict = check(folder, original=original, progress=progress.update)
+            verdict = check(folder, original=original, progress=progress.update, jobs=jobs)
     except KeyboardInterrupt:
         progress.note("interrupted before the certificate was checked; run: secateur check")
         return False

@@ -48,25 +48,23 @@ def _silent(_: str, __: float | None) -> None:
     """Progress that nobody asked for."""
 
 
-def _check(
-    path: Path, given: GivenFiles, reduced: str | Path | None, strict: bool, arithmetic: str, progress: Progress
-) -> Accepted:
+def _check(path: Path, given: GivenFiles, reduced: str | Path | None, setting: Setting) -> Accepted:
     path = certificate_path(path)
     certificate = read_certificate(read_file(path, "certificate"))
     if isinstance(certificate, FamilyCertificate):
         if reduced is not None or given.query is not None:
             raise CheckInputError(f"{path} is about a family of slices: no query or reduced network can be given")
-        return check_family(certificate, path.parent, given.network, Setting(strict, arithmetic, progress))
+        return check_family(certificate, path.parent, given.network, setting)
     if isinstance(certificate, QueryCertificate):
         if reduced is not None:
             raise CheckInputError(f"{path} is about one network and a query: no reduced network can be given")
-        return check_query(certificate, path.parent, given, strict, arithmetic, progress)
+        return check_query(certificate, path.parent, given, setting.strict, setting.arithmetic, setting.progress)
     if given.query is not None:
         raise CheckInputError(f"{path} is about two networks and a box: no query can be given")
     inputs = read_two_networks(certificate, path.parent, given.network, reduced)
     if isinstance(certificate, Certificate):
-        return _accept(certificate, inputs, strict, arithmetic, progress)
-    return check_pair(certificate, inputs, strict, arithmetic, progress)
+        return _accept(certificate, inputs, setting.strict, setting.arithmetic, setting.progress)
+    return check_pair(certificate, inputs, setting.strict, setting.arithmetic, setting.progress)
 
 
 def check(
@@ -78,6 +76,7 @@ def check(
     strict: bool = False,
     arithmetic: Literal["fast", "exact"] = "fast",
     progress: Progress | None = None,
+    jobs: int = 1,
 ) -> Accepted | Refused:
     """Checks a certificate.
 
@@ -91,15 +90,19 @@ def check(
     arithmetic : "fast" (compiled; exact integers in doubles) or "exact" (plain Python integers). Without numpy or
         numba the exact one is used.
     progress : called with a line of text and the share of the present tree that is done, often.
+    jobs : processes that share the slices of a large family (scripts then need the usual `if __name__ == "__main__"`).
 
     Raises
     ------
     CheckInputError : a file cannot be read, or is given for a claim that is not about it. Everything else that is wrong is a
         `Refused`.
     """
+    if jobs < 1:
+        raise CheckInputError(f"jobs is {jobs}, but somebody has to check")
     if arithmetic not in ("fast", "exact"):
         raise CheckInputError(f"the arithmetic is 'fast' or 'exact', not {arithmetic!r}")
     try:
-        return _check(Path(path), GivenFiles(original, query), reduced, strict, available(arithmetic), progress or _silent)
+        setting = Setting(strict, available(arithmetic), progress or _silent, jobs)
+        return _check(Path(path), GivenFiles(original, query), reduced, setting)
     except Refusal as refusal:
         return Refused(refusal.rule, refusal.step, refusal.reason)

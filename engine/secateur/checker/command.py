@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -44,6 +45,9 @@ def _parser() -> argparse.ArgumentParser:
         default="fast",
         help="fast: compiled (default); exact: plain Python integers",
     )
+    parser.add_argument(
+        "--jobs", metavar="N", type=int, default=os.cpu_count() or 1, help="processes for a large family (default: all cores)"
+    )
     return parser
 
 
@@ -62,6 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             strict=given.strict,
             arithmetic=given.arithmetic,
             progress=_Lines(),
+            jobs=given.jobs,
         )
     except CheckInputError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -2,13 +2,16 @@
 
 The partition is walked in preorder. Facts hold on all boxes inside the one on which they were established, so the facts of the
 boxes around a node are known, and it only has to show its own.
+
+Nodes do not depend on each other but for facts, so processes can share them (`shares.py`): each walks over all nodes, verifies
+those that it takes, and believes the facts of the others, each of which another process verifies.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path, PurePosixPath
 
 from secateur.checker.chain import Chain, ChainLayer, chain_form
@@ -23,12 +26,15 @@ from secateur.checker.records import Claim, Evidence, Facts, FamilyCertificate, 
 from secateur.checker.refusal import Refusal, located
 from secateur.checker.regions import Regions
 from secateur.checker.replay import replay
+from secateur.checker.shares import Share, shared
 from secateur.checker.simulation import Statement, check_agreement
 from secateur.checker.subject import Subject, about_one
 from secateur.checker.two_networks import TwoNetworks, read_network
 from secateur.checker.verdict import Accepted, Counts, Progress, replayed_nodes, stated
 
 __all__ = ["Setting", "check_family", "implies"]
+
+LEAST_EACH = 16  # slices that are worth a process
 
 
 @dataclass(frozen=True)
@@ -63,8 +69,15 @@ class _Networks:
             network = read_network(self._bytes(number), "reduced", self._manifest.domain)
             compared_sizes(claim, original, network, "claim")
             self._known[number] = _Boxed(network)
+        taken = self._known[number]
+        self.skip(number)
+        return taken
+
+    def skip(self, number: int) -> None:
+        """One slice less that needs it."""
         self._left[number] -= 1
-        return self._known[number] if self._left[number] else self._known.pop(number)
+        if not self._left[number]:
+            self._known.pop(number, None)
 
 
 def implies(own: PairClaim, claim: PairClaim) -> bool:
@@ -81,6 +94,7 @@ class Setting:
     strict: bool
     arithmetic: str
     progress: Progress
+    jobs: int = 1
 
 
 class _Family:
@@ -90,40 +104,44 @@ class _Family:
         self._claim, self._original, self._networks, self._setting = certificate.claim, _Boxed(original), networks, setting
         self._regions = Regions(certificate)
         self._path: list[tuple[Claim, ...]] = []  # at depth d the facts that hold on the present node's ancestor of that depth
-        self._name, self._done = "", 0
+        self._name = ""
         self.counts = Counts(0, 0, 0)
         self.trusted: list[str] = []
 
-    def run(self, manifest: Manifest) -> None:
+    def run(self, manifest: Manifest, share: Share) -> None:
         """Visits all nodes; refusals name the node, and the file of a leaf."""
         for part in partition(manifest):
             self._name = f"node {part.number}" if part.file is None else f"node {part.number} ({manifest.files[part.file].file})"
+            own = share.takes(part.number)
             with located(self._name, ("header",), "regions"):
-                self._visit(part)
-            self._done += part.file is not None
-            share = self._done / manifest.slices
-            self._setting.progress(f"{self._done:,} of {manifest.slices:,} slices", share)
+                self._visit(part, own)
+            if own and part.file is not None:
+                share.done()
         self._regions.finish()
 
-    def _visit(self, part: Part) -> None:
-        """A node: its facts, and its evidence if it is a leaf."""
+    def _visit(self, part: Part, own: bool) -> None:
+        """A node: its facts, and its evidence if it is a leaf; both are believed where another process verifies them."""
         region = self._regions.next(part.file is not None)
         del self._path[part.depth :]
         known = self._path[-1] if self._path else ()
-        if region.facts is not None:
+        if region.facts is not None and not own:
+            known = (*known, *region.facts.claims())
+        elif region.facts is not None:
             known = tuple(self._established("original", self._original.on(part.box), region.facts, known).established)
             inactive, active = proven_phases(region.facts)
             self.counts = replace(self.counts, inactive=self.counts.inactive + inactive, active=self.counts.active + active)
         self._path.append(known)
-        if region.leaf is not None and part.file is not None:
+        if part.file is not None and not own:
+            self._networks.skip(part.file)
+        elif region.leaf is not None and part.file is not None:
             if not implies(region.leaf.claim, self._claim):
                 raise Refusal("family", "claim", "what it claims does not imply the claim of the family")
             reduced = self._networks.take(part.file, self._claim, self._original.network)
-            own = region.leaf.evidence
-            if isinstance(own, Simulation):
-                self._simulated(region.leaf.claim, own, reduced, part.box, known)
+            evidence = region.leaf.evidence
+            if isinstance(evidence, Simulation):
+                self._simulated(region.leaf.claim, evidence, reduced, part.box, known)
             else:
-                self._joined(region.leaf.claim, own, reduced, part.box, known)
+                self._joined(region.leaf.claim, evidence, reduced, part.box, known)
 
     def _established(self, side: str, own: tuple[Chain, Subject], facts: Facts, known: Sequence[Claim]) -> Establisher:
         """The facts of a network on a box, after those that are known there."""
@@ -172,14 +190,46 @@ def _words(certificate: FamilyCertificate, manifest: Manifest, name: str, counts
     )
 
 
+def _told(text: str, share: float | None) -> None:
+    """What a process that shares in a check says of its own trees: nothing, others speak at the same time."""
+
+
+@dataclass(frozen=True)
+class _Task:
+    """All that a process needs to verify its share. network : the bytes of N."""
+
+    certificate: FamilyCertificate
+    manifest: Manifest
+    network: bytes
+    folder: Path
+    setting: Setting
+
+    def __call__(self, share: Share) -> tuple[Counts, tuple[str, ...]]:
+        """Verifies what the share takes: how much that was, and what of it rests on a solver's word."""
+        networks = _Networks(self.manifest, self.folder)
+        family = _Family(self.certificate, read_network(self.network, "original", self.manifest.domain), networks, self.setting)
+        family.run(self.manifest, share)
+        return family.counts, tuple(family.trusted)
+
+    def verified(self) -> tuple[Counts, tuple[str, ...]]:
+        """The same for all nodes, with as many processes as the setting allows and the slices are worth."""
+        slices, progress = self.manifest.slices, self.setting.progress
+        jobs = min(self.setting.jobs, slices // LEAST_EACH)
+        if jobs < 2:
+            return self(Share(lambda done: progress(f"{done:,} of {slices:,} slices", done / slices)))
+        silent = replace(self, setting=replace(self.setting, progress=_told))
+        parts = shared(silent, jobs, lambda done: progress(f"{done:,} of {slices:,} slices", done / slices))
+        sums = (sum(getattr(counts, f.name) for counts, _ in parts) for f in fields(Counts))
+        return Counts(*sums), tuple(word for _, words in parts for word in words)
+
+
 def check_family(certificate: FamilyCertificate, folder: Path, original: str | Path | None, setting: Setting) -> Accepted:
     """Checks a certificate about a family; `folder` is where it lies. Raises Refusal, and CheckInputError for missing files."""
     data = referenced("manifest", "manifest", certificate.manifest, folder, None)
     manifest = read_manifest(data)
     network = referenced("original network", "original", certificate.original, folder, original)
-    networks = _Networks(manifest, (folder / certificate.manifest.file).parent)
-    family = _Family(certificate, read_network(network, "original", manifest.domain), networks, setting)
-    family.run(manifest)
-    trusted, name = tuple(family.trusted), PurePosixPath(original or certificate.original.file).name
-    words = _words(certificate, manifest, name, family.counts, setting.arithmetic)
-    return Accepted(stated(words, trusted), family.counts, trusted)
+    task = _Task(certificate, manifest, network, (folder / certificate.manifest.file).parent, setting)
+    counts, trusted = task.verified()
+    name = PurePosixPath(original or certificate.original.file).name
+    words = _words(certificate, manifest, name, counts, setting.arithmetic)
+    return Accepted(stated(words, trusted), counts, trusted)
