@@ -21,9 +21,10 @@ GROUP = 2 * TILE_ROWS
 class Scratch(NamedTuple):
     """Buffers of one worker; contents carry nothing from one sub-domain to the next.
 
-    rows, products : (2 n, n + 1) for the widest layer n, both rounded up to whole tiles; terms : (n + 1,); sums : (2,);
-    targets, chosen, nonzero, places : (2 n,) indices; wanted : (2 n,) flags; signs, thresholds : (2 n,);
-    exponents, constants, weights, slack_weights : (2 n,) per row; row_inputs : (2 n, n_0) coefficients at the input;
+    rows, products : (2 m, n + 1) for the widest source n and the widest layer m, both rounded up to whole tiles;
+    terms : (n + 1,); sums : (2,); nonzero : (n,) indices;
+    targets, chosen, places : (2 m,) indices; wanted : (2 m,) flags; signs, thresholds : (2 m,);
+    exponents, constants, weights, slack_weights : (2 m,) per row; row_inputs : (2 m, n_0) coefficients at the input;
     reach, charges, slack_exponents : (K + 2,) S_h, D_h and f_h; slack : s_i, one per neuron, 0 over the reals.
 
     The relaxation of each layer, as `relax` reads it. slopes : (K + 2, 6, n + 1) in the form of `exchange_row`; alive, loose,
@@ -36,7 +37,7 @@ class Scratch(NamedTuple):
 
     values, losses : one per neuron; influence : (neurons, n_0), |input coefficient| x width of each refreshed neuron;
     point, new_low, new_high, keep_low, keep_high, scores : (n_0,); outputs : (n + 1,);
-    mix : (2 n,) weights of the rows of a goal; share, trial : (2 n,) the same as floats; slant : (2 n, n_0 + 1) those rows over
+    mix : (2 m,) weights of the rows of a goal; share, trial : (2 m,) the same as floats; slant : (2 m, n_0 + 1) those rows over
     the box as floats, constant last; middle : (n_0,) a point of the box.
     """
 
@@ -97,11 +98,11 @@ class Scratch(NamedTuple):
 @allocating_kernel
 def new_scratch(net):
     """Fresh buffers for one worker."""
-    widest = 1
-    for size in net.sizes:
-        widest = max(widest, size)
+    widest, tallest = max(1, net.sizes[0]), 1
+    for size in net.sizes[1:]:
+        widest, tallest = max(widest, size), max(tallest, size)
     n, neurons, layers = net.sizes[0], net.neurons[-1], len(net.sizes) + 1
-    rows = max(GROUP, 2 * widest + (-2 * widest) % TILE_ROWS)
+    rows = max(GROUP, 2 * tallest + (-2 * tallest) % TILE_ROWS)
     width = widest + 1 + (-widest - 1) % LANES
     return Scratch(
         np.zeros((rows, width)),
@@ -110,7 +111,7 @@ def new_scratch(net):
         np.zeros(2),
         np.zeros(rows, np.int64),
         np.zeros(rows, np.int64),
-        np.zeros(rows, np.int64),
+        np.zeros(widest, np.int64),
         np.zeros(rows, np.int64),
         np.zeros(rows, np.bool_),
         np.zeros(rows),
@@ -143,7 +144,7 @@ def new_scratch(net):
         np.zeros(GROUP, np.int64),
         np.zeros(neurons),
         np.zeros(neurons),
-        np.zeros((neurons, n)),
+        np.empty((neurons, n)),
         np.zeros(n),
         np.zeros(n),
         np.zeros(n),
@@ -154,6 +155,6 @@ def new_scratch(net):
         np.zeros(rows),
         np.zeros(rows),
         np.zeros(rows),
-        np.zeros((rows, n + 1)),
+        np.empty((rows, n + 1)),
         np.zeros(n),
     )
