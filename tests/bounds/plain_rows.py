@@ -94,7 +94,9 @@ class PlainBox:
                 return None
             terms = [floor(p[-1] * two(grid - e - own.exponents[-1])), -ceil(w * charges.errors * two(grid - e - fine))]
             terms.append(-ceil(v * two(charges.slack[1] + grid - e - fine)))
-            scaled = [q * two(-c) for q, c in zip(p[:-1], own.exponents[:-1], strict=True)]
+            living = [True] * own.width if h == 0 else [u > 0 for u in self.ends[h - 1][1]]
+            columns = zip(p[:-1], own.exponents[:-1], living, strict=True)
+            scaled = [q * two(-c) if lives else Fraction(0) for q, c, lives in columns]
             largest = max(map(abs, scaled), default=Fraction(0))
             if largest and charges.reach is None:
                 return None

@@ -7,12 +7,14 @@ import random
 from fractions import Fraction
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
+import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from secateur.checker import fast_differences, fast_kernels, fast_rows, fast_slack
+from secateur.checker import fast_arithmetic, fast_differences, fast_kernels, fast_rows, fast_slack
 from secateur.checker.chain import Chain, chain_form
 from secateur.checker.domain import Domain
 from secateur.checker.fast_arithmetic import FastArithmetic
@@ -21,6 +23,7 @@ from secateur.checker.nodes import FULL, OutOfRange
 from secateur.checker.python_arithmetic import PyNode, PythonArithmetic, Row, contract_by_row, split_interval
 from secateur.checker.records import Claim
 from secateur.checker.root import RootBounds
+from tests.checker.dead import chain_with_dead_neurons, with_other_columns
 from tests.checker.support import dense_model, exact_layers, random_chain, random_layers
 from tests.checker.twins import Twins
 
@@ -72,6 +75,39 @@ def test_rows_bound_the_network_for_any_slopes(seed: int) -> None:
             assert row.value / Fraction(2) ** grid[k - 1] <= exact
             # the stronger form, which contraction uses
             assert row.value / Fraction(2) ** grid[k - 1] + (linear - corner) / Fraction(2) ** row.exponent <= exact
+
+
+def test_dead_neurons_do_not_round_a_row() -> None:
+    """z = r_0 + 2^20 r_1, where r_1 = max(0, -t - 1) is 0: the row is rounded to the 24 bits of r_0 alone."""
+    weights = [[[1.0], [-1.0]], [[1.0, 2.0**20]]]
+    layers = [(np.array(w, np.float32), np.zeros(len(w), np.float32)) for w in (*weights, [[1.0]])]
+    layers[0][1][1] = -1.0
+    chain = chain_form(lower(dense_model(layers)), Domain((Fraction(0),), (Fraction(1),)))
+    arithmetic = PythonArithmetic(chain, [30, 30], [], 0)
+    node = PyNode([0], [FULL], [[0.0, -2.0], [0.0]], [[1.0, -1.0], [1.0]], ())
+    sources = [arithmetic.source(node, h) for h in range(2)]
+    row = arithmetic.row(node, sources, (2, 0, 1), [source.slopes for source in sources])
+    # both roundings cost S 2^(30 - 23 - 1): half a unit of 2^-23
+    assert row == Row(-64 - 64, 23, [[1 << 23], [1 << 23, 0]])
+
+
+@given(seeds)
+@settings(deadline=None, max_examples=100)
+def test_what_reads_a_dead_neuron_does_not_matter(seed: int) -> None:
+    rng = random.Random(seed)
+    chain = chain_with_dead_neurons(seed)
+    root = RootBounds(chain)
+    node = random_node(chain, root, rng)
+    other, changed = with_other_columns(chain, list(zip(node.lower, node.upper, strict=True)), rng)
+    assume(changed)
+    rows = []
+    for own in (chain, other):
+        arithmetic = PythonArithmetic(own, [30] * len(own.layers), [], 0)
+        sources = [arithmetic.source(node, h) for h in range(len(own.layers))]
+        slopes = [source.slopes for source in sources]
+        places = [(k, i, s) for k, layer in enumerate(own.layers, 1) for i in range(len(layer.rows)) for s in (1, -1)]
+        rows.append([arithmetic.row(node, sources, place, slopes) for place in places])
+    assert rows[0] == rows[1]
 
 
 @given(seeds)
@@ -137,9 +173,37 @@ def test_both_arithmetics_agree_on_every_integer(seed: int) -> None:
             return
 
 
-def test_both_arithmetics_agree_on_a_wide_network() -> None:
-    import numpy as np
+def states(twins: Twins, rng: random.Random, count: int) -> list[Any]:
+    """Visits nodes in both arithmetics, and says what has become of each."""
+    found: list[Any] = []
+    for _ in range(count):
+        if twins.waiting:
+            outcome = twins.visit(rng.randint(1, twins.plain.input_size))
+            found += [outcome.fault, *(twins.plain_state(node) for node in outcome.children or ())]
+    return found
 
+
+@pytest.mark.parametrize("limit", [0, fast_arithmetic.MAX_GATHERED])
+def test_both_arithmetics_look_at_no_dead_neuron(limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither where the matrices' living parts are gathered, nor where these are too large for that."""
+    monkeypatch.setattr(fast_arithmetic, "MAX_GATHERED", limit)
+    met = 0
+    for seed in range(60):
+        rng = random.Random(seed)
+        chain = chain_with_dead_neurons(seed, rng.choice([6, 24]))
+        root = RootBounds(chain)
+        bounds = [root.bounds(k) for k in range(1, len(chain.layers))]
+        other, changed = with_other_columns(chain, bounds, rng)
+        claims, grid, steps = claims_of(chain, rng, 3), [rng.randint(25, 34) for _ in chain.layers], rng.randint(0, 3)
+        both = [Twins(own, grid, claims, steps) for own in (chain, other)]
+        if both[0].depth > 2:
+            assert bool(limit) == (both[0].fast._works[0].gathered.size > 0)
+        assert states(both[0], random.Random(seed), 5) == states(both[1], random.Random(seed), 5)
+        met += changed
+    assert met > 100
+
+
+def test_both_arithmetics_agree_on_a_wide_network() -> None:
     rng = np.random.default_rng(3)
     layers = random_layers([3, 40, 36, 33, 2], rng)
     domain = Domain((Fraction(-1),) * 3, (Fraction(1),) * 3)

@@ -12,10 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from secateur.checker.chain import ChainLayer
+from secateur.checker import fast_arithmetic
+from secateur.checker.chain import Chain, ChainLayer
 from secateur.checker.differences import Relation, differences_of
 from secateur.checker.exact import down24_double
 from secateur.checker.nodes import OutOfRange
+from secateur.checker.python_arithmetic import PythonArithmetic, Row
+from secateur.checker.replay import Proof
+from tests.checker.dead import dead_neurons, with_other_columns
 from tests.checker.pair_cases import PairCase, close_pair, problem, prove, random_pair, with_claim
 from tests.checker.support import dense_model
 from tests.checker.twins import Twins
@@ -43,6 +47,48 @@ def test_both_arithmetics_agree_on_every_integer(seed: int) -> None:
                 twins.visit(symbol)
     except OutOfRange:  # the fast arithmetic says so itself
         assert wild or max(case.shifts) > 12
+
+
+def rows_of(chain: Chain, proof: Proof) -> list[Row | None]:
+    """The rows of all neurons on the whole domain."""
+    arithmetic = PythonArithmetic(chain, proof.grid, proof.goals, proof.steps)
+    node, count = arithmetic.root(proof.bounds), len(chain.layers)
+    sources = [arithmetic.source(node, h) for h in range(count)]
+    slopes = [source.slopes for source in sources]
+    places = [(k, i, s) for k, layer in enumerate(chain.layers, 1) for i in range(len(layer.rows)) for s in (1, -1)]
+    return [arithmetic.row(node, sources, place, slopes) for place in places]
+
+
+def test_what_reads_a_dead_difference_neuron_does_not_matter() -> None:
+    met = 0
+    for seed in range(60):
+        proof = problem(random_pair(seed))
+        ends = list(zip(proof.chain.layers, proof.bounds, strict=False))
+        met += sum(not layer.partners.keys().isdisjoint(dead_neurons(layer, *own)) for layer, own in ends)
+        other, _ = with_other_columns(proof.chain, proof.bounds, random.Random(seed))
+        assert rows_of(other, proof) == rows_of(proof.chain, proof)
+    assert met >= 10
+
+
+@pytest.mark.parametrize("limit", [0, fast_arithmetic.MAX_GATHERED])
+def test_both_arithmetics_look_at_no_dead_neuron(limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trees over chains in whose dead columns stands what would spoil every row."""
+    monkeypatch.setattr(fast_arithmetic, "MAX_GATHERED", limit)
+    changed = 0
+    for seed in range(60):
+        rng = random.Random(seed)
+        proof = problem(with_claim(random_pair(seed), seed))
+        other, count = with_other_columns(proof.chain, proof.bounds, rng)
+        changed += count > 0
+        for chain in (proof.chain, other):
+            try:
+                twins = Twins(chain, proof.grid, proof.goals, proof.steps)
+                for _ in range(4):
+                    if twins.waiting:
+                        twins.visit(rng.randint(1, chain.input_size))
+            except OutOfRange:  # the shifts of some are large
+                pass
+    assert changed >= 20
 
 
 @pytest.mark.parametrize("seed", [0, 2, 4, 6, 10, 15, 21, 28])

@@ -55,7 +55,9 @@ class Twins:
     def fast_constants(self, k: int, neurons: Iterable[int]) -> list[tuple[float, float]]:
         """The constants that bound these difference neurons of layer k, as the fast arithmetic found them in the last node."""
         work, first = self.fast._works[0], int(self.fast._system.start[k])
-        return [(float(work.rise_constant[first + i]), float(work.fall_constant[first + i])) for i in neurons]
+        places = range(first, first + int(work.alives[k]))
+        found = {int(work.alive[p]): (float(work.rise_constant[p]), float(work.fall_constant[p])) for p in places}
+        return [found.get(i, (0.0, 0.0)) for i in neurons]  # dead ones have none
 
     def visit(self, symbol: int) -> Outcome[PyNode]:
         """Visits the next node in preorder in both and compares what comes out."""

@@ -66,9 +66,11 @@ def default_slope(low, high):
 def prepare_relaxation(h, net, lower, upper, s):
     """Slopes, bounds and constants of the neurons of layer h on this sub-domain, exact ones where nothing needs relaxing.
 
-    Rows of the leading part read no others: slopes of those behind them meet coefficients of 0 only.
+    Rows of the leading part read no others: slopes of those behind them meet coefficients of 0 only. Dead neurons count for
+    nothing in a row: its products with them vanish as columns are scaled.
     """
     start, leads, slopes, alive, loose = net.neurons[h], net.leads[h], s.slopes[h], s.alive[h], s.loose[h]
+    column = net.columns[h + 1]
     count, choices, steady = _INTEGER(0), _INTEGER(0), _INTEGER(0)
     for j in range(net.sizes[h]):
         if j == leads:
@@ -95,6 +97,7 @@ def prepare_relaxation(h, net, lower, upper, s):
             lives = not (known[0] and known[2])
             least, most = value_range(low, high, base_low, base_high, net.growth[h], known)
             steady = _set_difference_slopes(steady, h, j, low, high, least, most, known, s)
+        s.scales[column + j] = net.scales[column + j] if lives else 0.0
         if lives:
             alive[count] = j
             count += 1

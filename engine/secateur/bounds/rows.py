@@ -145,7 +145,7 @@ def _absorb(k, h, count, net, extent, s):
     for r in range(count):
         constant = s.products[r, size]
         s.products[r, size] = 0.0
-        largest = scale_row(s.products, r, net.scales, column, extent)
+        largest = scale_row(s.products, r, s.scales, column, extent)
         e = s.exponents[r]
         shift = BITS - exponent_of(largest) if largest > 0 else 0
         if not (

@@ -30,7 +30,8 @@ class Scratch(NamedTuple):
     The relaxation of each layer, as `relax` reads it. slopes : (K + 2, 6, n + 1) in the form of `exchange_row`; alive, loose,
     steady : (K + 2, n) indices of neurons that are not constantly 0, have a slope to choose, have a constant in place of a
     slope; alive_counts, steady_counts : (K + 2, 2) how many of these lie among the leading neurons, and in all; loose_counts :
-    (K + 2,); constant_low, constant_high : (K + 2, n) of the neurons in `steady`.
+    (K + 2,); constant_low, constant_high : (K + 2, n) of the neurons in `steady`; scales : as the network's, but 0 in the
+    columns of neurons that are constantly 0.
 
     Of goals that are bounded together, by place. alphas, coefficients, best_coefficients : (GROUP, neurons); best, limits,
     best_exponents : (GROUP,); best_rows : (GROUP, n_0); members : (GROUP,) their numbers.
@@ -70,6 +71,7 @@ class Scratch(NamedTuple):
     loose_counts: NDArray[np.int64]
     constant_low: Floats
     constant_high: Floats
+    scales: Floats
     alphas: Floats
     coefficients: Floats
     best_coefficients: Floats
@@ -134,6 +136,7 @@ def new_scratch(net):
         np.zeros(layers, np.int64),
         np.zeros((layers, widest)),
         np.zeros((layers, widest)),
+        net.scales.copy(),
         np.empty((GROUP, neurons)),
         np.empty((GROUP, neurons)),
         np.empty((GROUP, neurons)),

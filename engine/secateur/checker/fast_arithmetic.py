@@ -11,7 +11,7 @@ import numpy as np
 
 from secateur.checker.chain import Chain, ChainLayer
 from secateur.checker.fast_kernels import visit_all
-from secateur.checker.fast_layout import DIFFERENCE, LINEAR, OUT, ROWS, Floats, Integers, Pool, System, Work
+from secateur.checker.fast_layout import DIFFERENCE, LINEAR, OUT, ROWS, Floats, Integers, Pool, System, Work, padded
 from secateur.checker.fast_rows import prepare_error
 from secateur.checker.nodes import FULL, Goal, LeafState, Outcome, OutOfRange
 
@@ -21,12 +21,17 @@ MAX_COLUMN_EXPONENT = 250
 MAX_BOUND_EXPONENT = 300
 MAX_LAYERS = 31
 MAX_ROUNDED_LAYERS = 25  # whose values are computed in float32: a layer has five terms, not four
+MAX_GATHERED = 1 << 19  # entries of a matrix of which each thread keeps a part for the node that it visits
+LINE = 8  # doubles in a cache line
 BATCH = 256
 
 
-def _padded(n: int) -> int:
-    """n neurons and the bias column, rounded up to whole vectors."""
-    return (n + 8) // 8 * 8
+def _zeros(*shape: int) -> Floats:
+    """Zeros from the start of a cache line on: vectors that cross one are slow to read where they have just been written."""
+    size = math.prod(shape)
+    memory = np.zeros(size + LINE)
+    first = -memory.ctypes.data // memory.itemsize % LINE
+    return memory[first : first + size].reshape(shape)
 
 
 def _matrices(layers: Sequence[ChainLayer], width: Integers, by_rows: bool) -> tuple[Floats, Integers]:
@@ -41,7 +46,9 @@ def _matrices(layers: Sequence[ChainLayer], width: Integers, by_rows: bool) -> t
         parts.append(part.ravel())
         starts.append(at)
         at += part.size
-    return np.concatenate([*parts, np.zeros(1)]), np.array(starts)
+    flat = _zeros(at)
+    np.concatenate(parts, out=flat)
+    return flat, np.array(starts)
 
 
 def _sigma(layers: Sequence[ChainLayer], width: Integers, grid: Sequence[int]) -> Floats:
@@ -56,6 +63,16 @@ def _sigma(layers: Sequence[ChainLayer], width: Integers, grid: Sequence[int]) -
     return np.concatenate(parts)
 
 
+def _gathered_sizes(size: Integers, width: Integers) -> Integers:
+    """[k] room for the part of layer k's matrix that is alive at a node; 0 where none is needed, or it would be too large.
+
+    The first layer's columns are never dead, and no row comes through the last layer.
+    """
+    sizes = size * np.concatenate([[0], width[:-1]])
+    sizes[[1, -1]] = 0
+    return np.where(sizes > MAX_GATHERED, 0, sizes)
+
+
 def _difference_ranges(layers: Sequence[ChainLayer]) -> tuple[Integers, Integers]:
     """Where the difference neurons of each source begin and end: they stand side by side."""
     ends = [(min(layer.partners, default=0), max(layer.partners, default=-1) + 1) for layer in layers]
@@ -65,7 +82,7 @@ def _difference_ranges(layers: Sequence[ChainLayer]) -> tuple[Integers, Integers
 def _system(chain: Chain, grid: Sequence[int], goals: Sequence[Goal], steps: int) -> System:
     layers, count = chain.layers, len(chain.layers)
     size = np.array([chain.width(h) for h in range(count + 1)])
-    width = np.array([_padded(n) for n in size])
+    width = np.array([padded(n) for n in size])
     start = np.concatenate([[0], np.cumsum(width)[:-1]])
     scale, delta, bias_delta = np.zeros(width.sum()), np.zeros(width.sum()), np.zeros(count + 1)
     for k, layer in enumerate(layers, 1):
@@ -82,8 +99,10 @@ def _system(chain: Chain, grid: Sequence[int], goals: Sequence[Goal], steps: int
     targets = np.array([target for goal in goals for target in goal.targets], dtype=np.int64)
     rows, row_start = _matrices(layers, width, by_rows=True)
     columns, column_start = _matrices(layers, width, by_rows=False)
+    gathered = _gathered_sizes(size, width)
     return System(
-        size, width, start, np.array([0, *grid]), rows, row_start, columns, column_start, scale,
+        size, width, start, np.array([0, *grid]), rows, row_start, columns, column_start,
+        np.where(gathered > 0, np.cumsum(gathered) - gathered, -1), scale,
         np.array([0, *(layer.exponents[-1] for layer in layers)]), delta, bias_delta, rounds,
         _sigma(layers, width, grid) if rounds else np.zeros(1), kind, partner,
         np.ldexp(1.0, [0, *(layer.shift for layer in layers)]), *_difference_ranges(layers),
@@ -98,18 +117,23 @@ def _work(system: System) -> Work:
     wide, places, sources = int(system.width.max()), int(system.width.sum()), len(system.size)
 
     def per_source() -> Floats:
-        return np.zeros(places)
+        return _zeros(places)
 
     work = Work(
-        np.zeros((ROWS, wide)), np.zeros(wide), np.zeros(wide), np.zeros((ROWS, wide)), np.zeros(ROWS),
-        np.zeros(ROWS, np.int64), np.zeros(ROWS), np.zeros(ROWS), np.zeros(ROWS, np.uint8), np.zeros(max(ROWS, wide), np.int64),
-        np.zeros(wide, np.uint8), np.zeros(wide, np.int64), per_source(), per_source(), per_source(), per_source(),
-        per_source(), per_source(), per_source(), per_source(), per_source(), per_source(), per_source(), per_source(),
-        np.zeros(places + 4, np.int64), np.zeros(sources, np.int64), np.zeros(sources), np.zeros(sources), per_source(),
+        _zeros(ROWS, wide), _zeros(ROWS, wide), _zeros(ROWS, wide), _zeros(ROWS, wide), np.zeros(ROWS),
+        np.zeros(ROWS, np.int64), np.zeros(ROWS), np.zeros(ROWS), np.zeros(ROWS, np.uint8), np.zeros(ROWS), np.zeros(ROWS),
+        np.zeros(ROWS), np.zeros(ROWS), np.zeros(ROWS), _zeros(wide), _zeros(wide), np.zeros(max(ROWS, wide), np.int64),
+        np.zeros(wide, np.uint8), np.zeros(wide, np.int64), np.zeros(places, np.int64), np.zeros(sources, np.int64),
+        np.zeros(sources, np.int64), _zeros(_gathered_sizes(system.size, system.width).sum()), np.zeros(places, np.int64),
+        per_source(), per_source(), per_source(), per_source(), per_source(), np.zeros(sources, np.int64),
+        np.zeros(sources, np.int64), per_source(), per_source(), per_source(), per_source(), per_source(), per_source(),
+        per_source(), per_source(), np.zeros(sources), np.zeros(sources), per_source(), per_source(),
         np.zeros(sources, np.int64), per_source(), np.zeros(inputs), np.zeros((goals, inputs)), np.zeros((goals, inputs)),
         np.zeros((rows, inputs)), np.zeros(rows), np.zeros(rows), np.zeros(rows), np.zeros(rows), np.zeros(inputs),
     )  # fmt: skip
-    work.total[0] = system.size[0]
+    places = int(system.width[0])  # nothing of the input is dead
+    work.alive[:places] = np.minimum(np.arange(places), inputs)
+    work.alives[0], work.span[0], work.scale[:places], work.total[0] = inputs, places, system.scale[:places], inputs
     prepare_error(system, work, 0, np.ones(int(system.width[0])))
     return work
 

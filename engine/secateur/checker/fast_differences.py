@@ -15,9 +15,9 @@ from secateur.checker.fast_layout import Floats, System, Work, kernel, power
 
 __all__ = ["CALLS_INTO", "down24", "phases", "prepare_differences", "relax_differences"]
 
-CALLS_INTO = "384dc94f5098b6f0"  # a digest of fast_layout.py and nodes.py (see the head of the first)
+CALLS_INTO = "6c41013e9655c5da"  # a digest of fast_layout.py and nodes.py (see the head of the first)
 
-Lines = tuple[Floats, Floats, Floats, Floats, Floats, Floats]  # near, far and constant of one source: for a >= 0, and for a < 0
+Lines = tuple[Floats, Floats, Floats]  # near, far and constant of one source, for a >= 0 or for a < 0
 
 _Phases = tuple[bool, bool, bool, bool]  # from below, from above, to below, to above
 _SLACK = 2.0**-50
@@ -64,15 +64,8 @@ def _value_range(own: tuple[float, float], partner: tuple[float, float], from_be
 
 
 @kernel
-def _prepare_delta(work: Work, place: int, factor: float) -> None:
-    """The neuron is linear (factor 1), or 0."""
-    work.rise[place] = work.fall[place] = factor
-    work.rise_constant[place] = work.fall_constant[place] = 0.0
-
-
-@kernel
 def _prepare_lines(work: Work, place: int, own: tuple[float, float], values: tuple[float, float], signs: _Phases) -> None:
-    """Factors, chords and constants of a difference neuron that is neither linear nor 0."""
+    """Factors, chords and constants of a difference neuron that is neither linear nor dead."""
     from_below, from_above, to_below, to_above = signs
     middle, least, most = (own[0] + own[1]) * 0.5, min(0.0, own[0]), max(0.0, own[1])
     length = most - least
@@ -92,34 +85,36 @@ def _prepare_lines(work: Work, place: int, own: tuple[float, float], values: tup
 
 @kernel
 def prepare_differences(system: System, work: Work, h: int, lower: Floats, upper: Floats) -> None:
-    """What rows need of the difference neurons of source h; their rbar in work.term."""
-    s, scale, first, end = system.start[h], system.shift[h], system.first_difference[h], system.end_difference[h]
+    """What rows need of the difference neurons of source h that are alive; their rbar in work.reach."""
+    s, scale, first, end = system.start[h], system.shift[h], work.first_difference[h], work.end_difference[h]
     for chords in (work.rise_near, work.rise_far, work.fall_near, work.fall_far):
         chords[s + first : s + end] = 0.0
-    for j in range(first, end):
+    for place in range(s + first, s + end):
+        j = work.alive[place]
         signs, p, own = phases(system, h, j, lower, upper), system.partner[s + j], (lower[j], upper[j])
         if signs[1] and signs[3]:
-            _prepare_delta(work, s + j, 1.0)
-            work.term[j] = max(-own[0], own[1])
-        elif signs[0] and signs[2]:
-            _prepare_delta(work, s + j, 0.0)
-            work.term[j] = 0.0
+            work.rise[place] = work.fall[place] = 1.0
+            work.rise_constant[place] = work.fall_constant[place] = 0.0
+            work.reach[j] = max(-own[0], own[1])
         else:
             low, high = _value_range(own, (lower[p] * scale, upper[p] * scale), signs[0], signs[2])
-            _prepare_lines(work, s + j, own, (low, high), signs)
-            work.term[j] = max(-low, high)
+            _prepare_lines(work, place, own, (low, high), signs)
+            work.reach[j] = max(-low, high)
 
 
 @kernel
-def relax_differences(a: Floats, lines: Lines, scale: float, term: Floats, mu: Floats) -> None:
-    """Step 4: the terms of difference neurons."""
-    rise_near, rise_far, rise_constant, fall_near, fall_far, fall_constant = lines
-    for j in range(len(a)):
-        near_up, near_down, far_up, far_down = rise_near[j], fall_near[j], rise_far[j], fall_far[j]
-        near, far = (near_up if a[j] >= 0.0 else near_down), (far_up if a[j] >= 0.0 else far_down)
-        low, high = -mu[j] * near, (a[j] - mu[j]) * far
-        least = low if low < high else high
-        term[j] = np.floor((least if least < 0.0 else 0.0) * scale)
-    for j in range(len(a)):
-        up, down = rise_constant[j], fall_constant[j]
-        term[j] += np.floor(a[j] * (up if a[j] >= 0.0 else down) * scale)
+def relax_differences(a: Floats, first: int, rise: Lines, fall: Lines, scaling: Floats, term: Floats, mu: Floats) -> None:
+    """Step 4 for many rows: the terms of the difference neurons, which begin at `first`."""
+    rise_near, rise_far, rise_constant = rise
+    fall_near, fall_far, fall_constant = fall
+    for r in range(len(scaling)):
+        own, multiplier, target, scale = a[r, first:], mu[r, first:], term[r, first:], scaling[r]
+        for j in range(len(rise_near)):
+            near_up, near_down, far_up, far_down = rise_near[j], fall_near[j], rise_far[j], fall_far[j]
+            near, far = (near_up if own[j] >= 0.0 else near_down), (far_up if own[j] >= 0.0 else far_down)
+            low, high = -multiplier[j] * near, (own[j] - multiplier[j]) * far
+            least = low if low < high else high
+            target[j] = np.floor((least if least < 0.0 else 0.0) * scale)
+        for j in range(len(rise_near)):
+            up, down = rise_constant[j], fall_constant[j]
+            target[j] += np.floor(own[j] * (up if own[j] >= 0.0 else down) * scale)

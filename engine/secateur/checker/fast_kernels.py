@@ -22,6 +22,7 @@ from secateur.checker.fast_layout import (
     Work,
     copy,
     entry,
+    inlined,
     kernel,
     power,
 )
@@ -38,33 +39,33 @@ from secateur.checker.nodes import (
 
 __all__ = ["CALLS_INTO", "visit_all"]
 
-CALLS_INTO = "a37d509a741e5768"  # a digest of fast_differences.py, fast_layout.py, fast_rows.py, fast_slack.py and nodes.py
+CALLS_INTO = "4b5296773daa1143"  # a digest of fast_differences.py, fast_layout.py, fast_rows.py, fast_slack.py and nodes.py
 
 _OPEN, _CLOSED, _UNMIXED = 0, 1, 2  # of a goal; the last: still open, and its rows cannot be mixed
 _MIX_SCALE = float(1 << MIXED_EXPONENT)
 
 
-@kernel
+@inlined
 def _pre_activations(system: System, work: Work, h: int) -> None:
-    """z of layer h at the point, in the order of section 5: four columns at a time, each sum from left to right."""
-    s, below, n, width = system.start[h], system.start[h - 1], system.size[h], system.width[h]
-    inputs, base, count = system.size[h - 1], system.column_start[h], 0
-    columns, z, chosen, scaled = system.columns[base:], work.point[s : s + n], work.neuron, work.term
-    for j in range(inputs):
-        if work.point[below + j] != 0.0:
-            chosen[count], scaled[count] = j, work.point[below + j] * system.scale[below + j]
+    """work.z of layer h at the point, in the order of section 5: four columns at a time, each sum from left to right."""
+    below, width, bias = system.start[h - 1], system.width[h], system.size[h - 1]
+    base, count = system.column_start[h], 0
+    columns, z, chosen, scaled = system.columns[base:], work.z, work.neuron, work.reach
+    for place in range(below, below + work.alives[h - 1]):
+        if work.point[place] != 0.0:
+            chosen[count], scaled[count] = work.alive[place], work.point[place] * work.scale[place]
             count += 1
     while count % 4:
         chosen[count], scaled[count] = 0, 0.0  # adds zeros
         count += 1
     scale = power(-system.bias_exponent[h])
-    for i in range(n):
-        z[i] = columns[inputs * width + i] * scale
+    for i in range(width):  # to the end of a vector: what is behind the neurons is 0
+        z[i] = columns[bias * width + i] * scale
     for t in range(0, count, 4):
         x0, x1, x2, x3 = scaled[t], scaled[t + 1], scaled[t + 2], scaled[t + 3]
         c0, c1 = columns[chosen[t] * width :], columns[chosen[t + 1] * width :]
         c2, c3 = columns[chosen[t + 2] * width :], columns[chosen[t + 3] * width :]
-        for i in range(n):
+        for i in range(width):
             z[i] = (((z[i] + c0[i] * x0) + c1[i] * x1) + c2[i] * x2) + c3[i] * x3
 
 
@@ -77,20 +78,19 @@ def _improve(system: System, work: Work, k: int, box: Box, gain: float) -> None:
         work.point[j] = (low[j] if work.kept[j] > 0.0 else high[j]) * 2.0**-24
     for h in range(1, k):
         _pre_activations(system, work, h)
-        for j in range(system.start[h], system.start[h] + system.size[h]):
-            z, below, above, a = work.point[j], work.lower[j], work.upper[j], work.kept[j]
-            if system.kind[j] == DIFFERENCE:
+        for c in range(system.start[h], system.start[h] + work.alives[h]):
+            z, below, above, a = work.z[work.alive[c]], work.lower[c], work.upper[c], work.kept[c]
+            work.point[c] = z
+            if system.kind[system.start[h] + work.alive[c]] == DIFFERENCE:
                 if a >= 0.0:
-                    work.point[j] = work.rise[j] * (z - work.rise_near[j]) + work.rise_constant[j]
+                    work.point[c] = work.rise[c] * (z - work.rise_near[c]) + work.rise_constant[c]
                 else:
-                    work.point[j] = work.fall[j] * (z - work.fall_near[j]) + work.fall_constant[j]
+                    work.point[c] = work.fall[c] * (z - work.fall_near[c]) + work.fall_constant[c]
             elif above > 0.0:  # unstable
-                work.point[j] = work.slopes[j] * z if a >= 0.0 else work.fall[j] * (z - below)
+                work.point[c] = work.slopes[c] * z if a >= 0.0 else work.fall[c] * (z - below)
                 if a > 0.0:
-                    slope = work.slopes[j] + gain * (z / (above - below))
-                    work.slopes[j] = 1.0 if slope > 1.0 else slope if slope > 0.0 else 0.0
-            elif work.fall[j] == 0.0:  # inactive
-                work.point[j] = 0.0
+                    slope = work.slopes[c] + gain * (z / (above - below))
+                    work.slopes[c] = 1.0 if slope > 1.0 else slope if slope > 0.0 else 0.0
 
 
 @kernel
@@ -164,18 +164,15 @@ def _mix(work: Work, m: int, n: int) -> None:
 def _single_rows(system: System, work: Work, g: int, box: Box) -> int:
     """Section 8, step 1: _CLOSED, _OPEN with the tilts of all rows, _UNMIXED, or OUT."""
     k, first, end, status = system.goal_layer[g], system.goal_first[g], system.goal_first[g + 1], _OPEN
-    width, grid = system.width[k - 1], system.grid[k]
-    matrix = system.rows[system.row_start[k] :]
+    grid = system.grid[k]
     for begin in range(first, end, ROWS):
         count = min(ROWS, end - begin)
         for r in range(count):
-            i = system.target_neuron[begin + r]
-            charge = work.charge[system.start[k] + i]
-            start_row(work, r, matrix[i * width : (i + 1) * width], system.target_sign[begin + r], charge)
+            start_row(system, work, r, k, system.target_neuron[begin + r], system.target_sign[begin + r])
         if propagate(system, work, k, count, work.rise, box):
             return OUT
         for r in range(count):
-            value, e, a = work.value[r], work.exponent[r], work.mu[r]
+            value, e, a = work.value[r], work.exponent[r], work.a[r]
             if work.void[r]:
                 status = _UNMIXED
             elif value >= system.threshold[begin + r]:
@@ -190,15 +187,16 @@ def _single_rows(system: System, work: Work, g: int, box: Box) -> int:
 def _start_goal(system: System, work: Work, g: int) -> None:
     """Row 0 begins as the goal's only target, or as the mixture of all of them."""
     k, first, m = system.goal_layer[g], system.goal_first[g], system.goal_first[g + 1] - system.goal_first[g]
-    width, p, weight, rounding = system.width[k - 1], work.p[0], 0.0, 0.0
-    p[:width] = 0.0
+    p, weight, rounding, alive = work.p[0], 0.0, 0.0, work.alive[system.start[k - 1] :]
+    span, width = work.span[k - 1], system.width[k - 1]
+    p[:span] = 0.0
     for r in range(m):
         factor = system.target_sign[first + r] * work.mix[r]
         start = system.row_start[k] + system.target_neuron[first + r] * width
         weight += work.mix[r]
         rounding += work.mix[r] * work.charge[system.start[k] + system.target_neuron[first + r]]
-        for j in range(width):
-            p[j] += factor * system.rows[start + j]
+        for c in range(span):
+            p[c] += factor * system.rows[start + alive[c]]
     work.value[0], work.exponent[0], work.weight[0], work.void[0] = 0.0, MIXED_EXPONENT if m > 1 else 0, weight, 0
     work.rounding[0] = rounding
 
@@ -227,7 +225,7 @@ def _best_row(system: System, work: Work, g: int, box: Box) -> int:
             break
         if work.value[0] > best:
             best, exponent = work.value[0], work.exponent[0]
-            copy(work.mu[0, :n], work.best)
+            copy(work.a[0, :n], work.best)
         if best >= threshold:
             return _CLOSED
         if it < system.steps:
@@ -285,17 +283,15 @@ def _refresh(system: System, work: Work, pool: Pool, slot: int, last: int) -> in
     """Section 6, step 1. Returns 0, CONTRADICTION or OUT."""
     box = (pool.low[slot], pool.high[slot])
     for k in range(1, last):
-        first, n, width = system.start[k] - system.width[0], system.size[k], system.width[k - 1]
+        first, n, scale = system.start[k] - system.width[0], system.size[k], power(-system.grid[k])
         lower, upper = pool.lower[slot, first : first + n], pool.upper[slot, first : first + n]
-        matrix, scale = system.rows[system.row_start[k] :], power(-system.grid[k])
         chosen = _choose(system, work, k, lower, upper)
         for begin in range(0, chosen, ROWS // 2):
             count = 2 * min(ROWS // 2, chosen - begin)
             for r in range(0, count, 2):
                 i = work.chosen[begin + r // 2]
-                charge = work.charge[system.start[k] + i]
-                start_row(work, r, matrix[i * width : (i + 1) * width], 1.0, charge)
-                start_row(work, r + 1, matrix[i * width : (i + 1) * width], -1.0, charge)
+                start_row(system, work, r, k, i, 1.0)
+                start_row(system, work, r + 1, k, i, -1.0)
             if propagate(system, work, k, count, work.rise, box):
                 return OUT
             for r in range(0, count, 2):

@@ -20,8 +20,12 @@ they stay below it:
   may cancel in it.
 
 Where a tree leaves this range, the plain arithmetic takes over. No fastmath, ever.
-Matrices are flat arrays of rows; source h occupies `width[h]` places from `start[h]` in every per-source array, of
-which the first n_h are neurons, the next is the bias column, and the rest is zero.
+Matrices are flat arrays of rows; source h occupies `width[h]` places from `start[h]` in every per-source array. What does not
+depend on the node is ordered by neurons: the first n_h places are these, the next is the bias column, and the rest is zero.
+Rows see the neurons alone that are alive at a node, in most networks less than half. `Work.alive` lists them; number c of
+them has place c in a row, in what rows need of the source, and in the matrix that is gathered for the node. (One that is too
+large is not gathered: a row is picked out of all its columns after the multiplication.) Behind them stands the bias column; what
+is behind it, up to `span[h]` places, repeats it and is multiplied by 0.
 
 Numba keeps compiled kernels until the file that defines them changes, and does not look at the files they call into. So these
 contain a digest of what they call into, which a test compares: yesterday's code never checks today's certificate.
@@ -37,6 +41,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 from numba import njit
+from numba.extending import register_jitable
 from numpy.typing import NDArray
 
 from secateur.checker.nodes import LIMIT, VOID
@@ -60,7 +65,10 @@ __all__ = [
     "Work",
     "copy",
     "entry",
+    "inlined",
     "kernel",
+    "padded",
+    "pick",
     "power",
 ]
 
@@ -82,6 +90,13 @@ _POWERS = np.ldexp(1.0, np.arange(-_REACH, _REACH + 1))
 def entry(function: Function) -> Function:
     """Compiles what Python calls."""
     return cast(Function, njit(cache=True, nogil=True, error_model="numpy")(function))
+
+
+def inlined(function: Function) -> Function:
+    """Compiles a part of the kernels that call it: a `System` and a `Work` are hundreds of arguments, which take longer to pass
+    than many a step takes.
+    """
+    return cast(Function, njit(inline="always")(function))
 
 
 def kernel(function: Function) -> Function:
@@ -108,6 +123,19 @@ def copy(source: Any, target: Any) -> None:
         target[j] = source[j]
 
 
+@kernel
+def pick(source: Floats, columns: Integers, target: Floats) -> None:
+    """target = these columns of source; the two may be the same array where the columns ascend, as those of `Work.alive` do."""
+    for c in range(len(columns)):
+        target[c] = source[columns[c]]
+
+
+@register_jitable
+def padded(n: int) -> int:
+    """n neurons and the bias column, rounded up to whole vectors."""
+    return (n + 8) // 8 * 8
+
+
 class System(NamedTuple):
     """One network and the goals of one tree, as arrays."""
 
@@ -119,6 +147,7 @@ class System(NamedTuple):
     row_start: Integers
     columns: Floats  # Q, column j of layer k at column_start[k] + j * width[k]; column n_{k-1} is the bias
     column_start: Integers
+    gathered_start: Integers  # [k] where layer k's matrix begins in `Work.gathered`; -1 where it is not gathered
     scale: Floats  # per source: 2^-c of the columns of the layer above; 0 at the bias
     bias_exponent: Integers  # [k] c of the bias column of layer k
     delta: Floats  # per source: delta_j 2^(G+24) of the layer above
@@ -149,39 +178,53 @@ class Pool(NamedTuple):
 
 
 class Work(NamedTuple):
-    """Scratch of one thread, overwritten by every node."""
+    """Scratch of one thread, overwritten by every node. `alive` and what says so is ordered by alive neurons."""
 
     p: Floats  # [row, place] P of step 1
-    a: Floats  # [place] a of step 2, then scratch
-    term: Floats
-    mu: Floats  # [row, place]; at the input, the a of step 2
+    a: Floats  # [row, place] v, then a of step 2
+    term: Floats  # [row, place] of step 4
+    mu: Floats  # [row, place]
     value: Floats  # [row] const
-    exponent: Integers
-    weight: Floats
-    rounding: Floats  # [row] v
+    exponent: Integers  # [row] e
+    weight: Floats  # [row] w
+    rounding: Floats  # [row] v of section 11
     void: NDArray[np.uint8]
+    largest: Floats  # [row] m of step 2
+    factor: Floats  # [row] 2^sh
+    scaling: Floats  # [row] 2^(G - e) of step 4, 2^(G - e - 24) of step 3
+    total_term: Floats  # [row] the sum of step 3 or 4
+    magnitude: Floats  # [row] the sum of the magnitudes of its terms
+    reach: Floats  # [neuron] rbar of a source, then scratch
+    z: Floats  # [neuron] of a layer at a point
     neuron: Integers  # neurons of rows, or of a point
     needed: NDArray[np.uint8]  # whether a neuron of a layer is refreshed
     chosen: Integers  # the neurons of a layer that are refreshed
-    rise: Floats  # per source: the factor of mu where a >= 0, with default slopes
-    fall: Floats  # per source: the factor where a < 0
-    lower: Floats  # per source: l of unstable ReLU neurons, else 0
+    alive: Integers  # per source: the neurons that are not dead, then n_h
+    alives: Integers  # [h] how many these are
+    span: Integers  # [h] places of a row at source h
+    gathered: Floats  # per layer: the rows and columns of its matrix that are alive
+    row_place: Integers  # per source, alive: where the neuron's row begins, in `gathered` or in `System.rows`
+    scale: Floats  # per source, alive: as in `System`
+    rise: Floats  # per source, alive: the factor of mu where a >= 0, with default slopes
+    fall: Floats  # the factor where a < 0
+    lower: Floats  # per source, alive: l of unstable ReLU neurons, else 0
     upper: Floats
-    rise_near: Floats  # per source: u' of difference neurons where d is bounded by a chord for a >= 0, else 0
+    first_difference: Integers  # [h] the difference neurons that are alive are those from here
+    end_difference: Integers  # [h] to here
+    rise_near: Floats  # per source, alive: u' of difference neurons where d is bounded by a chord for a >= 0, else 0
     rise_far: Floats  # l' of the same
-    fall_near: Floats  # per source: l' of difference neurons where d is bounded by a chord for a < 0, else 0
+    fall_near: Floats  # per source, alive: l' of difference neurons where d is bounded by a chord for a < 0, else 0
     fall_far: Floats  # u' of the same
-    rise_constant: Floats  # per source: d_lo of difference neurons where d is bounded by a constant for a >= 0, else 0
+    rise_constant: Floats  # per source, alive: d_lo of difference neurons where d is bounded by a constant for a >= 0, else 0
     fall_constant: Floats  # d_hi of those where it is for a < 0, else 0
-    slopes: Floats  # per source: as `rise`, while a goal improves them
-    kept: Floats  # per source: the a of the last row that was computed alone
-    active: Integers  # per source: the neurons that may have mu != 0, filled up to a multiple of four with n_h
-    actives: Integers
+    slopes: Floats  # per source, alive: as `rise`, while a goal improves them
+    kept: Floats  # per source, alive: the a of the last row that was computed alone
     total: Floats  # [h] S_h
     error: Floats  # [k] D_k; at least 2^53 where some S_i of the layer is
     charge: Floats  # per source: s_i of its neurons; 0 over the reals
+    alive_charge: Floats  # per source, alive: the same
     charge_shift: Integers  # [k] f_k
-    point: Floats  # per source: values of the relaxed row's least point
+    point: Floats  # per source, alive: values of the relaxed row's least point
     best: Floats  # [coordinate] a of the best row
     left_low: Floats  # [goal, coordinate] what the goal leaves of the box
     left_high: Floats

@@ -9,9 +9,9 @@ import numpy as np
 from secateur.checker.fast_layout import Floats, System, Work, kernel, power
 from secateur.checker.nodes import SLACK_BITS
 
-__all__ = ["CALLS_INTO", "charge_of", "prepare_charges"]
+__all__ = ["CALLS_INTO", "charge_rows", "prepare_charges"]
 
-CALLS_INTO = "384dc94f5098b6f0"  # a digest of fast_layout.py and nodes.py (see the head of the first)
+CALLS_INTO = "6c41013e9655c5da"  # a digest of fast_layout.py and nodes.py (see the head of the first)
 
 
 @kernel
@@ -47,12 +47,14 @@ def prepare_charges(system: System, work: Work, h: int, reach: Floats) -> float:
 
 
 @kernel
-def charge_of(mu: Floats, charge: Floats) -> float:
-    """v = sum |mu_i| s_i; the charges have a multiple of four places, or none, where nothing is rounded."""
-    v0 = v1 = v2 = v3 = 0.0
-    for j in range(0, len(charge), 4):
-        v0 += abs(mu[j]) * charge[j]
-        v1 += abs(mu[j + 1]) * charge[j + 1]
-        v2 += abs(mu[j + 2]) * charge[j + 2]
-        v3 += abs(mu[j + 3]) * charge[j + 3]
-    return (v0 + v1) + (v2 + v3)
+def charge_rows(mu: Floats, charge: Floats, v: Floats) -> None:
+    """v = sum |mu_i| s_i of many rows, over the neurons that are alive; the charges have a multiple of four places."""
+    for r in range(len(v)):
+        own = mu[r]
+        v0 = v1 = v2 = v3 = 0.0
+        for j in range(0, len(charge), 4):
+            v0 += abs(own[j]) * charge[j]
+            v1 += abs(own[j + 1]) * charge[j + 1]
+            v2 += abs(own[j + 2]) * charge[j + 2]
+            v3 += abs(own[j + 3]) * charge[j + 3]
+        v[r] = (v0 + v1) + (v2 + v3)

@@ -182,12 +182,15 @@ class PythonArithmetic:
             reach = [max(-low, high) for low, high in zip(*value_ranges(layer, lower, upper), strict=True)]
             differences, linear = differences_of(layer, lower, upper), layer.linear
         total = sum(scaled_ceil(r, grid) for r in reach)
+        dead = [high <= 0.0 and j not in linear for j, high in enumerate(upper)]
+        for j, difference in differences.items():
+            dead[j] = difference.zero
         unstable = [below < 0.0 < above for below, above in zip(lower, upper, strict=True)]
         pairs = list(zip(lower, upper, unstable, strict=True))
         slopes = [1.0 if open_ and above > -below else 0.0 for below, above, open_ in pairs]
         chords = [above / (above - below) if open_ else 0.0 for below, above, open_ in pairs]
         limits = _below(total, LIMIT), self._error(h + 1, reach), self._charges(h + 1, reach)
-        return Source(lower, upper, *limits, slopes, chords, differences, linear)
+        return Source(lower, upper, *limits, slopes, chords, differences, linear, dead)
 
     def _error(self, k: int, reach: list[float]) -> int | None:
         """D_k: what the quantisation of layer k's matrix can amount to, per unit of multiplier."""
@@ -225,12 +228,13 @@ class PythonArithmetic:
             unit = grid - e - self._grid[h + 1] - 24
             error = ceil_shift(sum(map(abs, mu.values())) * source.error, unit)
             rounding = ceil_shift(source.charges.of(mu), unit + source.charges.shift)
-            top = max((q.bit_length() - c for q, c in zip(p, exponents, strict=False) if q), default=None)
+            alive = [0 if dead else q for q, dead in zip(p[:-1], source.dead, strict=True)]
+            top = max((q.bit_length() - c for q, c in zip(alive, exponents, strict=True) if q), default=None)
             a, charge = [0] * len(exponents), 0
             if top is not None:
                 if source.total is None:
                     return None
-                a = [round_shift(q, 24 - top - c) for q, c in zip(p, exponents, strict=False)]
+                a = [round_shift(q, 24 - top - c) for q, c in zip(alive, exponents, strict=True)]
                 e += 24 - top
                 charge = ceil_shift(source.total, grid - e - 1 - self._grid[h])
             if h == 0:

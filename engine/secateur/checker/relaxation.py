@@ -6,7 +6,7 @@ doubles choose the multipliers mu; whatever they choose, the terms make the ineq
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from secateur.checker.differences import Difference, Relation
@@ -32,6 +32,7 @@ class Source:
     chords: list[float]  # u / (u - l) of unstable neurons, 0 elsewhere
     differences: Mapping[int, Difference]  # by position
     linear: frozenset[int]
+    dead: Sequence[bool]  # neurons whose value is 0, which rows do not read
 
 
 def _scaled_floor(factor: int, bound: float, shift: int) -> int:
