@@ -144,15 +144,18 @@ _PLAIN = [
 _COMPILED = [
     *_in(
         "checker/fast_rows.py",
-        ("error = np.ceil(", "error = np.floor("),
+        ("error, charge = np.ceil(", "error, charge = np.floor("),
         ("charge = np.ceil(total_reach", "charge = np.floor(total_reach"),
         ("abs(bias) < VOID_DOUBLE and ", ""),
-        ("low, high = -mu[j] * lower[j], (a[j] - mu[j]) * upper[j]", "low, high = -mu[j] * upper[j], (a[j] - mu[j]) * lower[j]"),
+        (
+            "low, high = -multiplier[j] * lower[j], (own[j] - multiplier[j]) * upper[j]",
+            "low, high = -multiplier[j] * upper[j], (own[j] - multiplier[j]) * lower[j]",
+        ),
         ("1.0 if above > -below else", "1.0 if above >= -below else"),
         ("d = np.ceil(d * power", "d = np.floor(d * power"),
         ("math.frexp(d)[1] - 16", "math.frexp(d)[1] - 17"),
         ("d = system.bias_delta[k]", "d = 0.0"),
-        ("work.term[j] = max(-below, above, 0.0)", "work.term[j] = max(above, 0.0)"),
+        ("work.reach[j] = max(-below, above, 0.0)", "work.reach[j] = max(above, 0.0)"),
     ),
     *_in(
         "checker/fast_kernels.py",
@@ -206,6 +209,7 @@ _ENGINE = [
     *_in(
         "bounds/relaxing.py",
         ("return max(0.0, high, -low)", "return max(0.0, high)"),
+        ("net.scales[column + j] if lives else 0.0", "net.scales[column + j]"),
         ("low, high), high / (high - low))", "low, high), -low / (high - low))"),
         ("slopes[4, j], slopes[5, j] = above, below", "slopes[4, j], slopes[5, j] = below, above"),
         ("1.0 if high > -low", "1.0 if high >= -low"),
