@@ -56,6 +56,15 @@ class WrittenFacts:
         """Sub-domains in all trees."""
         return 0 if self.entry is None else sum(tree["nodes"] for tree in self.entry["trees"])
 
+    def followed_by(self, more: WrittenFacts) -> WrittenFacts:
+        """These facts, and those that were proven with them as facts. ValueError where intervals proved some of `more`."""
+        if self.entry is None or more.entry is None:
+            return more if self.entry is None else self
+        if more.entry["interval"]:
+            raise ValueError("interval facts come before all trees")
+        parts = {key: [*self.entry[key], *more.entry[key]] for key in ("trees", "solver")}
+        return WrittenFacts({**self.entry, **parts}, (*self.streams, *more.streams))
+
 
 NO_FACTS = WrittenFacts(None)
 

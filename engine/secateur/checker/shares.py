@@ -103,9 +103,9 @@ def shared(task: Callable[[Share], Result], jobs: int, tell: Callable[[int], Non
         for begun in processes:
             begun.terminate()
             begun.join()
-    failed = [end for end in ended if end.error is not None]
-    if failed:
-        raise min(failed, key=lambda end: end.number).error or AssertionError
+    errors = {end.number: end.error for end in ended if end.error is not None}
+    if errors:
+        raise errors[min(errors)]
     return [end.result for end in ended]
 
 

@@ -133,21 +133,29 @@ def prove_at_once(network: Network, domain: Domain, known: Sequence[Claim], clai
 
 
 def decide_slice(
-    network: Network, domain: Domain, known: Sequence[Claim], seed: Sequence[int], seconds: float, stopped: Callable[[], bool]
+    network: Network,
+    domain: Domain,
+    known: Sequence[Claim],
+    seed: Sequence[int],
+    seconds: float,
+    stopped: Callable[[], bool],
+    *,
+    earlier: Sequence[Claim] = (),
 ) -> SlicePhases:
     """Prove as many phases on the box as `seconds` allow, or until `stopped` says so.
 
     Parameters
     ----------
-    known : facts on this box, in the order of the certificate. seed : of the sampled points.
+    known : facts on this box, in the order of the certificate. seed : of the sampled points. earlier : what was proven on this
+    box before; its evidence stands between that of `known` and what is returned, which has trees only then.
 
     Raises InputError where the network cannot be brought into the integer form, ContradictoryBoundsError on a fault of the
     arithmetic.
     """
     deadline = time.monotonic() + seconds
-    run = _Run(quantise(network, domain.lower, domain.upper), tuple(known), deadline, stopped)
+    run = _Run(quantise(network, domain.lower, domain.upper), (*known, *earlier), deadline, stopped)
     candidates = sample(network, domain, seed)
-    _prove_first(run, candidates.claims)
+    _prove_first(run, candidates.claims, by_intervals=not earlier)
     claims = _refined(network, domain, candidates, run.open(candidates.claims), seed)
     waiting: list[SplitTree] = []
     for layer in range(1, len(network.sizes) + 1):
@@ -203,11 +211,12 @@ def _new_tree(run: _Run, claims: Sequence[Claim]) -> SplitTree:
     return SplitTree(run.quantised, start, [Goal.of(c) for c in claims], _STEPS, run.established)
 
 
-def _prove_first(run: _Run, claims: Sequence[Claim]) -> None:
+def _prove_first(run: _Run, claims: Sequence[Claim], *, by_intervals: bool = True) -> None:
     """Intervals, then one tree of a single node for all claims that the bounds of the whole box prove, whatever their layer."""
     layers = run.quantised.layers
-    bounds = root_bounds(layers, run.facts)
-    run.interval = [c for c in run.open(claims) if bounds.decides(c)]
+    if by_intervals:
+        bounds = root_bounds(layers, run.facts)
+        run.interval = [c for c in run.open(claims) if bounds.decides(c)]
     waiting = run.open(claims)
     if not waiting:
         return

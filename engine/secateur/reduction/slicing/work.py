@@ -17,7 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from secateur.bounds import Claim, set_threads, warmup
-from secateur.certificate import written_facts
+from secateur.certificate.family import NO_FACTS, written_facts
 from secateur.network import parse_onnx
 from secateur.reduction.relax import Effort
 from secateur.reduction.removed import Name, removed_by_kind
@@ -73,7 +73,7 @@ def _end_with(ended: Callable[[], None]) -> None:
 
 
 def make_slice(task: SliceTask) -> SliceStatistics:
-    """Decide phases, rewrite, remove more where the claim allows it, file the result.
+    """Decide phases, beginning with what an earlier turn proved; rewrite, remove more where the claim allows it, file the result.
 
     InputError where the network cannot be rewritten exactly.
     """
@@ -81,9 +81,13 @@ def make_slice(task: SliceTask) -> SliceStatistics:
     ledger = Ledger(task.folder)
     original = _original(ledger.model, task.sha256)
     seed = (task.seed, int(task.name[:12], 16))
-    phases = decide_slice(original.network, task.box, task.known, seed, task.seconds, lambda: ledger.stopped)
+    earlier = ledger.slice(task.name)
+    facts = NO_FACTS if earlier is None else earlier.facts
+    phases = decide_slice(
+        original.network, task.box, task.known, seed, task.seconds, lambda: ledger.stopped, earlier=facts.claims
+    )
     searched = time.monotonic() - begun
-    facts = written_facts(phases.evidence, original.network.input_size)
+    facts = facts.followed_by(written_facts(phases.evidence, original.network.input_size))
     claims = (*task.known, *facts.claims)
     shrunk, relaxing = shrink(original, task.box, claims), time.monotonic()
     if task.claim is not None:
@@ -97,7 +101,7 @@ def make_slice(task: SliceTask) -> SliceStatistics:
         len(phases.undecided),
         len(proven),
         _removed(original, shrunk, proven, task.claim),
-        phases.nodes,
+        phases.nodes + (0 if earlier is None else earlier.statistics.nodes),
         shrunk.differences,
         now - begun,
         searched,
@@ -105,8 +109,7 @@ def make_slice(task: SliceTask) -> SliceStatistics:
         task.turn,
         phases.needed,
     )
-    earlier = ledger.slice(task.name)
-    if earlier is not None and earlier.statistics.parameters <= statistics.parameters:  # a second turn need not be luckier
+    if earlier is not None and earlier.statistics.parameters < statistics.parameters:  # proofs by differences may have luck
         statistics = replace(earlier.statistics, turn=task.turn, searched=statistics.searched, needed=phases.needed)
         ledger.keep(task.name, replace(earlier, statistics=statistics))
     else:
