@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import struct
 import zlib
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
+import pytest
 
 from secateur.certificate import FileReference, Leaf, by_difference, by_simulation, family_bytes, manifest_bytes, written_facts
 from secateur.certificate.family import NO_FACTS
@@ -28,6 +30,17 @@ def test_facts_know_their_claims_and_nodes() -> None:
     assert [zlib.decompress(s) for s in facts.streams] == [b"\1\0\0"]
     assert written_facts(PhaseEvidence((9, 8)), 2) is NO_FACTS
     assert (NO_FACTS.claims, NO_FACTS.nodes) == ((), 0)
+
+
+def test_facts_of_two_turns_stand_in_their_order() -> None:
+    first, more = written_facts(EVIDENCE, 2), written_facts(PhaseEvidence((9, 8), (), (replace(TREE, claims=((1, 1, 1),)),)), 2)
+    both = first.followed_by(more)
+    assert both.claims == ((1, 0, -1), (2, 1, 1), (1, 1, 1))
+    assert both.nodes == 6
+    assert both.streams == (*first.streams, *more.streams)
+    assert first.followed_by(NO_FACTS) == first == NO_FACTS.followed_by(first)
+    with pytest.raises(ValueError, match="interval facts come before all trees"):
+        more.followed_by(first)
 
 
 def test_the_container_holds_regions_and_streams_in_preorder() -> None:

@@ -81,6 +81,21 @@ def test_facts_of_a_larger_box_are_not_proven_again() -> None:
     assert all(tree.uses >= len(known) for tree in evidence.trees)
 
 
+@pytest.mark.parametrize("seed", [0, 1, 3])  # networks that need trees there
+def test_a_later_turn_goes_on_from_what_was_proven(seed: int) -> None:
+    network, domain = random_network(seed), box(3, -0.5, 0.25)
+    known = prove_at_once(network, box(3, -0.5, 0.5), (), [(1, i, s) for i in range(8) for s in (-1, 1)]).claims
+    first = decide_slice(network, domain, known, (seed,), 0.0, never).evidence.claims
+    later = decide_slice(network, domain, known, (seed,), 20.0, never, earlier=first)
+    whole = decide_slice(network, domain, known, (seed,), 20.0, never)
+    assert first
+    assert later.evidence.trees
+    assert later.evidence.interval == ()
+    assert all(tree.uses >= len(known) + len(first) for tree in later.evidence.trees)
+    assert sorted((*first, *later.evidence.claims)) == sorted(whole.evidence.claims)
+    assert not later.undecided
+
+
 def test_what_is_proven_at_once_is_intervals_and_single_nodes() -> None:
     network, domain = random_network(2), box(3, -0.25, 0.25)
     evidence = prove_at_once(network, domain, (), sample(network, domain, (0,)).claims)

@@ -254,6 +254,30 @@ def test_a_domain_of_another_dimension() -> None:
         slice_network(model_of(random_network(0)), box(2), slices=2)
 
 
+def test_a_later_turn_goes_on_from_what_was_proven() -> None:
+    """First turns without time for trees; the facts of both turns stand in one certificate, those of the first in front."""
+    model, first, files = model_of(random_network(5)), dict[str, tuple[Any, ...]](), dict[str, work.SliceTask]()
+
+    class Hasty(Here):
+        def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+            task = args[0]
+            future = super().submit(fn, dataclasses.replace(task, seconds=0.0) if task.turn == 1 else task, **kwargs)
+            record = work.Ledger(task.folder).slice(task.name)
+            assert record is not None
+            if task.turn == 1:
+                first[task.name] = record.facts.claims
+            elif record.facts.claims != first[task.name]:
+                assert record.facts.claims[: len(first[task.name])] == first[task.name]
+                files[task.name] = task
+            return future
+
+    result = sliced(model, box(3, -0.5, 0.5), slices=4, executor=Hasty())
+    assert any(first[name] for name in files)
+    assert len(walk_family(result.files, model.data).leaves) == 4
+    assert result.summary["undecided"]["slices"] == 0
+    agrees(result, model, 5)
+
+
 def test_more_turns_go_first_to_slices_that_seem_nearest_to_an_end() -> None:
     """A network that is not decided in the time: whatever comes first in a later turn seemed to need least before it."""
     model, needed, order = model_of(random_network(4, (8, 60, 60, 60, 60))), dict[str, float](), list[tuple[int, float]]()
