@@ -280,7 +280,7 @@ def test_a_later_turn_goes_on_from_what_was_proven() -> None:
 
 def test_more_turns_go_first_to_slices_that_seem_nearest_to_an_end() -> None:
     """A network that is not decided in the time: whatever comes first in a later turn seemed to need least before it."""
-    model, needed, order = model_of(random_network(4, (8, 60, 60, 60, 60))), dict[str, float](), list[tuple[int, float]]()
+    model, needed, order = model_of(random_network(4, (8, 30, 30, 30, 30))), dict[str, float](), list[tuple[int, float]]()
 
     class Recording(Here):
         def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
