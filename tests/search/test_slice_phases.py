@@ -12,7 +12,7 @@ import pytest
 
 from secateur.bounds import Claim
 from secateur.network import Affine, Dense, Network, Term
-from secateur.search import decide_slice, prove_at_once, sample
+from secateur.search import EarlierTurn, decide_slice, prove_at_once, sample
 from secateur.specification import Domain
 
 
@@ -85,10 +85,12 @@ def test_facts_of_a_larger_box_are_not_proven_again() -> None:
 def test_a_later_turn_goes_on_from_what_was_proven(seed: int) -> None:
     network, domain = random_network(seed), box(3, -0.5, 0.25)
     known = prove_at_once(network, box(3, -0.5, 0.5), (), [(1, i, s) for i in range(8) for s in (-1, 1)]).claims
-    first = decide_slice(network, domain, known, (seed,), 0.0, never).evidence.claims
-    later = decide_slice(network, domain, known, (seed,), 20.0, never, earlier=first)
+    begun = decide_slice(network, domain, known, (seed,), 0.0, never)
+    first = begun.evidence.claims
+    later = decide_slice(network, domain, known, (seed,), 20.0, never, EarlierTurn(first, begun.undecided))
     whole = decide_slice(network, domain, known, (seed,), 20.0, never)
     assert first
+    assert {c[:2] for c in later.evidence.claims} <= {c[:2] for c in begun.undecided}
     assert later.evidence.trees
     assert later.evidence.interval == ()
     assert all(tree.uses >= len(known) + len(first) for tree in later.evidence.trees)

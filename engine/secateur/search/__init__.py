@@ -21,7 +21,7 @@ from secateur.search.result import (
     Tightest,
 )
 from secateur.search.sides import Ranged
-from secateur.search.slice_phases import Candidates, SlicePhases, decide_slice, prove_at_once, sample
+from secateur.search.slice_phases import Candidates, EarlierTurn, SlicePhases, decide_slice, prove_at_once, sample
 from secateur.search.verdict import Holds, SearchStatistics, Unknown, Verdict, Violated
 from secateur.search.witness import Witness
 
@@ -31,6 +31,7 @@ __all__ = [
     "Candidates",
     "DecidingRow",
     "Distance",
+    "EarlierTurn",
     "GoalRefutation",
     "Holds",
     "LeafRefutation",

@@ -21,7 +21,7 @@ from secateur.search.result import PhaseEvidence, ProvenTree
 from secateur.search.tree import SplitTree
 from secateur.specification import Domain
 
-__all__ = ["Candidates", "SlicePhases", "decide_slice", "prove_at_once", "sample"]
+__all__ = ["Candidates", "EarlierTurn", "SlicePhases", "decide_slice", "prove_at_once", "sample"]
 
 Floats = NDArray[np.float64]
 
@@ -73,6 +73,14 @@ class SlicePhases:
     undecided: tuple[Claim, ...]
     nodes: int = 0
     needed: float = 0.0
+
+
+@dataclass(frozen=True)
+class EarlierTurn:
+    """What an earlier call proved on a box, in the order of the certificate, and the claims that it left undecided."""
+
+    proven: tuple[Claim, ...]
+    undecided: tuple[Claim, ...]
 
 
 def sample(network: Network, domain: Domain, seed: Sequence[int], most: int = _MOST) -> Candidates:
@@ -139,24 +147,22 @@ def decide_slice(
     seed: Sequence[int],
     seconds: float,
     stopped: Callable[[], bool],
-    *,
-    earlier: Sequence[Claim] = (),
+    earlier: EarlierTurn | None = None,
 ) -> SlicePhases:
     """Prove as many phases on the box as `seconds` allow, or until `stopped` says so.
 
     Parameters
     ----------
-    known : facts on this box, in the order of the certificate. seed : of the sampled points. earlier : what was proven on this
-    box before; its evidence stands between that of `known` and what is returned, which has trees only then.
+    known : facts on this box, in the order of the certificate. seed : of the sampled points. earlier : an earlier call's
+    outcome, whose evidence stands between that of `known` and what is returned: trees for claims that it left undecided.
 
     Raises InputError where the network cannot be brought into the integer form, ContradictoryBoundsError on a fault of the
     arithmetic.
     """
     deadline = time.monotonic() + seconds
-    run = _Run(quantise(network, domain.lower, domain.upper), (*known, *earlier), deadline, stopped)
-    candidates = sample(network, domain, seed)
-    _prove_first(run, candidates.claims, by_intervals=not earlier)
-    claims = _refined(network, domain, candidates, run.open(candidates.claims), seed)
+    proven = () if earlier is None else earlier.proven
+    run = _Run(quantise(network, domain.lower, domain.upper), (*known, *proven), deadline, stopped)
+    claims = _claims(run, network, domain, seed) if earlier is None else earlier.undecided
     waiting: list[SplitTree] = []
     for layer in range(1, len(network.sizes) + 1):
         open_claims = [c for c in run.open(claims) if c[0] == layer]
@@ -167,6 +173,13 @@ def decide_slice(
             waiting += [tree] if tree is not None else []
     _take_turns(run, waiting)
     return SlicePhases(run.evidence, tuple(run.open(claims)), run.nodes, run.needed)
+
+
+def _claims(run: _Run, network: Network, domain: Domain, seed: Sequence[int]) -> Sequence[Claim]:
+    """Prove what takes no time, and say what is left for trees."""
+    candidates = sample(network, domain, seed)
+    _prove_first(run, candidates.claims)
+    return _refined(network, domain, candidates, run.open(candidates.claims), seed)
 
 
 def _never() -> bool:
@@ -211,12 +224,11 @@ def _new_tree(run: _Run, claims: Sequence[Claim]) -> SplitTree:
     return SplitTree(run.quantised, start, [Goal.of(c) for c in claims], _STEPS, run.established)
 
 
-def _prove_first(run: _Run, claims: Sequence[Claim], *, by_intervals: bool = True) -> None:
+def _prove_first(run: _Run, claims: Sequence[Claim]) -> None:
     """Intervals, then one tree of a single node for all claims that the bounds of the whole box prove, whatever their layer."""
     layers = run.quantised.layers
-    if by_intervals:
-        bounds = root_bounds(layers, run.facts)
-        run.interval = [c for c in run.open(claims) if bounds.decides(c)]
+    bounds = root_bounds(layers, run.facts)
+    run.interval = [c for c in run.open(claims) if bounds.decides(c)]
     waiting = run.open(claims)
     if not waiting:
         return

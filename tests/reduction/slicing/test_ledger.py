@@ -25,7 +25,8 @@ FACTS = WrittenFacts(
     (b"abc",),
 )
 PROOF = LeafProof({"kind": "agree", "tolerance": "0"}, {"kind": "simulation", "reduced": {}}, (b"x", b""))
-RECORD = SliceRecord(FACTS, PROOF, b"network", SliceStatistics(7, 3, 1, 2, {"phase": 4}, 9, 0, 0.5, 0.25, 0.125, 1, 0.0))
+STATISTICS = SliceStatistics(7, 3, 1, 2, {"phase": 4}, 9, 0, 0.5, 0.25, 0.125, 1, 0.0)
+RECORD = SliceRecord(FACTS, PROOF, b"network", STATISTICS, ((2, 5, -1), (3, 0, 1)))
 EXACT, LOOSE = Agreement(Fraction(0)), Agreement(Fraction(1, 8))
 BOX = Domain((Fraction(0),), (Fraction(1),))
 
@@ -36,8 +37,8 @@ def test_a_slice_comes_back_as_it_was(tmp_path: Path) -> None:
     ledger.keep("x", RECORD)
     found = Ledger(tmp_path / "run").slice("x")
     assert found is not None
-    assert (found.facts, found.proof, found.data, found.statistics) == (
-        FACTS, PROOF, b"network", RECORD.statistics,
+    assert (found.facts, found.proof, found.data, found.statistics, found.undecided) == (
+        FACTS, PROOF, b"network", RECORD.statistics, RECORD.undecided,
     )  # fmt: skip
     assert FACTS.claims == ((1, 0, 1), (1, 1, -1))
 

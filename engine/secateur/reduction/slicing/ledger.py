@@ -55,12 +55,13 @@ class SliceStatistics:
 
 @dataclass(frozen=True, eq=False)
 class SliceRecord:
-    """A finished slice: its own facts, the proof of its claim, the network as a file, and statistics."""
+    """A finished slice: its own facts, the proof of its claim, the network as a file, statistics, and claims left undecided."""
 
     facts: WrittenFacts
     proof: LeafProof
     data: bytes
     statistics: SliceStatistics
+    undecided: tuple[Claim, ...]
 
 
 def digest(model_sha256: str, box: Domain, known: Sequence[Claim], claim: Comparison, seed: int) -> str:
@@ -177,6 +178,7 @@ def _packed(record: SliceRecord) -> bytes:
         "sizes": [len(b) for b in blobs],
         "own": len(record.facts.streams),
         "statistics": asdict(record.statistics),
+        "undecided": record.undecided,
     }
     text = json.dumps(head).encode()
     body = b"".join([struct.pack("<Q", len(text)), text, *blobs])
@@ -200,4 +202,5 @@ def _unpacked(data: bytes) -> SliceRecord:
         LeafProof(head["claim"], head["evidence"], tuple(blobs[own:-1])),
         blobs[-1],
         SliceStatistics(**head["statistics"]),
+        tuple((layer, neuron, sign) for layer, neuron, sign in head["undecided"]),
     )

@@ -24,7 +24,7 @@ from secateur.reduction.removed import Name, removed_by_kind
 from secateur.reduction.slicing.ledger import Ledger, SliceRecord, SliceStatistics
 from secateur.reduction.slicing.relaxed import shrink_further
 from secateur.reduction.slicing.shrink import Original, Shrunk, shrink
-from secateur.search import decide_slice
+from secateur.search import EarlierTurn, decide_slice
 from secateur.specification import Domain
 from secateur.specification.comparison import Comparison, Decision
 
@@ -83,10 +83,22 @@ def make_slice(task: SliceTask) -> SliceStatistics:
     seed = (task.seed, int(task.name[:12], 16))
     earlier = ledger.slice(task.name)
     facts = NO_FACTS if earlier is None else earlier.facts
-    phases = decide_slice(
-        original.network, task.box, task.known, seed, task.seconds, lambda: ledger.stopped, earlier=facts.claims
-    )
+    before = None if earlier is None else EarlierTurn(facts.claims, earlier.undecided)
+    phases = decide_slice(original.network, task.box, task.known, seed, task.seconds, lambda: ledger.stopped, before)
     searched = time.monotonic() - begun
+    nodes = phases.nodes + (0 if earlier is None else earlier.statistics.nodes)
+    if earlier is not None and task.claim is None and not phases.evidence.claims:  # it stays as it is
+        statistics = replace(
+            earlier.statistics,
+            undecided=len(phases.undecided),
+            nodes=nodes,
+            seconds=searched,
+            searched=searched,
+            turn=task.turn,
+            needed=phases.needed,
+        )
+        ledger.keep(task.name, replace(earlier, statistics=statistics, undecided=phases.undecided))
+        return statistics
     facts = facts.followed_by(written_facts(phases.evidence, original.network.input_size))
     claims = (*task.known, *facts.claims)
     shrunk, relaxing = shrink(original, task.box, claims), time.monotonic()
@@ -101,7 +113,7 @@ def make_slice(task: SliceTask) -> SliceStatistics:
         len(phases.undecided),
         len(proven),
         _removed(original, shrunk, proven, task.claim),
-        phases.nodes + (0 if earlier is None else earlier.statistics.nodes),
+        nodes,
         shrunk.differences,
         now - begun,
         searched,
@@ -110,10 +122,10 @@ def make_slice(task: SliceTask) -> SliceStatistics:
         phases.needed,
     )
     if earlier is not None and earlier.statistics.parameters < statistics.parameters:  # proofs by differences may have luck
-        statistics = replace(earlier.statistics, turn=task.turn, searched=statistics.searched, needed=phases.needed)
+        statistics = replace(earlier.statistics, turn=task.turn, searched=searched, needed=phases.needed)
         ledger.keep(task.name, replace(earlier, statistics=statistics))
     else:
-        ledger.keep(task.name, SliceRecord(facts, shrunk.proof, shrunk.data, statistics))
+        ledger.keep(task.name, SliceRecord(facts, shrunk.proof, shrunk.data, statistics, phases.undecided))
     return statistics
 
 
