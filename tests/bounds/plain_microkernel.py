@@ -23,10 +23,10 @@ def _padded(size: int) -> int:
     return size + -size % LANES
 
 
-def multiply_tile(left: Floats, row: int, alive: Indices, count: int, matrix: Floats, out: Floats, column: int) -> None:
-    """out[row:row+8, column:column+8] = left[row:row+8, alive[:count]] @ matrix[alive[:count], column:column+8]."""
-    chosen, rows, columns = alive[:count], slice(row, row + TILE_ROWS), slice(column, column + LANES)
-    out[rows, columns] = left[rows][:, chosen] @ matrix[chosen, columns]
+def multiply_tile(left: Floats, row: int, count: int, matrix: Floats, out: Floats, column: int) -> None:
+    """out[row:row+8, column:column+8] = left[row:row+8, :count] @ matrix[:count, column:column+8]."""
+    rows, columns = slice(row, row + TILE_ROWS), slice(column, column + LANES)
+    out[rows, columns] = left[rows, :count] @ matrix[:count, columns]
 
 
 def affine_panel(

@@ -18,7 +18,7 @@ from secateur.bounds.powers import kernel
 from secateur.bounds.quantised import KernelNetwork
 from secateur.bounds.refresh import refresh
 from secateur.bounds.relaxing import prepare_relaxation
-from secateur.bounds.rows import set_reach
+from secateur.bounds.rows import pack, set_reach
 from secateur.bounds.scratch import new_scratch
 
 __all__ = ["Work", "evaluate_batch"]
@@ -66,6 +66,7 @@ def _tighten(b, net, work, s):
         if not refresh(k, net, work.box_low[b], work.box_high[b], lower, upper, s):
             return -1
         prepare_relaxation(k, net, lower, upper, s)
+        pack(k, net, s)
         set_reach(k, net, lower, upper, s)
     return kmax
 

@@ -33,29 +33,27 @@ _FIRST_LANE = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
 
 
 @intrinsic
-def multiply_tile(_: Any, left: Any, row: Any, alive: Any, count: Any, matrix: Any, out: Any, column: Any) -> Any:
-    """out[row:row+8, column:column+8] = left[row:row+8, alive[:count]] @ matrix[alive[:count], column:column+8].
+def multiply_tile(_: Any, left: Any, row: Any, count: Any, matrix: Any, out: Any, column: Any) -> Any:
+    """out[row:row+8, column:column+8] = left[row:row+8, :count] @ matrix[:count, column:column+8].
 
-    left, matrix, out : C-contiguous float64 matrices that have all these elements; alive : int64 indices. Nothing is checked.
+    left, matrix, out : C-contiguous float64 matrices that have all these elements. Nothing is checked.
     """
-    signature = types.none(left, types.int64, alive, types.int64, matrix, out, types.int64)
+    signature = types.none(left, types.int64, types.int64, matrix, out, types.int64)
     return signature, _generate_tile
 
 
 def _generate_tile(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-    views = [make_array(signature.args[i])(context, builder, args[i]) for i in (0, 2, 4, 5)]
-    left, alive, matrix, out = views
-    row, count, column = args[1], args[3], args[6]
+    left, matrix, out = (make_array(signature.args[i])(context, builder, args[i]) for i in (0, 3, 4))
+    row, count, column = args[1], args[2], args[5]
     rows = [builder.gep(left.data, [_offset(builder, left, row, k)]) for k in range(TILE_ROWS)]
     sums = [cgutils.alloca_once(builder, _VECTOR) for _ in range(TILE_ROWS)]
     for total in sums:
         builder.store(_ZERO, total)
     with cgutils.for_range(builder, count, intp=_INDEX) as loop:
-        index = builder.load(builder.gep(alive.data, [loop.index]))
-        place = builder.gep(matrix.data, [builder.add(_offset(builder, matrix, index, 0), column)])
+        place = builder.gep(matrix.data, [builder.add(_offset(builder, matrix, loop.index, 0), column)])
         weights = builder.load(builder.bitcast(place, _VECTOR.as_pointer()), align=8)
         for start, total in zip(rows, sums, strict=True):
-            factor = _broadcast(builder, builder.load(builder.gep(start, [index])))
+            factor = _broadcast(builder, builder.load(builder.gep(start, [loop.index])))
             builder.store(builder.fadd(builder.load(total), builder.fmul(factor, weights)), total)
     for k, total in enumerate(sums):
         place = builder.gep(out.data, [builder.add(_offset(builder, out, row, k), column)])

@@ -12,7 +12,7 @@ from numba import njit
 from secateur.bounds.differences import FREE, LINE, LINEAR, RELU, lower_form, upper_form, value_range
 from secateur.bounds.microkernel import LANES, PANEL_COLUMNS, affine_panel
 from secateur.bounds.powers import kernel
-from secateur.bounds.relaxing import phases
+from secateur.bounds.relaxing import WHOLE, clear, phases
 from secateur.bounds.rounding import GRID_BITS
 
 __all__ = ["UNIT", "evaluate_at_point", "improve_slopes"]
@@ -25,9 +25,11 @@ def _relaxed_outputs(h, place, net, lower, upper, s):
     """Outputs of the neurons of layer h, relaxed for the row at a place (section 5), in IEEE doubles."""
     first, slopes = net.neurons[h], s.slopes[h]
     coefficients, alphas, values = s.coefficients[place, first:], s.alphas[place, first:], s.values[first:]
-    for i in range(net.sizes[h]):
-        # Factors of stable neurons are 0 or 1, so this holds for them as well.
-        upward, chord = alphas[i] * values[i], slopes[1, i] * (values[i] - slopes[2, i])
+    clear(s.outputs, net.sizes[h])
+    for c in range(s.alive_counts[h, WHOLE]):
+        # Factors of stable neurons are 1, so this holds for them as well.
+        i = s.alive[h, c]
+        upward, chord = alphas[i] * values[i], slopes[1, c] * (values[i] - slopes[2, c])
         s.outputs[i] = upward if coefficients[i] >= 0.0 else chord
     if net.leads[h] < net.sizes[h]:
         _relaxed_differences(h, place, net, lower, upper, s)
@@ -124,7 +126,7 @@ def improve_slopes(k, r, place, step, net, low, high, lower, upper, s):
     for h in range(1, k):
         first = net.neurons[h]
         for i in range(s.loose_counts[h]):
-            v = first + s.loose[h, i]
+            v = first + s.alive[h, s.loose[h, i]]
             if coefficients[v] > 0.0:
                 high_v, low_v = np.float64(upper[v]), np.float64(lower[v])
                 moved = alphas[v] + step * (s.values[v] / (high_v - low_v))

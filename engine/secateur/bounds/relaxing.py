@@ -13,7 +13,7 @@ from secateur.bounds.microkernel import exchange_row
 from secateur.bounds.powers import REACH, kernel, power
 from secateur.bounds.rounding import VOID
 
-__all__ = ["LEADING", "WHOLE", "clear", "default_slope", "extent", "largest_value", "phases", "prepare_relaxation", "relax"]
+__all__ = ["LEADING", "WHOLE", "clear", "default_slope", "largest_value", "phases", "prepare_relaxation", "relax"]
 
 _INTEGER = np.int64
 """Plain literals as arguments would make numba compile a function once more for each value."""
@@ -51,12 +51,6 @@ def largest_value(j, first, layer, net, lower, upper):
 
 
 @njit(cache=True, inline="always")
-def extent(h, part, net):
-    """How many neurons of layer h belong to the part."""
-    return net.leads[h] if part == LEADING else net.sizes[h]
-
-
-@njit(cache=True, inline="always")
 def default_slope(low, high):
     """The slope of an unstable neuron for coefficients >= 0, as long as nobody has chosen another."""
     return 1.0 if high > -low else 0.0
@@ -64,10 +58,10 @@ def default_slope(low, high):
 
 @kernel
 def prepare_relaxation(h, net, lower, upper, s):
-    """Slopes, bounds and constants of the neurons of layer h on this sub-domain, exact ones where nothing needs relaxing.
+    """Slopes, bounds and constants of those neurons of layer h that count on this sub-domain; exact ones need no relaxing.
 
-    Rows of the leading part read no others: slopes of those behind them meet coefficients of 0 only. Dead neurons count for
-    nothing in a row: its products with them vanish as columns are scaled.
+    Rows of the leading part read no others: slopes of those behind them meet coefficients of 0 only. Neurons that are constantly
+    0 count for nothing in a row.
     """
     start, leads, slopes, alive, loose = net.neurons[h], net.leads[h], s.slopes[h], s.alive[h], s.loose[h]
     column = net.columns[h + 1]
@@ -81,24 +75,25 @@ def prepare_relaxation(h, net, lower, upper, s):
         if kind == RELU:
             lives = high > 0.0
             if low < 0.0 and lives:
-                _set_slopes(slopes, j, default_slope(low, high), high / (high - low))
-                slopes[2, j], slopes[3, j] = low, high
-                loose[choices] = j
+                _set_slopes(slopes, count, default_slope(low, high), high / (high - low))
+                slopes[2, count], slopes[3, count] = low, high
+                loose[choices] = count
                 choices += 1
-            else:
-                _set_slopes(slopes, j, 1.0 if lives else 0.0, 1.0 if lives else 0.0)
+            elif lives:
+                _set_slopes(slopes, count, 1.0, 1.0)
         elif kind == LINEAR:
             lives = True
-            _set_slopes(slopes, j, 1.0, 1.0)
+            _set_slopes(slopes, count, 1.0, 1.0)
         else:
             p = start + kind
             base_low, base_high = np.float64(lower[p]), np.float64(upper[p])
             known = phases_of(low, high, base_low, base_high, net.growth[h])
             lives = not (known[0] and known[2])
-            least, most = value_range(low, high, base_low, base_high, net.growth[h], known)
-            steady = _set_difference_slopes(steady, h, j, low, high, least, most, known, s)
-        s.scales[column + j] = net.scales[column + j] if lives else 0.0
+            if lives:
+                least, most = value_range(low, high, base_low, base_high, net.growth[h], known)
+                steady = _set_difference_slopes(steady, h, count, low, high, least, most, known, s)
         if lives:
+            s.scales[column + count] = net.scales[column + j]
             alive[count] = j
             count += 1
     if leads == net.sizes[h]:
@@ -116,7 +111,7 @@ def _set_slopes(slopes, j, positive, negative):
 
 @kernel
 def _set_difference_slopes(steady, h, j, low, high, least, most, known, s):
-    """Slopes of a difference neuron with values in [least, most], and what they cost (section 9).
+    """Slopes of the difference neuron at place j with values in [least, most], and what they cost (section 9).
 
     Returns the number of neurons with a constant, counting this one if it has one.
     """
@@ -143,7 +138,7 @@ def relax(k, h, count, net, part, chosen, s):
 
     chosen : whether each row has slopes of its own, `alphas` at its place.
     """
-    size, steady, slopes, first = extent(h, part, net), s.steady_counts[h, part], s.slopes[h], net.neurons[h]
+    size, steady, slopes, first = s.alive_counts[h, part], s.steady_counts[h, part], s.slopes[h], net.neurons[h]
     for r in range(count):
         shift = net.grids[k] - s.exponents[r]
         row = s.rows[r]
@@ -161,7 +156,7 @@ def relax(k, h, count, net, part, chosen, s):
         if chosen:
             own = s.alphas[s.places[r]]
             for i in range(s.loose_counts[h]):
-                slopes[0, s.loose[h, i]] = own[first + s.loose[h, i]]
+                slopes[0, s.loose[h, i]] = own[first + s.alive[h, s.loose[h, i]]]
         exchange_row(s.rows, r, slopes, size, unit, s.sums)
         cost = s.sums[0]
         s.weights[r] = s.sums[1]

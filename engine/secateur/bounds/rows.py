@@ -13,12 +13,12 @@ from numba import njit
 from numpy.typing import NDArray
 
 from secateur.bounds.microkernel import LANES, PANEL_COLUMNS, TILE_ROWS, affine_panel, multiply_tile, round_row, scale_row
-from secateur.bounds.powers import REACH, copy, exponent_of, floor_to_bits, kernel, power
-from secateur.bounds.relaxing import clear, extent, largest_value, relax
+from secateur.bounds.powers import REACH, exponent_of, floor_to_bits, kernel, power
+from secateur.bounds.relaxing import WHOLE, clear, largest_value, relax
 from secateur.bounds.rounding import BITS, EXACT, GRID_BITS, VOID
 from secateur.bounds.slack import set_slack, weigh_slack
 
-__all__ = ["MIX_BITS", "lower_rows", "set_reach"]
+__all__ = ["MIX_BITS", "lower_rows", "pack", "set_reach"]
 
 Floats = NDArray[np.float64]
 
@@ -27,6 +27,51 @@ _INTEGER = np.int64
 """Plain literals as arguments would make numba compile a function once more for each value."""
 MIX_BITS = 20
 """A mixed row is a sum of target rows with integer weights up to 2**20; its scale starts at 2**-20."""
+
+
+@njit(cache=True, inline="always")
+def packed_width(k, s):
+    """Length of the packed rows of layer k: what counts of the source, the bias, zeros up to whole vectors."""
+    width = s.alive_counts[k - 1, WHOLE] + 1
+    return width + -width % LANES
+
+
+@njit(cache=True, inline="always")
+def packed(k, net, s):
+    """The packed matrix of layer k, one row at least."""
+    height, width = max(_INTEGER(1), s.alive_counts[k, WHOLE]), packed_width(k, s)
+    return s.packed[net.offsets[k] : net.offsets[k] + height * width].reshape((height, width))
+
+
+@njit(cache=True, inline="always")
+def gather_row(k, neuron, factor, net, target, at, s):
+    """Put factor * Q[neuron] of layer k at target[at:], packed."""
+    begin, alive, count = net.offsets[k] + neuron * net.strides[k], s.alive[k - 1], s.alive_counts[k - 1, WHOLE]
+    source, row = net.weights[begin : begin + net.strides[k]], target[at : at + packed_width(k, s)]
+    for c in range(count):
+        row[c] = factor * source[np.uint64(alive[c])]  # unsigned: numba asks of others whether they count from the end
+    row[count] = factor * source[net.sizes[k - 1]]
+    for c in range(count + 1, len(row)):
+        row[c] = 0.0
+
+
+@kernel
+def pack(k, net, s):
+    """Gather what counts on this sub-domain of the matrix of layer k: rows of neurons that do, columns of sources that do.
+
+    Rows then go through the network by whole vectors of what counts; neurons that are constantly 0 cost nothing.
+    """
+    width = packed_width(k, s)
+    for t in range(s.alive_counts[k, WHOLE]):
+        gather_row(k, s.alive[k, t], 1.0, net, s.packed, net.offsets[k] + t * width, s)
+
+
+@njit(cache=True, inline="always")
+def _spread(row, target, alive, count):
+    """A packed row at the places of its neurons, with zeros between."""
+    clear(target, len(target))
+    for c in range(count):
+        target[alive[c]] = row[c]
 
 
 @njit(cache=True, inline="always")
@@ -49,8 +94,8 @@ def _sum_exact(terms, count):
 
 
 @njit(cache=True, inline="always")
-def _multiply(left, count, alive, alive_count, matrix, out, extent, bias, terms):
-    """out[r] = sum over alive i of left[r, i] * matrix[i], for the first `count` rows (and, in tiles, some after them).
+def _multiply(left, count, size, matrix, out, extent, bias, terms, nonzero):
+    """out[r] = sum over i < size of left[r, i] * matrix[i], for the first `count` rows (and, in tiles, some after them).
 
     Several rows at once are computed for the columns before `extent` and for column `bias`, a single row for all.
     """
@@ -59,14 +104,14 @@ def _multiply(left, count, alive, alive_count, matrix, out, extent, bias, terms)
         last = bias - bias % LANES
         for r in range(0, count, TILE_ROWS):
             for c in range(0, extent, LANES):
-                multiply_tile(left, r, alive, alive_count, matrix, out, c)
+                multiply_tile(left, r, size, matrix, out, c)
             if last >= extent:
-                multiply_tile(left, r, alive, alive_count, matrix, out, last)
+                multiply_tile(left, r, size, matrix, out, last)
         return
-    for t in range(alive_count):
-        terms[t] = left[0, alive[t]]
+    for t in range(size):
+        terms[t], nonzero[t] = left[0, t], t
     for c in range(0, width, PANEL_COLUMNS):
-        affine_panel(matrix, terms, alive, alive_count, 0.0, out[0], _INTEGER(0), c, min(width, c + PANEL_COLUMNS))
+        affine_panel(matrix, terms, nonzero, size, 0.0, out[0], _INTEGER(0), c, min(width, c + PANEL_COLUMNS))
 
 
 @kernel
@@ -96,14 +141,8 @@ def set_reach(h, net, lower, upper, s):
 @njit(cache=True, inline="always")
 def _start_rows(k, count, net, s):
     """Step 0: the rows sign * Q[target] of layer k, exponent 0, weight 1."""
-    width = net.strides[k]
-    offset = net.offsets[k]
     for r in range(count):
-        begin = offset + s.targets[r] * width
-        sign = s.signs[r]
-        row = s.products[r]
-        for j in range(width):
-            row[j] = sign * net.weights[begin + j]
+        gather_row(k, s.targets[r], s.signs[r], net, s.products[r], _INTEGER(0), s)
         s.exponents[r] = 0
         s.weights[r] = 1.0
         s.slack_weights[r] = s.slack[net.neurons[k] + s.targets[r]]
@@ -113,8 +152,8 @@ def _start_rows(k, count, net, s):
 @njit(cache=True, inline="always")
 def _start_mixed_row(k, count, net, s):
     """Step 0 for one row that is the sum of mix[r] * sign * Q[target] over `count` targets of layer k."""
-    width = net.strides[k]
-    row = s.products[0]
+    row, part = s.products[0], s.terms
+    width = packed_width(k, s)
     clear(row, width)
     total, loss = 0.0, 0.0
     for r in range(count):
@@ -123,10 +162,9 @@ def _start_mixed_row(k, count, net, s):
             continue
         total += factor
         loss += factor * s.slack[net.neurons[k] + s.targets[r]]
-        begin = net.offsets[k] + s.targets[r] * width
-        factor *= s.signs[r]
+        gather_row(k, s.targets[r], factor * s.signs[r], net, part, _INTEGER(0), s)
         for j in range(width):
-            row[j] += factor * net.weights[begin + j]
+            row[j] += part[j]
     s.exponents[0] = MIX_BITS
     s.weights[0], s.slack_weights[0] = total, loss
     s.constants[0] = 0.0
@@ -135,16 +173,16 @@ def _start_mixed_row(k, count, net, s):
 @njit(cache=True, inline="always")
 def _absorb(k, h, count, net, extent, s):
     """Steps 1 and 2: charge bias, matrix error and float32 rounding, round the rows to 24 bits."""
-    size = net.sizes[h]
+    bias = s.alive_counts[h, WHOLE]
     column = net.columns[h + 1]
     grid = net.grids[k]
-    bias_grid = grid - net.exponents[column + size]
+    bias_grid = grid - net.exponents[column + net.sizes[h]]
     charge_grid = grid - net.grids[h + 1] - BITS
     rounds = len(net.slack) > 0
     reach_grid = grid - 1 - net.grids[h]
     for r in range(count):
-        constant = s.products[r, size]
-        s.products[r, size] = 0.0
+        constant = s.products[r, bias]
+        s.products[r, bias] = 0.0
         largest = scale_row(s.products, r, s.scales, column, extent)
         e = s.exponents[r]
         shift = BITS - exponent_of(largest) if largest > 0 else 0
@@ -157,15 +195,15 @@ def _absorb(k, h, count, net, extent, s):
             s.constants[r] = -np.inf
             clear(s.rows[r], extent)
             continue
-        bias = np.floor(constant * power(bias_grid - e))
+        shifted = np.floor(constant * power(bias_grid - e))
         charge = np.ceil(s.weights[r] * s.charges[h + 1] * power(charge_grid - e))
         rounded = np.ceil(s.reach[h] * power(reach_grid - e - shift)) if largest > 0 else 0.0
         # Exponents of slack are below 40: the table of powers reaches that far beyond REACH.
         slack = np.ceil(s.slack_weights[r] * power(charge_grid - e + s.slack_exponents[h + 1])) if rounds else 0.0
         round_row(s.products, s.rows, r, extent, power(shift))
         s.exponents[r] = e + shift
-        if abs(bias) < VOID and charge < VOID and rounded < VOID and slack < VOID:
-            s.constants[r] += bias - charge - rounded - slack
+        if abs(shifted) < VOID and charge < VOID and rounded < VOID and slack < VOID:
+            s.constants[r] += shifted - charge - rounded - slack
         else:
             s.constants[r] = -np.inf
 
@@ -205,18 +243,16 @@ def lower_rows(k, count, targets, net, part, low, high, chosen, kept, s):
     else:
         _start_rows(k, count, net, s)
     for h in range(k - 1, -1, -1):
-        _absorb(k, h, count, net, extent(h, part, net), s)
+        _absorb(k, h, count, net, s.alive_counts[h, part], s)
         if h == 0:
             break
         if kept:
             for r in range(count):
-                copy(s.rows[r], s.coefficients[s.places[r], net.neurons[h] :], net.sizes[h])
+                own = s.coefficients[s.places[r], net.neurons[h] : net.neurons[h + 1]]
+                _spread(s.rows[r], own, s.alive[h], s.alive_counts[h, part])
         relax(k, h, count, net, part, chosen, s)
         if len(net.slack) > 0:
-            weigh_slack(h, count, net, extent(h, part, net), s)
-        width = net.strides[h]
-        offset = net.offsets[h]
-        matrix = net.weights[offset : offset + net.sizes[h] * width].reshape((net.sizes[h], width))
-        alive_count, before = s.alive_counts[h, part], extent(h - 1, part, net)
-        _multiply(s.rows, count, s.alive[h], alive_count, matrix, s.products, before, net.sizes[h - 1], s.terms)
+            weigh_slack(h, count, net, s.alive_counts[h, part], s)
+        before, bias = s.alive_counts[h - 1, part], s.alive_counts[h - 1, WHOLE]
+        _multiply(s.rows, count, s.alive_counts[h, part], packed(h, net, s), s.products, before, bias, s.terms, s.nonzero)
     _concretise(k, count, net, low, high, s)

@@ -22,16 +22,16 @@ class Scratch(NamedTuple):
     """Buffers of one worker; contents carry nothing from one sub-domain to the next.
 
     rows, products : (2 m, n + 1) for the widest source n and the widest layer m, both rounded up to whole tiles;
-    terms : (n + 1,); sums : (2,); nonzero : (n,) indices;
+    terms : (n + 1,), rounded up as well; sums : (2,); nonzero : (n,) indices;
     targets, chosen, places : (2 m,) indices; wanted : (2 m,) flags; signs, thresholds : (2 m,);
     exponents, constants, weights, slack_weights : (2 m,) per row; row_inputs : (2 m, n_0) coefficients at the input;
     reach, charges, slack_exponents : (K + 2,) S_h, D_h and f_h; slack : s_i, one per neuron, 0 over the reals.
 
-    The relaxation of each layer, as `relax` reads it. slopes : (K + 2, 6, n + 1) in the form of `exchange_row`; alive, loose,
-    steady : (K + 2, n) indices of neurons that are not constantly 0, have a slope to choose, have a constant in place of a
-    slope; alive_counts, steady_counts : (K + 2, 2) how many of these lie among the leading neurons, and in all; loose_counts :
-    (K + 2,); constant_low, constant_high : (K + 2, n) of the neurons in `steady`; scales : as the network's, but 0 in the
-    columns of neurons that are constantly 0.
+    The relaxation of each layer, as `relax` reads it, packed: neurons that are constantly 0 are left out. alive : (K + 2, n)
+    neurons by place, all inputs first; slopes : (K + 2, 6, n + 1) in the form of `exchange_row`; loose, steady : (K + 2, n)
+    places of neurons that have a slope to choose, have a constant in place of a slope; alive_counts, steady_counts : (K + 2, 2)
+    how many lie among the leading neurons, and in all; loose_counts : (K + 2,); constant_low, constant_high : (K + 2, n) of the
+    neurons in `steady`; scales : as the network's; packed : as the network's weights, see `pack`.
 
     Of goals that are bounded together, by place. alphas, coefficients, best_coefficients : (GROUP, neurons); best, limits,
     best_exponents : (GROUP,); best_rows : (GROUP, n_0); members : (GROUP,) their numbers.
@@ -72,6 +72,7 @@ class Scratch(NamedTuple):
     constant_low: Floats
     constant_high: Floats
     scales: Floats
+    packed: Floats
     alphas: Floats
     coefficients: Floats
     best_coefficients: Floats
@@ -106,10 +107,12 @@ def new_scratch(net):
     n, neurons, layers = net.sizes[0], net.neurons[-1], len(net.sizes) + 1
     rows = max(GROUP, 2 * tallest + (-2 * tallest) % TILE_ROWS)
     width = widest + 1 + (-widest - 1) % LANES
+    alive, alive_counts = np.zeros((layers, widest), np.int64), np.zeros((layers, 2), np.int64)
+    alive[0, :n], alive_counts[0] = np.arange(n), n
     return Scratch(
         np.zeros((rows, width)),
         np.zeros((rows, width)),
-        np.zeros(widest + 1),
+        np.zeros(width),
         np.zeros(2),
         np.zeros(rows, np.int64),
         np.zeros(rows, np.int64),
@@ -128,15 +131,16 @@ def new_scratch(net):
         np.zeros(layers, np.int64),
         np.zeros(neurons),
         np.zeros((layers, 6, width)),
+        alive,
         np.zeros((layers, widest), np.int64),
         np.zeros((layers, widest), np.int64),
-        np.zeros((layers, widest), np.int64),
-        np.zeros((layers, 2), np.int64),
+        alive_counts,
         np.zeros((layers, 2), np.int64),
         np.zeros(layers, np.int64),
         np.zeros((layers, widest)),
         np.zeros((layers, widest)),
         net.scales.copy(),
+        np.zeros(len(net.weights)),
         np.empty((GROUP, neurons)),
         np.empty((GROUP, neurons)),
         np.empty((GROUP, neurons)),

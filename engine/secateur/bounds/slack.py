@@ -62,8 +62,10 @@ def _excess(largest):
 
 @kernel
 def weigh_slack(h, count, net, size, s):
-    """What `count` rows of multipliers of the first `size` neurons of layer h lose, in units of 2**f."""
-    own = s.slack[net.neurons[h] : net.neurons[h] + size]
+    """What `count` rows of multipliers of the first `size` neurons of layer h that count lose, in units of 2**f."""
+    own = s.terms
+    for j in range(size):
+        own[j] = s.slack[net.neurons[h] + s.alive[h, j]]
     whole = size - size % 8
     for r in range(count):
         row = s.rows[r]
