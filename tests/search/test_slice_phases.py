@@ -12,7 +12,7 @@ import pytest
 
 from secateur.bounds import Claim
 from secateur.network import Affine, Dense, Network, Term
-from secateur.search import EarlierTurn, decide_slice, prove_at_once, sample
+from secateur.search import EarlierTurn, decide_slice, prove_at_once, sample, standing
 from secateur.specification import Domain
 
 
@@ -69,6 +69,18 @@ def test_the_sample_knows_ties_and_both_signs() -> None:
     network = Network(1, (layer,), Affine((Term(1, Dense(np.ones((1, 3)))),), np.zeros(1)))
     assert sample(network, box(1), (0,)).claims == ((1, 0, 1), (1, 2, -1))
     assert decide_slice(network, box(1), (), (0,), 5.0, never).evidence.interval == ((1, 0, 1), (1, 2, -1))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_moved_points_meet_what_random_ones_miss_and_drop_nothing_true(seed: int) -> None:
+    # z = 0.04 - |x - 0.3| - |y - 0.3| - |w - 0.3| is positive on a hundred-thousandth of the box, and never below -4
+    peak = np.repeat(np.eye(3), 2, axis=0) * np.array([1.0, -1.0] * 3)[:, None]
+    first = Affine((Term(0, Dense(peak)),), np.array([-0.3, 0.3] * 3))
+    second = Affine((Term(1, Dense(np.array([[-1.0] * 6, [1.0] * 6]))),), np.array([0.04, 0.0]))
+    network = Network(3, (first, second), Affine((Term(2, Dense(np.ones((1, 2)))),), np.zeros(1)))
+    candidates = sample(network, box(3), (seed,))
+    assert {(2, 0, -1), (2, 1, 1)} <= set(candidates.claims)
+    assert standing(network, box(3), candidates, [(2, 0, -1), (2, 1, 1)], (seed,)) == [(2, 1, 1)]
 
 
 def test_facts_of_a_larger_box_are_not_proven_again() -> None:

@@ -21,7 +21,7 @@ from secateur.search.result import (
     Tightest,
 )
 from secateur.search.sides import Ranged
-from secateur.search.slice_phases import Candidates, EarlierTurn, SlicePhases, decide_slice, prove_at_once, sample
+from secateur.search.slice_phases import Candidates, EarlierTurn, SlicePhases, decide_slice, prove_at_once, sample, standing
 from secateur.search.verdict import Holds, SearchStatistics, Unknown, Verdict, Violated
 from secateur.search.witness import Witness
 
@@ -64,4 +64,5 @@ __all__ = [
     "output_bounds",
     "prove_at_once",
     "sample",
+    "standing",
 ]

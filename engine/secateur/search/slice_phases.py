@@ -21,7 +21,7 @@ from secateur.search.result import PhaseEvidence, ProvenTree
 from secateur.search.tree import SplitTree
 from secateur.specification import Domain
 
-__all__ = ["Candidates", "EarlierTurn", "SlicePhases", "decide_slice", "prove_at_once", "sample"]
+__all__ = ["Candidates", "EarlierTurn", "SlicePhases", "decide_slice", "prove_at_once", "sample", "standing"]
 
 Floats = NDArray[np.float64]
 
@@ -104,7 +104,7 @@ def _values(network: Network, domain: Domain, points: Floats) -> Floats:
     return np.concatenate(layers, axis=1) if layers else np.zeros((len(points), 0))
 
 
-def _refined(
+def standing(
     network: Network, domain: Domain, candidates: Candidates, claims: Sequence[Claim], seed: Sequence[int]
 ) -> list[Claim]:
     """Those of the claims that stand when points are moved about where they are closest to failing.
@@ -114,20 +114,20 @@ def _refined(
     random = np.random.default_rng([*seed, 1])
     starts = np.cumsum([0, *network.sizes])
     slack = _CLEAR * np.abs(candidates.values).max(axis=0, initial=0.0)
-    points, values, standing = candidates.points, candidates.values, list(claims)
+    points, values, left = candidates.points, candidates.values, list(claims)
     for scale in _SCALES:
-        if not standing:
+        if not left:
             break
-        columns = np.array([starts[k - 1] + i for k, i, _ in standing])
-        margins = values[:, columns] * np.array([sign for _, _, sign in standing])
+        columns = np.array([starts[k - 1] + i for k, i, _ in left])
+        margins = values[:, columns] * np.array([sign for _, _, sign in left])
         closest = np.unique(np.argpartition(margins, min(_CLOSEST, len(margins) - 1), axis=0)[:_CLOSEST])
         moved = np.repeat(points[closest], _MOVES, axis=0)
         moved = np.clip(moved + scale * random.standard_normal(moved.shape), 0.0, 1.0)
         points = np.concatenate([points[closest], moved])
         values = _values(network, domain, points)
-        worst = (values[:, columns] * np.array([sign for _, _, sign in standing])).min(axis=0)
-        standing = [c for c, margin, v in zip(standing, worst, columns, strict=True) if margin >= -slack[v]]
-    return standing
+        worst = (values[:, columns] * np.array([sign for _, _, sign in left])).min(axis=0)
+        left = [c for c, margin, v in zip(left, worst, columns, strict=True) if margin >= -slack[v]]
+    return left
 
 
 def prove_at_once(network: Network, domain: Domain, known: Sequence[Claim], claims: Sequence[Claim]) -> PhaseEvidence:
@@ -179,7 +179,7 @@ def _claims(run: _Run, network: Network, domain: Domain, seed: Sequence[int]) ->
     """Prove what takes no time, and say what is left for trees."""
     candidates = sample(network, domain, seed)
     _prove_first(run, candidates.claims)
-    return _refined(network, domain, candidates, run.open(candidates.claims), seed)
+    return standing(network, domain, candidates, run.open(candidates.claims), seed)
 
 
 def _never() -> bool:
