@@ -9,24 +9,39 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["LANES", "PANEL_COLUMNS", "TILE_ROWS", "affine_panel", "exchange_row", "multiply_tile", "round_row", "scale_row"]
+from secateur.bounds.powers import REACH
+from secateur.bounds.rounding import BITS, VOID
+
+__all__ = [
+    "LANES",
+    "PANEL_COLUMNS",
+    "affine_panel",
+    "charge_tile",
+    "exchange_tile",
+    "multiply_block",
+    "round_tile",
+    "scale_tile",
+]
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
 LANES = 8
-TILE_ROWS = 8
 PANEL_COLUMNS = 64
 
 
-def _padded(size: int) -> int:
-    return size + -size % LANES
+def _entries(tile: Floats, size: int) -> Floats:
+    return tile[: LANES * size].reshape(size, LANES)
 
 
-def multiply_tile(left: Floats, row: int, count: int, matrix: Floats, out: Floats, column: int) -> None:
-    """out[row:row+8, column:column+8] = left[row:row+8, :count] @ matrix[:count, column:column+8]."""
-    rows, columns = slice(row, row + TILE_ROWS), slice(column, column + LANES)
-    out[rows, columns] = left[rows, :count] @ matrix[:count, columns]
+def _powers(exponents: Indices) -> Floats:
+    return np.ldexp(1.0, np.clip(exponents, -1022, 1023))
+
+
+def multiply_block(left: Floats, size: int, matrix: Floats, out: Floats, column: int) -> None:
+    """out[c] = sum over j < size of left[j] * matrix[j, c], for column <= c < column + 8."""
+    block = matrix[:size, column : column + LANES].T @ _entries(left, size)
+    out[LANES * column : LANES * (column + LANES)] = block.ravel()
 
 
 def affine_panel(
@@ -39,25 +54,67 @@ def affine_panel(
     out[first + begin : first + end] = total
 
 
-def exchange_row(rows: Floats, row: int, slopes: Floats, size: int, unit: float, sums: Floats) -> None:
-    """Exchange the coefficients of one row for multipliers, in place; `sums` receives the terms' sum and sum |mu|."""
-    a, tables = rows[row, : _padded(size)], slopes[:, : _padded(size)]
+def exchange_tile(
+    rows: Floats,
+    slopes: Floats,
+    own: Floats,
+    chosen: bool,
+    size: int,
+    grid: int,
+    state: tuple[Indices, Floats, Floats],
+    first: int,
+    extra: Floats,
+    spread: Floats,
+) -> None:
+    """Exchange the coefficients of eight rows for multipliers, in place; what it costs goes to their constants."""
+    exponents, constants, weights = (array[first : first + LANES] for array in state)
+    tables = slopes[:, :size, None]
+    sound = np.abs(grid - exponents) <= REACH
+    a = _entries(rows, size)
     upward = a >= 0.0
-    mu = np.rint(a * np.where(upward, tables[0], tables[1]))
+    mu = np.rint(a * np.where(upward, _entries(own, size) if chosen else tables[0], tables[1])) * sound
     low, high = np.where(upward, tables[4], tables[2]), np.where(upward, tables[5], tables[3])
     worst = np.minimum(np.minimum(-mu * low, (a - mu) * high), 0.0)
-    sums[0], sums[1] = np.floor(worst * unit).sum(), np.abs(mu).sum()
+    cost = np.floor(worst * _powers(grid - exponents)).sum(axis=0)
+    constants[:] = np.where(sound & (spread - cost < VOID), constants + (cost + extra), -np.inf)
+    weights[:] = np.abs(mu).sum(axis=0)
     a[:] = mu
 
 
-def scale_row(products: Floats, row: int, scales: Floats, first: int, size: int) -> np.int64:
-    """products[row, j] *= scales[first + j]; the bits of the largest magnitude."""
-    own = products[row, : _padded(size)]
-    own *= scales[first : first + _padded(size)]
-    return np.abs(own).max(initial=0.0).view(np.int64)  # type: ignore[no-any-return]
+def charge_tile(
+    biases: Floats,
+    bias: int,
+    peaks: Floats,
+    state: tuple[Indices, Floats, Floats, Floats],
+    first: int,
+    grids: tuple[int, int, int, int],
+    charges: tuple[float, float],
+    factors: Floats,
+) -> None:
+    """What steps 1 and 2 of section 4 add to the constants of eight rows, and the factors by which they are rounded."""
+    exponents, constants, weights, losses = (array[first : first + LANES] for array in state)
+    shift = np.where(peaks > 0.0, BITS - np.frexp(peaks)[1], 0).astype(np.int64)
+    shifts = np.array(grids)[:, None] - exponents
+    shifts[2] -= shift
+    sound = (np.abs(np.vstack([shift, shifts[:3]])) <= REACH).all(axis=0)
+    with np.errstate(invalid="ignore"):
+        constant = np.floor(biases[LANES * bias : LANES * (bias + 1)] * _powers(shifts[0]))
+        charge = np.ceil(weights * charges[0] * _powers(shifts[1]))
+        rounded = np.where(peaks > 0.0, np.ceil(charges[1] * _powers(shifts[2])), 0.0)
+        loss = np.ceil(losses * _powers(shifts[3]))
+        fine = sound & (np.abs(constant) < VOID) & (charge < VOID) & (rounded < VOID) & (loss < VOID)
+        constants[:] = np.where(fine, constants + (constant - charge - rounded - loss), -np.inf)
+    factors[:] = np.where(sound, _powers(shift), 0.0)
+    exponents += np.where(sound, shift, 0)
 
 
-def round_row(products: Floats, rows: Floats, row: int, size: int, scale: float) -> None:
-    """rows[row, j] = round-half-even(products[row, j] * scale)."""
-    end = _padded(size)
-    rows[row, :end] = np.rint(products[row, :end] * scale)
+def scale_tile(tile: Floats, scales: Floats, first: int, size: int, peaks: Floats) -> None:
+    """tile[j] *= scales[first + j] for j < size; `peaks` receives the largest magnitude of each row."""
+    entries = _entries(tile, size)
+    entries *= scales[first : first + size, None]
+    peaks[:] = np.abs(entries).max(axis=0, initial=0.0)
+
+
+def round_tile(products: Floats, rows: Floats, size: int, factors: Floats) -> None:
+    """rows[j] = round-half-even(products[j] * factors) for j < size."""
+    _entries(rows, size)[:] = np.rint(_entries(products, size) * factors)

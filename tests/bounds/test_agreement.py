@@ -30,7 +30,7 @@ from secateur.checker.relaxation import Source
 from secateur.checker.root import RootBounds
 from secateur.network import Affine, Dense, Network, Term
 from secateur.network.difference import Pairing, paired_by_position
-from tests.bounds.support import UNIT, boxes, random_network
+from tests.bounds.support import UNIT, boxes, on_box, random_network
 from tests.bounds.test_differences import SHIFTS, joined, quantised_of
 from tests.bounds.test_goals import NETWORKS, goals
 from tests.differences import network_pairs
@@ -134,10 +134,8 @@ def compare(quantised: QuantisedNetwork, asked: list[Goal], batch: SubDomains, s
 
 
 def some_box(quantised: QuantisedNetwork, count: int, data: st.DataObject) -> SubDomains:
-    batch = root(quantised, quantised.bounds, count)
     sides = [sorted(data.draw(SIDES)) for _ in range(quantised.input_size)]
-    batch.low[0], batch.high[0] = [s[0] for s in sides], [s[1] for s in sides]
-    return batch
+    return on_box(quantised, count, [s[0] for s in sides], [s[1] for s in sides])
 
 
 @quiet

@@ -8,9 +8,9 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from secateur.bounds import LEAF, Claim, Goal, QuantisedNetwork, SubDomains, evaluate, quantise, root, root_bounds
+from secateur.bounds import LEAF, Claim, Goal, evaluate, quantise, root, root_bounds
 from secateur.network import Network
-from tests.bounds.support import UNIT, boxes, chain_values, random_network
+from tests.bounds.support import UNIT, boxes, chain_values, on_box, random_network
 from tests.strategies import networks, skip_networks
 
 quiet = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
@@ -25,12 +25,6 @@ def sub_box(data: st.DataObject, size: int) -> tuple[list[int], list[int]]:
     return [s[0] for s in sides], [s[1] for s in sides]
 
 
-def on_box(quantised: QuantisedNetwork, claims: list[Claim], low: list[int], high: list[int]) -> SubDomains:
-    batch = root(quantised, root_bounds(quantised.layers, {}), len(claims))
-    batch.low[0], batch.high[0] = low, high
-    return batch
-
-
 @quiet
 @given(st.one_of(networks(), skip_networks()), st.integers(0, 3), st.data())
 def test_bounds_claims_and_contraction_are_sound(network: Network, steps: int, data: st.DataObject) -> None:
@@ -38,7 +32,7 @@ def test_bounds_claims_and_contraction_are_sound(network: Network, steps: int, d
     quantised = quantise(network, lower, upper)
     claims = all_claims(network)
     low, high = sub_box(data, network.input_size)
-    batch = on_box(quantised, claims, low, high)
+    batch = on_box(quantised, len(claims), low, high)
     found = evaluate(quantised, batch, [Goal.of(c) for c in claims], steps, 1)
     for _ in range(4):
         q = [data.draw(st.integers(a, b)) for a, b in zip(low, high, strict=True)]
@@ -92,7 +86,7 @@ def test_bounds_are_much_tighter_than_intervals() -> None:
     network = random_network([5, 50, 50, 50, 5], seed=2)
     quantised = quantise(network, (Fraction(-1),) * 5, (Fraction(1),) * 5)
     before = root_bounds(quantised.layers, {})
-    batch = on_box(quantised, [(3, 0, -1)], [UNIT // 2] * 5, [UNIT // 2 + UNIT // 64] * 5)
+    batch = on_box(quantised, 1, [UNIT // 2] * 5, [UNIT // 2 + UNIT // 64] * 5)
     evaluate(quantised, batch, [Goal.of((3, 0, -1))], 3, 1)
     second = slice(50, 100)
     width = (batch.upper[0] - batch.lower[0])[second].mean()
@@ -103,7 +97,7 @@ def test_hits_are_points_of_the_box_where_floats_see_a_violation() -> None:
     network = random_network([3, 12, 12, 2], seed=9)
     quantised = quantise(network, (Fraction(-1),) * 3, (Fraction(1),) * 3)
     claims = all_claims(network)
-    batch = on_box(quantised, claims, [0] * 3, [UNIT] * 3)
+    batch = on_box(quantised, len(claims), [0] * 3, [UNIT] * 3)
     found = evaluate(quantised, batch, [Goal.of(c) for c in claims], 0, 1)
     assert found.hits.any()
     assert (found.points >= 0).all()

@@ -15,8 +15,8 @@ from secateur.bounds.differences import FREE, LINE, VALUE, lower_form, phases_of
 from secateur.bounds.root import _difference_ranges
 from secateur.network import Network
 from secateur.network.difference import DifferenceNetwork, Pairing, difference_network
-from tests.bounds.support import UNIT, boxes, chain_values
-from tests.bounds.test_goals import goals, on_box, points_of, violated
+from tests.bounds.support import UNIT, boxes, chain_values, on_box
+from tests.bounds.test_goals import goals, points_of, violated
 from tests.differences import network_pairs, outputs_of
 
 F = Fraction

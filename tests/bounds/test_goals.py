@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from secateur.bounds import LEAF, Claim, Goal, QuantisedNetwork, SubDomains, evaluate, quantise, root
+from secateur.bounds import LEAF, Claim, Goal, evaluate, quantise
 from secateur.network import Affine, Dense, Network, Term
-from tests.bounds.support import UNIT, boxes, chain_values, random_network
+from tests.bounds.support import UNIT, boxes, chain_values, on_box, random_network
 from tests.strategies import networks, skip_networks, small_dyadics
 
 F = Fraction
@@ -27,12 +27,6 @@ def goals(draw: st.DrawFn, network: Network) -> Goal:
     row = st.tuples(st.just(layer), st.integers(0, network.sizes[layer - 1] - 1), st.sampled_from([-1, 1]))
     targets = tuple(draw(st.lists(row, min_size=1, max_size=4)))
     return Goal(targets, tuple(draw(st.booleans()) for _ in targets))
-
-
-def on_box(quantised: QuantisedNetwork, count: int, low: Sequence[float], high: Sequence[float]) -> SubDomains:
-    batch = root(quantised, quantised.bounds, count)
-    batch.low[0], batch.high[0] = low, high
-    return batch
 
 
 def violated(goal: Goal, z: Sequence[Sequence[Fraction]]) -> bool:

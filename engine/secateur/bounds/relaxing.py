@@ -9,9 +9,8 @@ import numpy as np
 from numba import njit
 
 from secateur.bounds.differences import LINE, LINEAR, RELU, VALUE, lower_form, phases_of, upper_form, value_range
-from secateur.bounds.microkernel import exchange_row
+from secateur.bounds.microkernel import LANES, exchange_tile
 from secateur.bounds.powers import REACH, kernel, power
-from secateur.bounds.rounding import VOID
 
 __all__ = ["LEADING", "WHOLE", "clear", "default_slope", "largest_value", "phases", "prepare_relaxation", "relax"]
 
@@ -133,38 +132,42 @@ def _set_difference_slopes(steady, h, j, low, high, least, most, known, s):
 
 
 @njit(cache=True, inline="always")
-def relax(k, h, count, net, part, chosen, s):
-    """Step 4: from coefficients of r_j to multipliers of z_j, and what the exchange costs, for `count` rows at layer h.
+def relax(k, h, first, count, net, part, chosen, s):
+    """Step 4: from coefficients of r_j to multipliers of z_j, and what the exchange costs, for a tile of `count` rows at layer h.
 
     chosen : whether each row has slopes of its own, `alphas` at its place.
     """
-    size, steady, slopes, first = s.alive_counts[h, part], s.steady_counts[h, part], s.slopes[h], net.neurons[h]
-    for r in range(count):
-        shift = net.grids[k] - s.exponents[r]
-        row = s.rows[r]
-        if abs(shift) > REACH:
-            s.constants[r] = -np.inf
-            clear(row, size)
-            continue
-        unit = power(shift)
-        total, magnitude = 0.0, 0.0
-        for i in range(steady):
-            a = row[s.steady[h, i]]
-            term = np.floor(a * (s.constant_low[h, i] if a >= 0.0 else s.constant_high[h, i]) * unit)
-            total += term
-            magnitude += abs(term)
-        if chosen:
-            own = s.alphas[s.places[r]]
-            for i in range(s.loose_counts[h]):
-                slopes[0, s.loose[h, i]] = own[first + s.alive[h, s.loose[h, i]]]
-        exchange_row(s.rows, r, slopes, size, unit, s.sums)
-        cost = s.sums[0]
-        s.weights[r] = s.sums[1]
-        if magnitude - cost < VOID:
-            s.constants[r] += cost + total
-        else:
-            s.constants[r] = -np.inf
+    size, state = s.alive_counts[h, part], (s.exponents, s.constants, s.weights)
+    if s.steady_counts[h, part] > 0:
+        _add_steady(k, h, first, net, part, s)
     if chosen:
-        for i in range(s.loose_counts[h]):
-            j = s.loose[h, i]
-            slopes[0, j] = default_slope(slopes[2, j], slopes[3, j])
+        _spread_slopes(h, first, count, size, net, s)
+    exchange_tile(s.rows, s.slopes[h], s.own, chosen, size, net.grids[k], state, first, s.totals, s.magnitudes)
+    if s.steady_counts[h, part] > 0:
+        clear(s.totals, LANES)
+        clear(s.magnitudes, LANES)
+
+
+@kernel
+def _add_steady(k, h, first, net, part, s):
+    """What the neurons with a constant in place of a slope add to the rows of a tile."""
+    for lane in range(LANES):
+        shift = net.grids[k] - s.exponents[first + lane]
+        unit = power(shift) if abs(shift) <= REACH else 0.0
+        for i in range(s.steady_counts[h, part]):
+            a = s.rows[LANES * s.steady[h, i] + lane]
+            term = np.floor(a * (s.constant_low[h, i] if a >= 0.0 else s.constant_high[h, i]) * unit)
+            s.totals[lane] += term
+            s.magnitudes[lane] += abs(term)
+
+
+@njit(cache=True, inline="always")
+def _spread_slopes(h, first, count, size, net, s):
+    """A tile of the rows' slopes: the default ones, and their own where there is a choice."""
+    for c in range(size):
+        for lane in range(LANES):
+            s.own[LANES * c + lane] = s.slopes[h, 0, c]
+    for i in range(s.loose_counts[h]):
+        c = s.loose[h, i]
+        for lane in range(count):
+            s.own[LANES * c + lane] = s.alphas[s.places[first + lane], net.neurons[h] + s.alive[h, c]]

@@ -7,28 +7,29 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from secateur.bounds.microkernel import LANES, TILE_ROWS
+from secateur.bounds.microkernel import LANES
 from secateur.bounds.powers import allocating_kernel
 
 __all__ = ["GROUP", "Scratch", "new_scratch"]
 
 Floats = NDArray[np.float64]
 
-GROUP = 2 * TILE_ROWS
+GROUP = 2 * LANES
 """Goals that are bounded together."""
 
 
 class Scratch(NamedTuple):
     """Buffers of one worker; contents carry nothing from one sub-domain to the next.
 
-    rows, products : (2 m, n + 1) for the widest source n and the widest layer m, both rounded up to whole tiles;
-    terms : (n + 1,), rounded up as well; sums : (2,); nonzero : (n,) indices;
+    rows, products, own : tiles for the widest source n, with room for whole vectors of its n + 1 columns. Of a tile's rows,
+    peaks, factors, totals, magnitudes : (8,), the last two 0 but within `relax`. terms : (n + 1,); nonzero : (n,) indices.
+    Numbers of rows, here 2 m for the widest layer m, are rounded up to whole tiles.
     targets, chosen, places : (2 m,) indices; wanted : (2 m,) flags; signs, thresholds : (2 m,);
     exponents, constants, weights, slack_weights : (2 m,) per row; row_inputs : (2 m, n_0) coefficients at the input;
     reach, charges, slack_exponents : (K + 2,) S_h, D_h and f_h; slack : s_i, one per neuron, 0 over the reals.
 
     The relaxation of each layer, as `relax` reads it, packed: neurons that are constantly 0 are left out. alive : (K + 2, n)
-    neurons by place, all inputs first; slopes : (K + 2, 6, n + 1) in the form of `exchange_row`; loose, steady : (K + 2, n)
+    neurons by place, all inputs first; slopes : (K + 2, 6, n + 1) in the form of `exchange_tile`; loose, steady : (K + 2, n)
     places of neurons that have a slope to choose, have a constant in place of a slope; alive_counts, steady_counts : (K + 2, 2)
     how many lie among the leading neurons, and in all; loose_counts : (K + 2,); constant_low, constant_high : (K + 2, n) of the
     neurons in `steady`; scales : as the network's; packed : as the network's weights, see `pack`.
@@ -44,8 +45,12 @@ class Scratch(NamedTuple):
 
     rows: Floats
     products: Floats
+    own: Floats
+    peaks: Floats
+    factors: Floats
+    totals: Floats
+    magnitudes: Floats
     terms: Floats
-    sums: Floats
     targets: NDArray[np.int64]
     chosen: NDArray[np.int64]
     nonzero: NDArray[np.int64]
@@ -105,15 +110,19 @@ def new_scratch(net):
     for size in net.sizes[1:]:
         widest, tallest = max(widest, size), max(tallest, size)
     n, neurons, layers = net.sizes[0], net.neurons[-1], len(net.sizes) + 1
-    rows = max(GROUP, 2 * tallest + (-2 * tallest) % TILE_ROWS)
+    rows = max(GROUP, 2 * tallest + (-2 * tallest) % LANES)
     width = widest + 1 + (-widest - 1) % LANES
     alive, alive_counts = np.zeros((layers, widest), np.int64), np.zeros((layers, 2), np.int64)
     alive[0, :n], alive_counts[0] = np.arange(n), n
     return Scratch(
-        np.zeros((rows, width)),
-        np.zeros((rows, width)),
-        np.zeros(width),
-        np.zeros(2),
+        np.zeros(LANES * width),
+        np.zeros(LANES * width),
+        np.zeros(LANES * width),
+        np.zeros(LANES),
+        np.zeros(LANES),
+        np.zeros(LANES),
+        np.zeros(LANES),
+        np.zeros(widest + 1),
         np.zeros(rows, np.int64),
         np.zeros(rows, np.int64),
         np.zeros(widest, np.int64),

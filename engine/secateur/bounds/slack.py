@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from secateur.bounds.microkernel import LANES
 from secateur.bounds.powers import exponent_of, kernel, power
 from secateur.bounds.relaxing import largest_value
 from secateur.bounds.rounding import BITS, EXACT, SLACK_BITS
@@ -61,24 +62,12 @@ def _excess(largest):
 
 
 @kernel
-def weigh_slack(h, count, net, size, s):
-    """What `count` rows of multipliers of the first `size` neurons of layer h that count lose, in units of 2**f."""
-    own = s.terms
-    for j in range(size):
-        own[j] = s.slack[net.neurons[h] + s.alive[h, j]]
-    whole = size - size % 8
-    for r in range(count):
-        row = s.rows[r]
-        a0 = a1 = a2 = a3 = a4 = a5 = a6 = a7 = 0.0
-        for j in range(0, whole, 8):
-            a0 += abs(row[j]) * own[j]
-            a1 += abs(row[j + 1]) * own[j + 1]
-            a2 += abs(row[j + 2]) * own[j + 2]
-            a3 += abs(row[j + 3]) * own[j + 3]
-            a4 += abs(row[j + 4]) * own[j + 4]
-            a5 += abs(row[j + 5]) * own[j + 5]
-            a6 += abs(row[j + 6]) * own[j + 6]
-            a7 += abs(row[j + 7]) * own[j + 7]
-        for j in range(whole, size):
-            a0 += abs(row[j]) * own[j]
-        s.slack_weights[r] = ((a0 + a1) + (a2 + a3)) + ((a4 + a5) + (a6 + a7))
+def weigh_slack(h, first, net, size, s):
+    """What a tile of rows of multipliers of the first `size` neurons of layer h that count lose, in units of 2**f."""
+    losses = s.slack_weights[first : first + LANES]
+    for lane in range(LANES):
+        losses[lane] = 0.0
+    for c in range(size):
+        own, row = s.slack[net.neurons[h] + s.alive[h, c]], s.rows[LANES * c : LANES * (c + 1)]
+        for lane in range(LANES):
+            losses[lane] += abs(row[lane]) * own
