@@ -4,10 +4,10 @@
 
 The faults are those of `kernel_faults.py`. Each is planted in a copy of engine, encodings and tests in a temporary folder, where
 the tests of the module's package run until one fails. The kernels are not compiled for that (`NUMBA_DISABLE_JIT=1`): the
-vector loops, which exist only as compiled code, are replaced by `tests/bounds/plain_microkernel.py`, and the test that compares
-digests of sources is left out, for it would notice any change. Tests that do not end count as failed; their limit is one of CPU
-time, lest a busy machine look like a fault. The tests run first without a fault, and have to pass in a third of that. One line
-per fault, with the first test that failed and how; exit code 1 where one survived.
+vector loops, which exist only as compiled code, are replaced by `tests/bounds/plain_microkernel.py`, which has faults of its own,
+and the test that compares digests of sources is left out, for it would notice any change. Tests that do not end count as failed;
+their limit is one of CPU time, lest a busy machine look like a fault. The tests run first without a fault, and have to pass in a
+third of that. One line per fault, with the first test that failed and how; exit code 1 where one survived.
 """
 
 from __future__ import annotations
@@ -60,6 +60,7 @@ FIRST = {
     "slack": "slack",
     "refutation": "refutation",
 }  # by module, the tests that are nearest: they run first
+PLAIN = "tests/bounds/plain_microkernel.py"
 LEFT_OUT = "tests/checker/test_arithmetic.py::test_compiled_code_is_dropped_when_what_it_calls_into_changes"
 WARM = "    warmup()\n"
 UNSHRUNK = """
@@ -73,14 +74,13 @@ LIMITED = ("/bin/sh", "-c", 'ulimit -t "$0" && exec "$@"')  # followed by CPU se
 
 
 def copied(folder: Path) -> None:
-    """The sources in a folder, made to run without compiled kernels."""
+    """The sources in a folder, with tests that run without compiled kernels."""
     for name in COPIED:
         source = ROOT / name
         if source.is_dir():
             shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(source, folder / name)
-    shutil.copy(ROOT / "tests" / "bounds" / "plain_microkernel.py", folder / "engine" / "secateur" / "bounds" / "microkernel.py")
     conftest = folder / "tests" / "conftest.py"
     planted(conftest, WARM, WARM.replace("warmup()", "assert warmup"))
     conftest.write_text(conftest.read_text() + UNSHRUNK)
@@ -119,7 +119,8 @@ def tried(fault: Fault | None, package: str, seconds: int) -> str:
         folder = Path(name)
         copied(folder)
         if fault:
-            planted(folder / "engine" / "secateur" / fault.file, fault.old, fault.new)
+            planted(folder / fault.path, fault.old, fault.new)
+        shutil.copy(folder / PLAIN, folder / "engine" / "secateur" / "bounds" / "microkernel.py")
         nearest = FIRST.get(Path(fault.file).stem, "") if fault else ""
         return run_tests(folder, package, nearest, seconds)
 
@@ -127,7 +128,7 @@ def tried(fault: Fault | None, package: str, seconds: int) -> str:
 def check_list(faults: Sequence[Fault]) -> None:
     """Stops before anything runs where a fault cannot be planted."""
     for fault in faults:
-        unfit = fault.unfit((ROOT / "engine" / "secateur" / fault.file).read_text())
+        unfit = fault.unfit((ROOT / fault.path).read_text())
         if unfit:
             raise SystemExit(f"error: {unfit}")
 
@@ -140,7 +141,7 @@ def shown(text: str, length: int = 60) -> str:
 def report(number: int, fault: Fault, seconds: int) -> bool:
     """Plants one fault and prints what came of it. Whether it was noticed."""
     start = time.monotonic()
-    noticed = tried(fault, fault.file.split("/")[0], seconds)
+    noticed = tried(fault, fault.package, seconds)
     words = f"{number:3d} {'caught  ' if noticed else 'SURVIVED'} {time.monotonic() - start:5.0f} s  {fault.file}"
     print(f"{words}: {shown(fault.old)} -> {shown(fault.new) or '(nothing)'}  {shown(noticed, 160)}", flush=True)
     return noticed != ""
@@ -156,7 +157,7 @@ def main() -> int:
     own = parser.parse_args()
     check_list(FAULTS)
     chosen = [fault for fault in FAULTS if own.only in fault.file][own.first : own.first + own.count]
-    packages = sorted({fault.file.split("/")[0] for fault in chosen})
+    packages = sorted({fault.package for fault in chosen})
     with ThreadPoolExecutor(own.jobs) as pool:
         for failed in pool.map(lambda package: tried(None, package, own.seconds // 3), packages):
             if failed:

@@ -8,13 +8,13 @@ import pytest
 
 from benchmarks.kernel_faults import FAULTS, Fault
 
-SOURCES = Path(__file__).parents[1] / "engine" / "secateur"
+SOURCES = Path(__file__).parents[1]
 
 
-@pytest.mark.parametrize("file", sorted({fault.file for fault in FAULTS}))
+@pytest.mark.parametrize("file", sorted({fault.path for fault in FAULTS}))
 def test_every_fault_can_be_planted_and_changes_what_the_file_does(file: str) -> None:
     text = (SOURCES / file).read_text()
-    assert [reason for fault in FAULTS if fault.file == file and (reason := fault.unfit(text))] == []
+    assert [reason for fault in FAULTS if fault.path == file and (reason := fault.unfit(text))] == []
 
 
 def test_there_are_many_and_each_is_another_one() -> None:

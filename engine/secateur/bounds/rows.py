@@ -1,8 +1,8 @@
 """Rows: lower bounds of pre-activations by backward substitution (FORMAT.md, section 4).
 
 Start reading at `lower_rows`. All floats hold exact integers or exact dyadic numbers (rounding.py), so results do not depend on
-threads, vector width or fused operations. Written for speed: the loops over neurons are in microkernel.py; the
-rest takes powers of two from a table. Options and buffers travel as `NamedTuple`s of arrays.
+threads, vector width or fused operations. Written for speed: rows go in tiles of eight, and the loops over a tile's neurons are
+in microkernel.py. Options and buffers travel as `NamedTuple`s of arrays.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ MIX_BITS = 20
 
 
 @njit(cache=True, inline="always")
-def packed_width(k, s):
+def _packed_width(k, s):
     """Length of the packed rows of layer k: what counts of the source, the bias, zeros up to whole vectors."""
     width = s.alive_counts[k - 1, WHOLE] + 1
     return width + -width % LANES
 
 
 @njit(cache=True, inline="always")
-def packed(k, net, s):
+def _packed(k, net, s):
     """The packed matrix of layer k, one row at least."""
-    height, width = max(_INTEGER(1), s.alive_counts[k, WHOLE]), packed_width(k, s)
+    height, width = max(_INTEGER(1), s.alive_counts[k, WHOLE]), _packed_width(k, s)
     return s.packed[net.offsets[k] : net.offsets[k] + height * width].reshape((height, width))
 
 
@@ -49,7 +49,7 @@ def pack(k, net, s):
     Rows then go through the network by whole vectors of what counts; neurons that are constantly 0 cost nothing.
     """
     alive, count, bias = s.alive[k - 1], s.alive_counts[k - 1, WHOLE], net.sizes[k - 1]
-    matrix = packed(k, net, s)
+    matrix = _packed(k, net, s)
     for t in range(s.alive_counts[k, WHOLE]):
         begin, row = net.offsets[k] + s.alive[k, t] * net.strides[k], matrix[t]
         source = net.weights[begin : begin + net.strides[k]]
@@ -92,7 +92,7 @@ def _sum_exact(terms, count):
 @njit(cache=True, inline="always")
 def _multiply(h, net, part, s):
     """Products of the rows' multipliers at layer h with its matrix: coefficients at the source before it, and of its bias."""
-    size, matrix = s.alive_counts[h, part], packed(h, net, s)
+    size, matrix = s.alive_counts[h, part], _packed(h, net, s)
     extent, bias = s.alive_counts[h - 1, part], s.alive_counts[h - 1, WHOLE]
     last = bias - bias % LANES
     for c in range(0, extent, LANES):
