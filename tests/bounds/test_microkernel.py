@@ -198,6 +198,16 @@ def test_charges_void_rows_whose_exponents_are_out_of_range(place: int, value: i
     assert not exponents.any()
 
 
+@pytest.mark.parametrize("place", range(4))
+def test_each_charge_voids_rows_from_its_limit_on(place: int) -> None:
+    for size in (VOID - 1, VOID):
+        bias, weight, span, loss = (size if place == k else 0.0 for k in range(4))
+        exponents, constants, factors = np.zeros(LANES, np.int64), np.zeros(LANES), np.ones(LANES)
+        state = (exponents, constants, np.full(LANES, weight), np.full(LANES, loss))
+        charge(np.full(LANES, bias), 0, np.full(LANES, 2.0**23), state, 0, (0,) * 4, (1.0, span), factors)
+        assert (constants == (-np.inf if size == VOID else size if place == 0 else -size)).all()
+
+
 def test_infinite_charges_void_rows_even_where_nothing_is_charged() -> None:
     exponents, constants, factors = np.zeros(LANES, np.int64), np.zeros(LANES), np.ones(LANES)
     weights = np.array([0.0, 1.0] * 4)
