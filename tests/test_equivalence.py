@@ -131,7 +131,7 @@ def test_distances_of_files(engine: secateur.Engine, files: Files) -> None:
         ({"decision": "max"}, "unknown decision 'max'; choose argmax or argmin"),
         ({"decision": "argmax", "margin": "-1/3"}, "margin -1/3 is negative"),
         ({"decision": "argmax", "margin": float("inf")}, "inf is not a finite number"),
-        ({"decision": "argmax"}, "with 1 output there is no decision; compare with --epsilon"),
+        ({"decision": "argmax"}, "the decision: with 1 output there is none; ask for a tolerance of outputs"),
     ],
 )
 def test_claims_that_make_no_sense_are_refused(
@@ -239,7 +239,7 @@ def test_a_distance_on_the_command_line(files: Files, capsys: pytest.CaptureFixt
         ("equiv", ["--epsilon", "-1"], "epsilon -1 is negative"),
         ("equiv", ["--epsilon", "nan"], "'nan' is not a finite number"),
         ("equiv", ["--epsilon", "1", "--margin", "0"], "--margin: is only for --decision"),
-        ("equiv", ["--decision", "argmax"], "with 1 output there is no decision"),
+        ("equiv", ["--decision", "argmax"], "with 1 output there is none"),
         ("equiv", ["--epsilon", "1", "--timeout", "0"], "time limit 0.0 is not a positive number"),
         ("equiv", ["--epsilon", "1", "--certificate", "{}/none/x.secateur"], "its folder does not exist"),
         ("equiv", ["--epsilon", "1", "--certificate", "{}/a.onnx"], "would overwrite"),

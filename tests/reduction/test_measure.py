@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from fractions import Fraction
 
@@ -13,8 +14,9 @@ from hypothesis import strategies as st
 from secateur.network import Interface, Network, to_model_bytes
 from secateur.network.model import Affine
 from secateur.reduction import measure
-from secateur.reduction.measure import measure_agreement, measure_latency
+from secateur.reduction.measure import agreement_of, measure_agreement, measure_latency
 from secateur.specification import Domain
+from secateur.specification.comparison import Decision
 from tests.reduction.support import chain
 
 BOX = Domain((Fraction(-1), Fraction("0.1")), (Fraction(2), Fraction("0.7")))
@@ -65,6 +67,53 @@ def test_a_difference_at_a_corner_only_is_found() -> None:
         layer = replace(network.layers[0], bias=bias)
         sides.append(file(replace(network, layers=(layer,), interface=ports)))
     assert measure_agreement(sides[0], sides[1], BOX, 1_000, 0).max_difference == pytest.approx(1.0, rel=1e-2)
+
+
+def constant(*outputs: float) -> Network:
+    """Outputs that no input changes, of a float32 file."""
+    network = chain(([[0.0, 0.0]], [0.0]), ([[0.0]] * len(outputs), list(outputs)))
+    return replace(network, interface=Interface(input_shape=(None, 2), output_shape=(None, len(outputs))))
+
+
+@pytest.mark.parametrize(
+    ("after", "decision", "changed"),
+    [
+        ((2.0, 3.0, 0.0), Decision("argmax", Fraction(1, 2)), 200),  # 2 leads 1 and loses to 3
+        ((2.0, 3.0, 0.0), Decision("argmax", Fraction(1)), 0),  # that lead is not larger than the margin
+        ((9.0, 8.0, 7.0), Decision("argmax"), 0),
+        ((2.0, 2.0, 0.0), Decision("argmax"), 0),  # rounding may have made it a tie
+        ((9.0, 8.0, 7.0), Decision("argmin"), 0),
+        ((0.0, 1.0, 0.5), Decision("argmin", Fraction(1, 2)), 200),
+        ((0.0, 1.0, 0.5), Decision("argmin", Fraction(2)), 0),
+        ((0.0, 1.0, 0.5), None, None),
+    ],
+)
+def test_changed_winners_are_counted(after: tuple[float, ...], decision: Decision | None, changed: int | None) -> None:
+    before = constant(2.0, 1.0, 0.0)
+    assert measure_agreement(file(before), file(constant(*after)), BOX, 200, 0, decision).changed == changed
+
+
+def test_what_rounding_does_to_a_winner_is_not_counted() -> None:
+    """Both networks have a tie, and each file rounds it another way."""
+    got = [np.array([[2048.0, 2047.0]]), np.array([[2047.0, 2048.0]])]
+    off = [np.array([[2047.5, 2047.5]]), np.array([[2047.5, 2047.5]])]
+    assert agreement_of(got, off, Decision()).changed == 0
+    assert agreement_of(got, got, Decision()).changed == 1
+
+
+def test_points_beyond_the_element_type_are_left_out_and_counted() -> None:
+    """1,000 x overflows in float16 for x > 65.5; there is no difference between infinities."""
+    network = chain(([[1000.0, 0.0]], [0.0]), ([[1.0]], [0.0]))
+    half = replace(network, interface=Interface(element_type="float16", input_shape=(None, 2), output_shape=(None, 1)))
+    domain = Domain((Fraction(0), Fraction(0)), (Fraction(100), Fraction(10**6)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = measure_agreement(file(half), file(half), domain, 1_000, 0)
+        nothing = measure_agreement(file(half), file(half), Domain((Fraction(70),) * 2, (Fraction(71),) * 2), 50, 0)
+    assert found.points + found.overflows == 1_000
+    assert 300 < found.points < 700
+    assert 0 < found.noise < 100
+    assert (nothing.points, nothing.overflows, nothing.noise) == (0, 50, 0.0)
 
 
 @settings(deadline=None, max_examples=200)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from fractions import Fraction
 from pathlib import Path
@@ -88,7 +89,7 @@ def test_nothing_is_relaxed_where_nothing_may_change() -> None:
     assert result is exact
 
 
-def test_prune_preserves_decisions_of_the_bundled_network(tmp_path: Path) -> None:
+def test_prune_keeps_outputs_of_the_bundled_network_within_a_tolerance(tmp_path: Path) -> None:
     wine = BUNDLED / "wine.onnx"
     result = prune(wine, BUNDLED / "wine.domain.json", out=tmp_path / "out", tolerance="0.5", timeout=20.0, solver="none", jobs=2)
     assert result.network.neuron_count < 41  # what phases alone leave
@@ -101,6 +102,24 @@ def test_prune_preserves_decisions_of_the_bundled_network(tmp_path: Path) -> Non
     assert "relaxed" in (tmp_path / "out" / "report.html").read_text()
 
 
+@pytest.mark.parametrize("rule", ["argmax", "argmin"])
+def test_prune_preserves_decisions_of_the_bundled_network(rule: str, tmp_path: Path) -> None:
+    wine, decision = BUNDLED / "wine.onnx", Decision(rule, F(1, 2))
+    result = prune(
+        wine, BUNDLED / "wine.domain.json", out=tmp_path / "out", preserve=decision, timeout=20.0, solver="none", jobs=2
+    )
+    assert result.tolerance is None
+    assert "result" in {entry["kind"] for entry in result.summary["removed"]}
+    verdict = check(tmp_path / "out")
+    assert isinstance(verdict, Accepted)
+    assert {"argmax": "greater", "argmin": "less"}[rule] in verdict.statement
+    agreement = json.loads((tmp_path / "out" / "summary.json").read_text())["agreement"]
+    assert agreement["points"] > 0
+    assert agreement["changed"] == 0
+    assert agreement["max_difference"] > 0.01  # outputs changed: the decision alone was kept
+    assert "linearised without a change of decision" in (tmp_path / "out" / "report.html").read_text()
+
+
 def test_a_tolerance_and_a_decision_exclude_each_other() -> None:
     with pytest.raises(InputError, match="exclude each other"):
         PruneOptions(tolerance=F(1), preserve=Decision())
@@ -110,5 +129,5 @@ def test_a_decision_needs_two_outputs(tmp_path: Path) -> None:
     network = random_network([2, 3, 1], 0)
     model = tmp_path / "net.onnx"
     model.write_bytes(to_model_bytes(network))
-    with pytest.raises(InputError, match="there is no decision"):
+    with pytest.raises(InputError, match="the decision: with 1 output there is none"):
         prune(model, ((-1, -1), (1, 1)), preserve=Decision(), timeout=5.0)

@@ -86,6 +86,15 @@ def test_a_decision_needs_all_of_its_lead() -> None:
     assert lowest.strain({(1, 0): Phase.INACTIVE}) >= 1.0
 
 
+def test_ties_are_undecided() -> None:
+    """Equal outputs: no winner, nothing to keep, and no division by a lead of 0."""
+    network = chain(([[1.0]], [0.0]), ([[1.0], [1.0]], [0.0, 0.0]))
+    simulation = Simulation(network, unit_box(network), Decision("argmax"), {}, seed=0)
+    with np.errstate(all="raise"):
+        assert simulation.strain({(1, 0): Phase.INACTIVE}) == 0.0
+        assert [neuron for _, neuron, _ in simulation.order()] == [(1, 0)]
+
+
 def test_choice_is_the_longest_prefix_and_single_neurons_beyond() -> None:
     weights = [0.1, 0.2, 5.0, 0.05]
     network = chain(([[1.0]] * 4, [1.0] * 4), ([weights], [0.0]))

@@ -29,7 +29,7 @@ def summary(**changes: Any) -> dict[str, Any]:
         "nodes": [1, None, 0, None, None],
         "leaves": [[100, 20, 0, 1, 0], [10, 2, 0, 2, 1], [10, 2, 0, 2, 1]],
         "certificate": {"file": "family.secateur", "sha256": "1" * 64, "bytes": 1234},
-        "agreement": {"points": 500, "max_difference": 1e-7, "float32_noise": 2e-7},
+        "agreement": {"points": 500, "overflows": 0, "max_difference": 1e-7, "float32_noise": 2e-7},
         "latency": {"original": {"1": [10.0, 12.0]}, "family": {"1": [20.0, 25.0]}, "find": 0.05},
         "stages": {"slice": 1.5}, "seconds": 1.5, "options": {"slices": 3, "jobs": 2},
     } | changes  # fmt: skip

@@ -180,11 +180,33 @@ def test_tolerance_changes_the_promise() -> None:
     [("0", 0.0, True), ("0", 1e-3, False), ("1/100", 1e-3, True), ("1/100", 0.02, False)],
 )
 def test_a_difference_beyond_claim_and_noise_is_reported(claimed: str, largest: float, *, agrees: bool) -> None:
-    measured = {"points": 1000, "max_difference": largest, "float32_noise": 1e-6}
+    measured = {"points": 1000, "overflows": 0, "max_difference": largest, "float32_noise": 1e-6, "changed": None}
     tolerance = {"requested": claimed, "claimed": claimed}
     said = Page(render(make_summary(agreement=measured, tolerance=tolerance))).words()
     assert ("Observation and proof agree." in said) == agrees
     assert ("This is more than both together" in said) == (not agrees)
+
+
+@pytest.mark.parametrize("changed", [0, 1, 17])
+def test_a_claim_about_decisions_is_measured_by_winners(changed: int) -> None:
+    measured = {"points": 1000, "overflows": 0, "max_difference": 5.0, "float32_noise": 1e-6, "changed": changed}
+    tolerance = {"requested": "0", "claimed": None}
+    said = Page(render(make_summary(agreement=measured, tolerance=tolerance, claim="the same winner on D"))).words()
+    assert "the two take the same decisions" in said
+    assert "Proven: the same winner on D." in said
+    assert ("Observation and proof agree." in said) == (changed == 0)
+    assert ("The claim does not allow this: please report it." in said) == (changed > 0)
+    assert {0: "nowhere", 1: "at 1 point,", 17: "at 17 points,"}[changed] in said
+    assert "None" not in said
+
+
+def test_points_that_overflow_are_said() -> None:
+    measured = {"points": 10, "overflows": 1, "max_difference": 0.0, "float32_noise": 1e-6, "changed": None}
+    said = Page(render(make_summary(agreement=measured))).words()
+    assert "At 1 further point a value was beyond the range of an element type. Observation and proof agree." in said
+    said = Page(render(make_summary(agreement=measured | {"points": 0, "overflows": 11}))).words()
+    assert "At 11 further points a value was beyond the range of an element type. There was nothing to compare." in said
+    assert "Observation and proof agree." not in said
 
 
 def test_folded_layers_are_shown_side_by_side() -> None:

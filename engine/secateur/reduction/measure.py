@@ -8,7 +8,7 @@ float64 evaluation of its network.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from secateur.network import Network, Replay
 from secateur.specification import Domain
+from secateur.specification.comparison import Decision
 
-__all__ = ["Agreement", "Latencies", "measure_agreement", "measure_latency", "random_points", "take_turns"]
+__all__ = ["Agreement", "Latencies", "agreement_of", "measure_agreement", "measure_latency", "random_points", "take_turns"]
 
 Floats = NDArray[np.float64]
 
@@ -35,40 +36,91 @@ _REFERENCE = 2.0**-40  # of the largest output: far above what float64 loses, fa
 
 @dataclass(frozen=True)
 class Agreement:
-    """Largest difference between two files over random points, and how much of it rounding may explain."""
+    """How far two files are apart on random points.
+
+    points : that were compared. overflows : further points, left out because a value there is beyond an element type.
+    max_difference : of an output. noise : how much of it rounding may explain. changed : points at which another output wins, and
+    no rounding explains it; None where the claim is not about decisions.
+    """
 
     points: int
+    overflows: int
     max_difference: float
     noise: float
+    changed: int | None = None
+
+    def __add__(self, other: Agreement) -> Agreement:
+        changed = None if self.changed is None or other.changed is None else self.changed + other.changed
+        return Agreement(
+            self.points + other.points,
+            self.overflows + other.overflows,
+            max(self.max_difference, other.max_difference),
+            max(self.noise, other.noise),
+            changed,
+        )
+
+
+def agreement_of(got: Sequence[Floats], exact: Sequence[Floats], decision: Decision | None = None) -> Agreement:
+    """Compare what two files return for the same points, `got`; `exact` : float64 values of those networks whose rounding counts.
+
+    Each of shape (points, outputs).
+    """
+    finite = np.logical_and.reduce([np.isfinite(values).all(axis=1) for values in (*got, *exact)])
+    first, second = (values[finite] for values in got)
+    if not len(first):
+        return Agreement(0, len(finite), 0.0, 0.0, None if decision is None else 0)
+    true = [values[finite] for values in exact]
+    own_error = _REFERENCE * max(np.abs(e).max() for e in true)
+    drift = own_error + sum(np.abs(g - e) for g, e in zip((first, second), true, strict=False))
+    changed = None if decision is None else _changed(first, second, drift.max(axis=1), decision)
+    return Agreement(len(first), int((~finite).sum()), float(np.abs(first - second).max()), float(drift.max()), changed)
+
+
+def _changed(first: Floats, second: Floats, drift: Floats, decision: Decision) -> int:
+    """Points whose winner leads by more than the margin in `first` and loses in `second`, whatever rounding did to either."""
+    sign = 1.0 if decision.rule == "argmax" else -1.0
+    rows = np.arange(len(first))
+    winner = (sign * first).argmax(axis=1)
+    leads = []
+    for values in (first, second):
+        others = sign * values
+        own = others[rows, winner]
+        others[rows, winner] = -np.inf
+        leads.append(own - others.max(axis=1))
+    return int(((leads[0] > float(decision.margin) + 2 * drift) & (leads[1] < -2 * drift)).sum())
 
 
 def measure_agreement(
-    original: tuple[Network, bytes], reduced: tuple[Network, bytes], domain: Domain, points: int, seed: int
+    original: tuple[Network, bytes],
+    reduced: tuple[Network, bytes],
+    domain: Domain,
+    points: int,
+    seed: int,
+    decision: Decision | None = None,
 ) -> Agreement:
     """Run both files on random points of the domain, a third of the coordinates on its faces.
 
     Points are numbers of the input's element type inside the domain; where a side of it holds no such number,
     the nearest one outside. Networks that are too slow for `points` points in four seconds get fewer.
+    decision : what must not change, where the claim is about decisions.
     """
     sides = [(network, Replay(data)) for network, data in (original, reduced)]
     low, high = _representable_box(domain, original[0].interface.element_type)
     random = np.random.default_rng(seed)
-    done, difference, noise, end = 0, 0.0, 0.0, time.monotonic() + _LONGEST
+    found, done, end = Agreement(0, 0, 0.0, 0.0, None if decision is None else 0), 0, time.monotonic() + _LONGEST
     while done < points and (not done or time.monotonic() < end):
         batch = random_points(random, low, high, min(_CHUNK, points - done))
-        got = [replay.evaluate(batch) for _, replay in sides]
-        exact = [network.forward(batch) for network, _ in sides]
-        drift = sum(np.abs(g - e) for g, e in zip(got, exact, strict=True)) + _REFERENCE * np.abs(exact).max()
-        difference = max(difference, float(np.abs(got[0] - got[1]).max()))
-        noise = max(noise, float(drift.max()))
+        got, exact = [replay.evaluate(batch) for _, replay in sides], [network.forward(batch) for network, _ in sides]
+        found += agreement_of(got, exact, decision)
         done += len(batch)
-    return Agreement(done, difference, noise)
+    return found
 
 
 def _representable_box(domain: Domain, element_type: str) -> tuple[Floats, Floats]:
     """The largest box inside the domain whose corners are numbers of the type, as float64."""
-    low = np.array([_inward(float(v), v, element_type, up=True) for v in domain.lower])
-    high = np.array([_inward(float(v), v, element_type, up=False) for v in domain.upper])
+    with np.errstate(over="ignore"):  # a bound beyond the type becomes infinite here, and then its largest number
+        low = np.array([_inward(float(v), v, element_type, up=True) for v in domain.lower])
+        high = np.array([_inward(float(v), v, element_type, up=False) for v in domain.upper])
     return np.minimum(low, high), np.maximum(low, high)
 
 

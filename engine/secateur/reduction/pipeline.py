@@ -263,6 +263,7 @@ def measure(reduction: Reduction, watch: Stopwatch) -> Measurement:
             analysis.domain,
             POINTS,
             analysis.options.seed,
+            analysis.options.preserve,
         )
         latency = measure_latency(model.data, reduction.data, analysis.domain)
     return Measurement(agreement, latency)

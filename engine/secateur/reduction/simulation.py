@@ -158,10 +158,9 @@ class Simulation:
         winner = (sign * outputs).argmax(axis=1)
         leads = sign * (outputs[rows, winner][:, None] - outputs)
         leads[rows, winner] = np.inf
-        decided = leads.min(axis=1) > float(self._claim.margin)
+        leads[leads.min(axis=1) <= float(self._claim.margin)] = np.inf  # undecided points, ties among them: nothing is to be kept
         drops = sign * (change - change[rows, winner][:, None])
-        shape = (*leads.shape, *(1,) * (change.ndim - 2))
-        return np.where(decided.reshape(len(rows), *(1,) * (change.ndim - 1)), drops / leads.reshape(shape), 0.0)
+        return drops / leads.reshape(*leads.shape, *(1,) * (change.ndim - 2))
 
     def _single_needs(self, points: Floats, phase: Phase) -> list[Floats]:
         """For each layer what giving one neuron alone this phase needs, to first order; shape (neurons,)."""

@@ -208,6 +208,8 @@ def _evidence(reduction: Reduction) -> dict[str, dict[str, Any]]:
 def _agreement(agreement: Agreement) -> dict[str, Any]:
     return {
         "points": agreement.points,
+        "overflows": agreement.overflows,
+        "changed": agreement.changed,
         "max_difference": agreement.max_difference,
         "float32_noise": agreement.noise,
     }

@@ -16,8 +16,10 @@ The summary (`summary.json`) is a JSON object:
 - `steps`: the rewrites in order, each `rule`, `layer` (from 1), `removed` (neurons, from 0), `detail`.
 - `evidence`: how many claims rest on `exact`, `tree`, `solver`; `confirmed_by_smt`; `solver_name`, or null.
   `tree`: `nodes`, `leaves`. `difference`: `nodes` and `trusted` leaves of a proof by differences, or empty.
-- `agreement`: `points`, `max_difference`, `float32_noise`; or null. `latency`: `original` and `reduced`, each
-  from batch size to median and 95th percentile in microseconds; or null.
+- `agreement`: `points`, `overflows` (further points, left out because a value is beyond an element type), `max_difference`,
+  `float32_noise` (what rounding in the element types may explain), `changed` (points with another winner, null where outputs
+  count); or null. `latency`: `original` and `reduced`, each from batch size to median and 95th percentile in microseconds; or
+  null.
 - `stages`: seconds by name. `seconds`: in all. `interrupted`. `options`: by name.
 """
 

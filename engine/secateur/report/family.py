@@ -14,8 +14,8 @@ The summary (`summary.json`) is a JSON object:
   `not_begun` slices that keep the original network. `tree_nodes`: sub-domains in the split trees of the certificate.
 - `nodes`: the partition in preorder, the coordinate of a cut, or null for a slice. `leaves`: for each slice in that order
   `[parameters, neurons, undecided neurons, depth, file]`.
-- `certificate`: as in `secateur.report`. `agreement`: `points`, `max_difference`, `float32_noise` (of the original alone); or
-  null. `latency`: `original` and `family`, each from batch size to median and 95th percentile in microseconds, and `find`,
+- `certificate`: as in `secateur.report`. `agreement`: as there without `changed`; `float32_noise` is that of the original alone.
+  `latency`: `original` and `family`, each from batch size to median and 95th percentile in microseconds, and `find`,
   microseconds a row; or null.
 """
 
@@ -131,6 +131,8 @@ def _speed(s: Summary) -> Markup:
         f" differ by at most {words.scientific(agreement['max_difference'])}; the original file itself is up to"
         f" {words.scientific(agreement['float32_noise'])} away from a float64 evaluation of its weights, because it rounds."
     )
+    if agreement["overflows"]:
+        text += f" {measures.overflows(agreement)}"
     stored = (
         f"Finding the slice of a row takes {words.microseconds(latency['find'])}, included above. The networks take"
         f" {words.count(size['family'])} bytes together, the original {words.count(size['original'])}."

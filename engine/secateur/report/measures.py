@@ -9,7 +9,7 @@ from secateur.report import charts, words
 from secateur.report.blocks import folded, paragraph, section, table
 from secateur.report.markup import Markup, element
 
-__all__ = ["domain", "speed", "time_spent"]
+__all__ = ["domain", "overflows", "speed", "time_spent"]
 
 Summary = Mapping[str, Any]
 
@@ -43,17 +43,29 @@ def _latency(latency: Mapping[str, Mapping[str, Sequence[float]]]) -> Markup:
     return table(heads, rows, numeric=(1, 2, 3))
 
 
-def _agreement(agreement: Mapping[str, Any], claimed: str) -> Markup:
+def _agreement(agreement: Mapping[str, Any], claimed: str | None) -> Markup:
+    """claimed : the proven tolerance; None where the claim is about decisions."""
+    if not agreement["points"]:
+        return paragraph(f"{overflows(agreement)} There was nothing to compare.")
     largest, noise = agreement["max_difference"], agreement["float32_noise"]
-    within = largest <= float(words.rational(claimed)) + noise
-    points = words.plural(agreement["points"], "random point")
-    text = (
-        f"On {points} of the domain the float32 outputs of the two files differ by at most "
-        f"{words.scientific(largest)}. The claim allows {claimed}; float32 rounding may add "
-        f"{words.scientific(noise)}. "
-    )
-    verdict = "Observation and proof agree." if within else "This is more than both together: please report it."
-    return paragraph(text, element("b", verdict))
+    points, rounding = words.plural(agreement["points"], "random point"), words.scientific(noise)
+    said = [f"On {points} of the domain the outputs of the two files differ by at most {words.scientific(largest)}."]
+    if claimed is None:
+        changed = agreement["changed"]
+        within, worse = not changed, "The claim does not allow this: please report it."
+        where = f"at {words.plural(changed, 'point')}" if changed else "nowhere"
+        said.append(f"The claim is about winners: these changed {where}, beyond what rounding explains (up to {rounding}).")
+    else:
+        within, worse = largest <= float(words.rational(claimed)) + noise, "This is more than both together: please report it."
+        said.append(f"The claim allows {claimed}; rounding may add {rounding}.")
+    if agreement["overflows"]:
+        said.append(overflows(agreement))
+    return paragraph(" ".join(said), " ", element("b", "Observation and proof agree." if within else worse))
+
+
+def overflows(agreement: Mapping[str, Any]) -> str:
+    """What is to be said of points that were left out."""
+    return f"At {words.plural(agreement['overflows'], 'further point')} a value was beyond the range of an element type."
 
 
 def domain(s: Summary) -> Markup:

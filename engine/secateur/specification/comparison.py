@@ -59,9 +59,9 @@ class Decision:
 
     def __post_init__(self) -> None:
         if self.rule not in RULES:
-            raise InputError(f"unknown decision {self.rule!r}", where="--decision", remedy=f"choose {' or '.join(RULES)}")
+            raise InputError(f"unknown decision {self.rule!r}", where="the decision", remedy=f"choose {' or '.join(RULES)}")
         if self.margin < 0:
-            raise InputError(f"margin {format_rational(self.margin)} is negative", where="--margin")
+            raise InputError(f"margin {format_rational(self.margin)} is negative", where="the decision")
 
     @property
     def words(self) -> str:
@@ -71,7 +71,7 @@ class Decision:
     def negation(self, count: int) -> list[list[Row]]:
         """As that of `Agreement`; InputError where there is nothing to decide between."""
         if count < 2:
-            raise InputError(f"with {count} output there is no decision", where="--decision", remedy="compare with --epsilon")
+            raise InputError(f"with {count} output there is none", where="the decision", remedy="ask for a tolerance of outputs")
         sign = 1 if self.rule == "argmax" else -1
         disjuncts = []
         for i in range(count):

@@ -76,7 +76,7 @@ def test_what_cannot_be_relaxed_stays_exact() -> None:
 
 def test_a_claim_that_cannot_be_asked_is_one_clear_line() -> None:
     model = model_of(random_network([2, 4, 1], 1))
-    with pytest.raises(secateur.InputError, match="with 1 output there is no decision"):
+    with pytest.raises(secateur.InputError, match="with 1 output there is none"):
         sliced(model, box(2), slices=2, preserve=Decision())
     with pytest.raises(secateur.InputError, match="--tolerance: tolerance -1 is negative"):
         sliced(model, box(2), slices=2, tolerance=-1)

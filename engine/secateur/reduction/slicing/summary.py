@@ -22,7 +22,8 @@ from secateur.family import MANIFEST, Family
 from secateur.files import path_from
 from secateur.network import Network, Replay
 from secateur.options import SliceOptions
-from secateur.reduction.measure import Latencies, random_points, take_turns
+from secateur.reduction.measure import Agreement as FileAgreement
+from secateur.reduction.measure import Latencies, agreement_of, random_points, take_turns
 from secateur.reduction.model_file import ModelFile
 from secateur.reduction.size import network_size
 from secateur.reduction.slicing.partition import Region
@@ -154,14 +155,12 @@ def _tree_nodes(sliced: Sliced) -> int:
 
 @dataclass(frozen=True)
 class FamilyMeasurement:
-    """What onnxruntime showed. noise : largest distance of the original file from a float64 evaluation, on the same points.
+    """What onnxruntime showed. agreement : with the original; its noise is that of the original file alone.
 
     find : microseconds to find the slice of one row, in batches of 4,096.
     """
 
-    points: int
-    max_difference: float
-    noise: float
+    agreement: FileAgreement
     original: Latencies
     family: Latencies
     find: float
@@ -172,12 +171,11 @@ def measure_family(files: FamilyFiles, model: ModelFile, seed: int) -> FamilyMea
     family, replay = files.family(), Replay(model.data)
     random = np.random.default_rng(seed)
     box = family.lower.astype(np.float64), family.upper.astype(np.float64)
-    done, difference, noise, end = 0, 0.0, 0.0, time.monotonic() + SECONDS
+    found, done, end = FileAgreement(0, 0, 0.0, 0.0), 0, time.monotonic() + SECONDS
     while done < POINTS and (not done or time.monotonic() < end):
         batch = random_points(random, *box, CHUNK).astype(family.lower.dtype)
-        expected = replay.evaluate(batch.astype(np.float64))
-        difference = max(difference, float(np.abs(family.predict(batch) - expected).max()))
-        noise = max(noise, float(np.abs(model.network.forward(batch.astype(np.float64)) - expected).max()))
+        wide = batch.astype(np.float64)
+        found += agreement_of([replay.evaluate(wide), family.predict(batch)], [model.network.forward(wide)])
         done += len(batch)
     before: Latencies = {}
     after: Latencies = {}
@@ -188,7 +186,7 @@ def measure_family(files: FamilyFiles, model: ModelFile, seed: int) -> FamilyMea
         before[str(size)], after[str(size)] = pair
     begun = time.perf_counter()
     family.find(batch)
-    return FamilyMeasurement(done, difference, noise, before, after, (time.perf_counter() - begun) * 1e6 / len(batch))
+    return FamilyMeasurement(found, before, after, (time.perf_counter() - begun) * 1e6 / len(batch))
 
 
 # --- summary
@@ -279,7 +277,13 @@ def _spread(values: Sequence[int], lines: Sequence[SliceLine]) -> dict[str, floa
 
 
 def _agreement(measured: FamilyMeasurement) -> dict[str, Any]:
-    return {"points": measured.points, "max_difference": measured.max_difference, "float32_noise": measured.noise}
+    found = measured.agreement
+    return {
+        "points": found.points,
+        "overflows": found.overflows,
+        "max_difference": found.max_difference,
+        "float32_noise": found.noise,
+    }
 
 
 def _latency(measured: FamilyMeasurement) -> dict[str, Any]:
