@@ -23,6 +23,7 @@ from secateur.bounds.rounding import BITS, VOID
 
 __all__ = ["LANES", "PANEL_COLUMNS", "affine_panel", "charge_tile", "exchange_tile", "multiply_block", "round_tile", "scale_tile"]
 
+CALLS_INTO = "344e242e4f97c4d1"  # a digest of what this file calls into (see powers.py)
 LANES = 8
 """Rows of a tile, and numbers of a vector."""
 PANEL_COLUMNS = 8 * LANES

@@ -13,6 +13,7 @@ from secateur.bounds.rows import MIX_BITS
 
 __all__ = ["as_slants", "mixed_threshold", "weigh"]
 
+CALLS_INTO = "619632db6f3b0d98"  # a digest of what this file calls into (see powers.py)
 _SHIFTS = 48
 _FIRST_SHIFT = 0.8
 _SHIFT_DECAY = 0.93

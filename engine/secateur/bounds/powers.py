@@ -1,4 +1,8 @@
-"""Powers of two and rounding to few bits, exactly, as the kernels need them."""
+"""Powers of two and rounding to few bits, exactly, as the kernels need them.
+
+Numba keeps compiled kernels until the file that defines them changes, and does not look at the files they call into. So each file
+of kernels contains a digest of those it takes something from, which a test compares: no update leaves yesterday's code behind.
+"""
 
 from __future__ import annotations
 

@@ -17,6 +17,7 @@ from secateur.bounds.rounding import GRID_BITS
 
 __all__ = ["UNIT", "evaluate_at_point", "improve_slopes"]
 
+CALLS_INTO = "c3b791e175eaadb1"  # a digest of what this file calls into (see powers.py)
 UNIT = 2.0**GRID_BITS
 
 

@@ -14,6 +14,7 @@ from secateur.bounds.powers import REACH, kernel, power
 
 __all__ = ["LEADING", "WHOLE", "clear", "default_slope", "largest_value", "phases", "prepare_relaxation", "relax"]
 
+CALLS_INTO = "06bc1daaf8f0161c"  # a digest of what this file calls into (see powers.py)
 _INTEGER = np.int64
 """Plain literals as arguments would make numba compile a function once more for each value."""
 LEADING, WHOLE = np.int64(0), np.int64(1)

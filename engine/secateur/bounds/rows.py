@@ -19,6 +19,7 @@ from secateur.bounds.slack import set_slack, weigh_slack
 
 __all__ = ["MIX_BITS", "lower_rows", "pack", "set_reach"]
 
+CALLS_INTO = "ac65b4caf23bfb83"  # a digest of what this file calls into (see powers.py)
 Floats = NDArray[np.float64]
 
 _CHARGE_BITS = 16

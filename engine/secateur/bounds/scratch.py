@@ -12,6 +12,7 @@ from secateur.bounds.powers import allocating_kernel
 
 __all__ = ["GROUP", "Scratch", "new_scratch"]
 
+CALLS_INTO = "c7997840cd8c03bc"  # a digest of what this file calls into (see powers.py)
 Floats = NDArray[np.float64]
 
 GROUP = 2 * LANES

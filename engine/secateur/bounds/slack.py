@@ -17,6 +17,7 @@ from secateur.bounds.rounding import BITS, EXACT, SLACK_BITS
 
 __all__ = ["set_slack", "weigh_slack"]
 
+CALLS_INTO = "a38faddb467e2577"  # a digest of what this file calls into (see powers.py)
 _INTEGER = np.int64
 """Plain literals as arguments would make numba compile a function once more for each value."""
 
