@@ -160,7 +160,8 @@ class Simulation:
         leads[rows, winner] = np.inf
         leads[leads.min(axis=1) <= float(self._claim.margin)] = np.inf  # undecided points, ties among them: nothing is to be kept
         drops = sign * (change - change[rows, winner][:, None])
-        return drops / leads.reshape(*leads.shape, *(1,) * (change.ndim - 2))
+        needs: Floats = drops / leads.reshape(*leads.shape, *(1,) * (change.ndim - 2))
+        return needs
 
     def _single_needs(self, points: Floats, phase: Phase) -> list[Floats]:
         """For each layer what giving one neuron alone this phase needs, to first order; shape (neurons,)."""

@@ -24,7 +24,7 @@ from secateur.reduction.removed import Name, removed_by_kind
 from secateur.reduction.slicing.ledger import Ledger, SliceRecord, SliceStatistics
 from secateur.reduction.slicing.relaxed import shrink_further
 from secateur.reduction.slicing.shrink import Original, Shrunk, shrink
-from secateur.search import EarlierTurn, decide_slice
+from secateur.search import EarlierTurn, SlicePhases, decide_slice
 from secateur.specification import Domain
 from secateur.specification.comparison import Comparison, Decision
 
@@ -79,28 +79,45 @@ def make_slice(task: SliceTask) -> SliceStatistics:
     """
     begun = time.monotonic()
     ledger = Ledger(task.folder)
-    original = _original(ledger.model, task.sha256)
+    original, earlier = _original(ledger.model, task.sha256), ledger.slice(task.name)
     seed = (task.seed, int(task.name[:12], 16))
-    earlier = ledger.slice(task.name)
-    facts = NO_FACTS if earlier is None else earlier.facts
-    before = None if earlier is None else EarlierTurn(facts.claims, earlier.undecided)
+    before = None if earlier is None else EarlierTurn(earlier.facts.claims, earlier.undecided)
     phases = decide_slice(original.network, task.box, task.known, seed, task.seconds, lambda: ledger.stopped, before)
     searched = time.monotonic() - begun
-    nodes = phases.nodes + (0 if earlier is None else earlier.statistics.nodes)
-    if earlier is not None and task.claim is None and not phases.evidence.claims:  # it stays as it is
-        statistics = replace(
-            earlier.statistics,
-            undecided=len(phases.undecided),
-            nodes=nodes,
-            seconds=searched,
-            searched=searched,
-            turn=task.turn,
-            needed=phases.needed,
-        )
-        ledger.keep(task.name, replace(earlier, statistics=statistics, undecided=phases.undecided))
-        return statistics
+    if earlier is not None and task.claim is None and not phases.evidence.claims:
+        record = _unchanged(earlier, phases, searched, task.turn)
+    else:
+        record = _rewritten(task, ledger, original, earlier, phases, searched)
+        if earlier is not None and earlier.statistics.parameters < record.statistics.parameters:
+            # Proofs by differences may have had luck before.
+            kept = replace(earlier.statistics, turn=task.turn, searched=searched, needed=phases.needed)
+            record = replace(earlier, statistics=kept)
+    ledger.keep(task.name, record)
+    return record.statistics
+
+
+def _unchanged(earlier: SliceRecord, phases: SlicePhases, searched: float, turn: int) -> SliceRecord:
+    """The slice of a turn before, where this one proved nothing more."""
+    statistics = replace(
+        earlier.statistics,
+        undecided=len(phases.undecided),
+        nodes=phases.nodes + earlier.statistics.nodes,
+        seconds=searched,
+        searched=searched,
+        turn=turn,
+        needed=phases.needed,
+    )
+    return replace(earlier, statistics=statistics, undecided=phases.undecided)
+
+
+def _rewritten(
+    task: SliceTask, ledger: Ledger, original: Original, earlier: SliceRecord | None, phases: SlicePhases, searched: float
+) -> SliceRecord:
+    """The slice with everything that is proven of it by now; `searched` seconds were spent on it in this turn."""
+    facts = NO_FACTS if earlier is None else earlier.facts
     facts = facts.followed_by(written_facts(phases.evidence, original.network.input_size))
     claims = (*task.known, *facts.claims)
+    begun = time.monotonic()
     shrunk, relaxing = shrink(original, task.box, claims), time.monotonic()
     if task.claim is not None:
         end = relaxing + max(_LEAST_RELAXING, searched)
@@ -113,20 +130,15 @@ def make_slice(task: SliceTask) -> SliceStatistics:
         len(phases.undecided),
         len(proven),
         _removed(original, shrunk, proven, task.claim),
-        nodes,
+        phases.nodes + (0 if earlier is None else earlier.statistics.nodes),
         shrunk.differences,
-        now - begun,
+        searched + now - begun,
         searched,
         now - relaxing,
         task.turn,
         phases.needed,
     )
-    if earlier is not None and earlier.statistics.parameters < statistics.parameters:  # proofs by differences may have luck
-        statistics = replace(earlier.statistics, turn=task.turn, searched=searched, needed=phases.needed)
-        ledger.keep(task.name, replace(earlier, statistics=statistics))
-    else:
-        ledger.keep(task.name, SliceRecord(facts, shrunk.proof, shrunk.data, statistics, phases.undecided))
-    return statistics
+    return SliceRecord(facts, shrunk.proof, shrunk.data, statistics, phases.undecided)
 
 
 def _removed(original: Original, shrunk: Shrunk, proven: Collection[Name], claim: Comparison | None) -> dict[str, int]:
