@@ -15,7 +15,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from secateur.bounds import quantise
 from secateur.bounds import warmup as compile_kernels
@@ -51,14 +50,11 @@ from secateur.residual import ResidualSolver
 from secateur.search import PartProof, PhaseResult
 from secateur.search.question import questions
 from secateur.search.refute import row_network
-from secateur.specification import Domain, read_domain, read_query
+from secateur.specification import Domain, DomainLike, domain_of, read_query
 from secateur.specification.comparison import Decision
-from secateur.specification.numerals import exact_rational
+from secateur.specification.numerals import Number, exact_rational
 
-__all__ = ["Bounds", "ModelFile", "Number", "PruneResult", "check", "domain_of", "prune", "read_model", "warmup"]
-
-Number = Fraction | int | float | str
-Bounds = Sequence[Number] | NDArray[Any]
+__all__ = ["ModelFile", "PruneResult", "check", "prune", "read_model", "warmup"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,7 +146,7 @@ class PruneResult:
 
 def prune(
     model: str | Path | ModelFile,
-    domain: Domain | str | Path | tuple[Bounds, Bounds],
+    domain: DomainLike,
     *,
     out: str | Path | None = None,
     tolerance: Number = 0,
@@ -314,19 +310,6 @@ def _options(
     exact = exact_rational(tolerance, "tolerance")
     options = PruneOptions(tolerance=exact, timeout=timeout, solver=solver, seed=seed, preserve=preserve)
     return options if jobs is None else replace(options, jobs=jobs)
-
-
-def domain_of(domain: Domain | str | Path | tuple[Bounds, Bounds]) -> Domain:
-    """The domain that a caller means."""
-    if isinstance(domain, Domain):
-        return domain
-    if isinstance(domain, str | Path):
-        return read_domain(domain)
-    lower, upper = (
-        tuple(exact_rational(value, f"domain, {side} bound {i}") for i, value in enumerate(values))
-        for side, values in zip(("lower", "upper"), domain, strict=True)
-    )
-    return Domain(lower, upper, "given as bounds")
 
 
 def _require_foreign(model: ModelFile, folder: str | Path) -> None:

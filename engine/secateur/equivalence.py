@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,14 +19,12 @@ from secateur.residual import ResidualSolver
 from secateur.search import Unknown, Verdict, better_pairing, decide
 from secateur.specification import Domain
 from secateur.specification.comparison import Agreement, Comparison, Decision, comparison_query
-from secateur.specification.numerals import exact_rational
+from secateur.specification.numerals import Number, exact_rational
 
 if TYPE_CHECKING:
     from secateur.pair_certificate import PairCertificate
 
-__all__ = ["Number", "Pair", "certificate_target", "claimed", "decide_pair"]
-
-Number = Fraction | int | float | str
+__all__ = ["Pair", "certificate_target", "claimed", "decide_pair"]
 
 
 def claimed(epsilon: Number | None, decision: str | None, margin: Number) -> Comparison:

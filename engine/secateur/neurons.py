@@ -8,26 +8,23 @@ match found.verdict:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fractions import Fraction
 from pathlib import Path
 
 from secateur.oracle import Engine
 from secateur.progress import Progress
 from secateur.reduction.redundancy import Redundancy
 from secateur.reduction.redundancy_claim import RedundancyClaim
-from secateur.specification import Domain
-from secateur.specification.numerals import exact_rational
+from secateur.specification import DomainLike
+from secateur.specification.numerals import Number, exact_rational
 
 __all__ = ["redundancy"]
-
-Number = Fraction | int | float | str
 
 
 def redundancy(
     model: str | Path,
     layer: int,
     indices: Sequence[int],
-    domain: Domain | str | Path,
+    domain: DomainLike,
     kind: str,
     *,
     lookahead: int | None = None,
@@ -46,10 +43,10 @@ def redundancy(
 
     Parameters
     ----------
-    model : an ONNX file (or `.gz`). layer : from 1. indices : of the neurons, from 0. domain : a box, such as `Box` makes, or a
-    file that `read_domain` reads. kind, lookahead, replace, tolerance, decision, margin : as in `RedundancyClaim`; floats count
-    as the rationals they are, strings are read exactly. timeout, certificate : as in `Engine.redundancy`. jobs, solver, seed : as
-    of `Engine`.
+    model : an ONNX file (or `.gz`). layer : from 1. indices : of the neurons, from 0. domain : a box, such as `Box` makes, a
+    file that `read_domain` reads, or (lower, upper). kind, lookahead, replace, tolerance, decision, margin : as in
+    `RedundancyClaim`; floats count as the rationals they are, strings are read exactly. timeout, certificate : as in
+    `Engine.redundancy`. jobs, solver, seed : as of `Engine`.
 
     Returns
     -------

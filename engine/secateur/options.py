@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import os
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -42,6 +43,7 @@ class PruneOptions:
     preserve: Decision | None = None
 
     def __post_init__(self) -> None:
+        _make_whole(self, "jobs", "seed")
         _check_claim(self.tolerance, self.preserve)
         _check_resources(self.timeout, self.jobs, self.solver, self.seed)
 
@@ -68,6 +70,7 @@ class VerifyOptions:
     certify: bool = False
 
     def __post_init__(self) -> None:
+        _make_whole(self, "jobs", "seed")
         _check_resources(self.timeout, self.jobs, self.solver, self.seed)
 
 
@@ -92,6 +95,7 @@ class SliceOptions:
     preserve: Decision | None = None
 
     def __post_init__(self) -> None:
+        _make_whole(self, "slices", "max_neurons", "rounds", "jobs", "seed")
         if sum(given is not None for given in (self.slices, self.max_neurons, self.rounds)) != 1:
             raise InputError("how to cut is not said", remedy="give one of --slices, --max-neurons and --rounds")
         if self.slices is not None and self.slices < 1:
@@ -123,7 +127,22 @@ def check_semantics(semantics: str) -> None:
         raise InputError(f"unknown semantics {semantics!r}", where="--semantics", remedy=remedy)
 
 
+def _make_whole(options: PruneOptions | VerifyOptions | SliceOptions, *names: str) -> None:
+    """Make these fields Python's own whole numbers; InputError where one is none."""
+    for name in names:
+        value = getattr(options, name)
+        if value is not None:
+            try:
+                object.__setattr__(options, name, operator.index(value))
+            except TypeError:
+                raise InputError(f"{value!r} is not a whole number", where=f"--{name.replace('_', '-')}") from None
+
+
 def _check_claim(tolerance: Fraction, preserve: Decision | None) -> None:
+    from secateur.specification.comparison import Decision
+
+    if preserve is not None and not isinstance(preserve, Decision):
+        raise InputError(f"{preserve!r} is no decision", where="--preserve", remedy='give for example Decision("argmax")')
     if tolerance < 0:
         raise InputError(f"tolerance {tolerance} is negative", where="--tolerance")
     if preserve is not None and tolerance:
@@ -137,7 +156,7 @@ def _relaxed_claim(tolerance: Fraction, preserve: Decision | None) -> Comparison
 
 
 def _check_resources(timeout: float, jobs: int, solver: str, seed: int) -> None:
-    if not 0 < timeout < float("inf"):
+    if not isinstance(timeout, int | float) or not 0 < timeout < float("inf"):
         raise InputError(f"time limit {timeout} is not a positive number of seconds", where="--timeout")
     if jobs < 1:
         raise InputError(f"{jobs} threads cannot work", where="--jobs", remedy="give at least 1")

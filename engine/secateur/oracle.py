@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Self
 
 from secateur.asked import Asked, Models, asked_of, uncovered
 from secateur.bounds import set_threads
-from secateur.equivalence import Number, Pair, certificate_target, claimed, decide_pair
+from secateur.equivalence import Pair, certificate_target, claimed, decide_pair
 from secateur.errors import InputError
 from secateur.models import LoadedModel, ModelStore
 from secateur.options import VerifyOptions, check_semantics
@@ -40,8 +40,10 @@ from secateur.search import (
     largest_difference,
     output_bounds,
 )
-from secateur.specification import Domain, Query, read_domain
+from secateur.specification import Domain, DomainLike, Query, domain_of
 from secateur.specification.comparison import Agreement
+from secateur.specification.numerals import Number
+from secateur.specification.sources import domain_file_of
 
 if TYPE_CHECKING:
     from secateur.query_certificate import CertificateTarget
@@ -127,7 +129,7 @@ class Engine:
     def bounds(
         self,
         model: str | Path,
-        domain: Domain,
+        domain: DomainLike,
         *,
         timeout: float = 60.0,
         tolerance: float = 0.01,
@@ -137,7 +139,7 @@ class Engine:
 
         Parameters
         ----------
-        model : an ONNX file (or `.gz`). domain : the box, such as `Box` makes, or `read_domain`. timeout : seconds of wall time,
+        model : an ONNX file (or `.gz`). domain : a box, a file of one, or (lower, upper). timeout : seconds of wall time,
         reading included. tolerance : how wide a gap between certified and attained values may stay, as a share of the attained
         width; once all gaps are as narrow, the work ends.
 
@@ -152,16 +154,17 @@ class Engine:
         progress = SilentProgress() if progress is None else progress
         progress.stage("read")
         loaded = self._models.load(Path(model))
-        domain.require_dimension(loaded.network.input_size, str(loaded.path))
+        box = domain_of(domain)
+        box.require_dimension(loaded.network.input_size, str(loaded.path))
         set_threads(options.jobs)
         progress.stage("search (the first time, kernels are compiled)")
-        return output_bounds(Ranged(loaded.network, domain), tolerance, options.seed, begun + timeout, progress)
+        return output_bounds(Ranged(loaded.network, box), tolerance, options.seed, begun + timeout, progress)
 
     def redundancy(
         self,
         model: str | Path,
         claim: RedundancyClaim,
-        domain: Domain | str | Path,
+        domain: DomainLike,
         *,
         timeout: float = 300.0,
         certificate: str | Path | None = None,
@@ -171,8 +174,8 @@ class Engine:
 
         Parameters
         ----------
-        model : an ONNX file (or `.gz`). claim : which neurons, and what kind of redundancy. domain : the box, or a file that
-        `read_domain` reads. timeout : seconds of wall time, reading included. certificate : a file for the evidence of a decided
+        model : an ONNX file (or `.gz`). claim : which neurons, and what kind of redundancy. domain : a box, a file of one, or
+        (lower, upper). timeout : seconds of wall time, reading included. certificate : a file for the evidence of a decided
         comparison; it is written after the checker has accepted it, which the time limit does not cover, with the linearised
         network as NAME.linearised.onnx beside it.
 
@@ -188,7 +191,7 @@ class Engine:
         progress.stage("read")
         loaded = self._models.load(Path(model))
         claim.require_fit(loaded.network, str(loaded.path))
-        box = domain if isinstance(domain, Domain) else read_domain(domain)
+        box = domain_of(domain)
         box.require_dimension(loaded.network.input_size, str(loaded.path))
         target = None if certificate is None else _redundancy_target(certificate, claim, loaded, box, domain)
         set_threads(options.jobs)
@@ -202,7 +205,7 @@ class Engine:
         self,
         original: str | Path,
         other: str | Path,
-        domain: Domain | str | Path,
+        domain: DomainLike,
         *,
         epsilon: Number | None = None,
         decision: str | None = None,
@@ -216,13 +219,13 @@ class Engine:
 
         Parameters
         ----------
-        original, other : ONNX files (or `.gz`) with as many inputs and outputs. domain : the box, or a file that `read_domain`
-        reads. epsilon : the largest admitted difference of an output. decision : `argmax` or `argmin`; wherever the original has
-        a single winner that leads by more than `margin`, the other network must have the same. Exactly one of the two is to be
-        given. semantics : `real`, or `float32`, where `Holds` speaks of all float32 evaluations of both networks at float32
-        inputs (in the sense of FORMAT.md, section 11). timeout : seconds of wall time, reading included. certificate : a file for
-        the evidence of a decided verdict; it is written after the checker has accepted it, which the time limit does not cover;
-        it names a JSON file of the domain, and where `domain` is none, NAME.domain.json is written beside it.
+        original, other : ONNX files (or `.gz`) with as many inputs and outputs. domain : a box, a file of one, or
+        (lower, upper). epsilon : the largest admitted difference of an output. decision : `argmax` or `argmin`; wherever the
+        original has a single winner that leads by more than `margin`, the other network must have the same. Exactly one of the
+        two is to be given. semantics : `real`, or `float32`, where `Holds` speaks of all float32 evaluations of both networks at
+        float32 inputs (in the sense of FORMAT.md, section 11). timeout : seconds of wall time, reading included. certificate : a
+        file for the evidence of a decided verdict; it is written after the checker has accepted it, which the time limit does not
+        cover; it names a JSON file of the domain, and where `domain` is none, NAME.domain.json is written beside it.
 
         Returns
         -------
@@ -241,7 +244,7 @@ class Engine:
         self,
         a: str | Path,
         b: str | Path,
-        domain: Domain | str | Path,
+        domain: DomainLike,
         *,
         timeout: float = 60.0,
         tolerance: float = 0.01,
@@ -252,7 +255,7 @@ class Engine:
 
         Parameters
         ----------
-        a, b : ONNX files (or `.gz`) with as many inputs and outputs. domain : the box, or a file that `read_domain` reads.
+        a, b : ONNX files (or `.gz`) with as many inputs and outputs. domain : a box, a file of one, or (lower, upper).
         timeout : seconds of wall time, reading included. tolerance : how far the bounds may stay apart, as a share of the lower.
         certificate : a file for the evidence that no output differs by more than the upper bound and 1/4096 of it, which leaves
         room for a proof. That claim is proven by itself, in as much time again; where that does not suffice, `progress` says so
@@ -281,11 +284,10 @@ class Engine:
                 progress.note("no certificate: the upper bound was not proven once more within the time limit")
         return found
 
-    def _pair(self, first: str | Path, second: str | Path, domain: Domain | str | Path) -> Pair:
+    def _pair(self, first: str | Path, second: str | Path, domain: DomainLike) -> Pair:
         set_threads(self._options.jobs)
-        box = domain if isinstance(domain, Domain) else read_domain(domain)
-        file = None if isinstance(domain, Domain) else Path(domain)
-        return Pair(self._models.load(Path(first)), self._models.load(Path(second)), box, file)
+        models = self._models.load(Path(first)), self._models.load(Path(second))
+        return Pair(*models, domain_of(domain), domain_file_of(domain))
 
 
 def verify(
@@ -308,7 +310,7 @@ def verify(
 def equivalent(
     original: str | Path,
     other: str | Path,
-    domain: Domain | str | Path,
+    domain: DomainLike,
     *,
     epsilon: Number | None = None,
     decision: str | None = None,
@@ -340,7 +342,7 @@ def equivalent(
 def distance(
     a: str | Path,
     b: str | Path,
-    domain: Domain | str | Path,
+    domain: DomainLike,
     *,
     timeout: float = 60.0,
     tolerance: float = 0.01,
@@ -360,12 +362,11 @@ def _require_share(tolerance: float) -> None:
 
 
 def _redundancy_target(
-    certificate: str | Path, claim: RedundancyClaim, model: LoadedModel, box: Domain, domain: Domain | str | Path
+    certificate: str | Path, claim: RedundancyClaim, model: LoadedModel, box: Domain, domain: DomainLike
 ) -> RedundancyCertificate:
     from secateur.redundancy_certificate import RedundancyCertificate  # loads the checker: only where it is needed
 
-    file = None if isinstance(domain, Domain) else Path(domain)
-    return RedundancyCertificate(certificate, claim, model, box, file)
+    return RedundancyCertificate(certificate, claim, model, box, domain_file_of(domain))
 
 
 def _target(
@@ -385,7 +386,7 @@ def _target(
 
 def bounds(
     model: str | Path,
-    domain: Domain,
+    domain: DomainLike,
     *,
     timeout: float = 60.0,
     tolerance: float = 0.01,

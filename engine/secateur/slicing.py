@@ -19,7 +19,6 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from secateur.api import Bounds, Number, domain_of
 from secateur.certificate import FileReference, certificate_bytes
 from secateur.checker import Accepted, Refused, check
 from secateur.errors import InputError
@@ -43,9 +42,9 @@ from secateur.reduction.slicing.summary import (
 from secateur.reduction.slicing.work import prepare_worker
 from secateur.report.family import render_family
 from secateur.search import PhaseEvidence
-from secateur.specification import Domain
+from secateur.specification import Domain, DomainLike, domain_of
 from secateur.specification.comparison import Decision
-from secateur.specification.numerals import exact_rational
+from secateur.specification.numerals import Number, exact_rational
 
 __all__ = ["FamilyResult", "slice_network"]
 
@@ -73,7 +72,7 @@ class FamilyResult:
 
 def slice_network(
     model: str | Path | ModelFile,
-    domain: Domain | str | Path | tuple[Bounds, Bounds],
+    domain: DomainLike,
     *,
     out: str | Path | None = None,
     slices: int | None = None,

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from secateur.errors import InputError
-from secateur.specification import Domain, box_domain, data_domain, read_domain
+from secateur.specification import Domain, box_domain, data_domain, domain_of, read_domain
+from secateur.specification.sources import domain_file_of
 
 F = Fraction
 VNNLIB = (
@@ -235,3 +236,43 @@ def test_data_files_that_are_none(tmp_path: Path) -> None:
     np.savez(tmp_path / "x.npz", a=np.zeros((1, 1)))
     with pytest.raises(InputError, match=r"holds several arrays; give one array as \.npy"):
         data_domain(tmp_path / "x.npz", "0")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        BOX,
+        (["0.1", -1], [1, F(1, 4)]),
+        [("1/10", "-1.000"), (1.0, 0.25)],
+        ((F(1, 10), np.int8(-1)), np.array([1.0, 0.25], np.float32)),
+    ],
+)
+def test_bounds_may_be_given_in_many_ways(given: Any) -> None:
+    assert domain_of(given) == BOX
+    assert domain_file_of(given) is None
+
+
+def test_a_file_stays_known(tmp_path: Path) -> None:
+    path = tmp_path / "domain.txt"
+    path.write_text(VNNLIB)
+    assert domain_of(str(path)) == domain_of(path) == BOX
+    assert domain_file_of(str(path)) == path
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (([0], [1, 1]), "given as bounds: the domain has 1 lower but 2 upper bounds"),
+        (([0], [1], [2]), "tuple is no domain; give a Domain, the path of a file, or (lower, upper)"),
+        (([0],), "tuple is no domain; give a Domain, the path of a file, or (lower, upper)"),
+        ((0, 1), "tuple is no domain; give a Domain, the path of a file, or (lower, upper)"),
+        (None, "NoneType is no domain; give a Domain, the path of a file, or (lower, upper)"),
+        (7, "int is no domain; give a Domain, the path of a file, or (lower, upper)"),
+        (([0.0], [float("nan")]), "domain, upper bound 0: nan is not a finite number"),
+        (([2], [1]), "given as bounds: coordinate 0: lower bound 2 is above upper bound 1"),
+    ],
+)
+def test_what_is_no_domain_is_refused(given: Any, message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        domain_of(given)
+    assert str(caught.value).startswith(message)

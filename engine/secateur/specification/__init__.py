@@ -2,18 +2,20 @@
 
 from secateur.specification.claims import Box, Condition, LinearForms, Specification, outputs, robust
 from secateur.specification.domain import Domain
-from secateur.specification.sources import box_domain, data_domain, read_domain
+from secateur.specification.sources import DomainLike, box_domain, data_domain, domain_of, read_domain
 from secateur.specification.vnnlib import Query, parse_query, read_query
 
 __all__ = [
     "Box",
     "Condition",
     "Domain",
+    "DomainLike",
     "LinearForms",
     "Query",
     "Specification",
     "box_domain",
     "data_domain",
+    "domain_of",
     "outputs",
     "parse_query",
     "read_domain",

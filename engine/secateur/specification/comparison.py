@@ -14,7 +14,7 @@ from fractions import Fraction
 
 from secateur.errors import InputError
 from secateur.specification.domain import Domain
-from secateur.specification.numerals import format_rational
+from secateur.specification.numerals import Number, exact_rational, format_rational
 from secateur.specification.vnnlib.formula import And, Formula, Kind, Or, Row, Variable
 from secateur.specification.vnnlib.query import NetworkDeclaration, Query, TensorDeclaration
 
@@ -47,17 +47,20 @@ class Agreement:
         return disjuncts
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Decision:
     """Wherever one output of the first network leads all others by more than the margin, it leads in the second one too.
 
-    rule : what leading means, `argmax` (larger) or `argmin` (smaller). InputError for another rule, and for a negative margin.
+    rule : what leading means, `argmax` (larger) or `argmin` (smaller). margin : a number, which counts as the rational it is, or
+    a text, which is read exactly. InputError for another rule, and for a margin that is negative or no number.
     """
 
-    rule: str = "argmax"
-    margin: Fraction = Fraction(0)
+    rule: str
+    margin: Fraction
 
-    def __post_init__(self) -> None:
+    def __init__(self, rule: str = "argmax", margin: Number = 0) -> None:
+        object.__setattr__(self, "rule", rule)
+        object.__setattr__(self, "margin", exact_rational(margin, "the decision's margin"))
         if self.rule not in RULES:
             raise InputError(f"unknown decision {self.rule!r}", where="the decision", remedy=f"choose {' or '.join(RULES)}")
         if self.margin < 0:

@@ -13,8 +13,19 @@ from typing import Any
 
 from secateur.errors import InputError
 
-__all__ = ["MAX_BITS", "exact_rational", "format_rational", "parse_decimal", "parse_rational", "short_decimal", "shorten"]
+__all__ = [
+    "MAX_BITS",
+    "Number",
+    "exact_rational",
+    "format_rational",
+    "parse_decimal",
+    "parse_rational",
+    "short_decimal",
+    "shorten",
+]
 
+Number = Fraction | int | float | str
+"""What callers may give for a rational; numpy's numbers pass for floats."""
 MAX_BITS = 13_000
 """Longest accepted numerator or denominator; 13,000 bits are 3,914 decimal digits."""
 

@@ -1,4 +1,4 @@
-"""Where domains come from: a file (JSON, npz, VNN-LIB), one interval for all inputs, or the box around data.
+"""Where domains come from: a file (JSON, npz, VNN-LIB), bounds, one interval for all inputs, or the box around data.
 
 Bounds are exact: JSON and VNN-LIB numbers are read from their text, array elements have their binary value.
 """
@@ -10,6 +10,7 @@ import json
 import re
 import zipfile
 import zlib
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,14 @@ from numpy.typing import NDArray
 
 from secateur.errors import InputError
 from secateur.specification.domain import Domain
-from secateur.specification.numerals import parse_rational
+from secateur.specification.numerals import Number, exact_rational, parse_rational
 from secateur.specification.vnnlib import read_query
 
-__all__ = ["box_domain", "data_domain", "read_domain"]
+__all__ = ["DomainLike", "box_domain", "data_domain", "domain_file_of", "domain_of", "read_domain"]
+
+Bounds = Sequence[Number] | NDArray[Any]
+DomainLike = Domain | str | Path | tuple[Bounds, Bounds]
+"""What callers may give for a domain: one, such as `Box` makes, a file that `read_domain` reads, or (lower, upper)."""
 
 # What numpy raises for files that are damaged, encrypted, pickled or lie about their size.
 _NUMPY_FAULTS = (OSError, ValueError, EOFError, MemoryError, RuntimeError, zipfile.BadZipFile, zlib.error)
@@ -49,6 +54,29 @@ def read_domain(path: str | Path) -> Domain:
         where=str(path),
         remedy='write {"lower": [...], "upper": [...]}',
     )
+
+
+def domain_of(given: DomainLike) -> Domain:
+    """The domain that a caller means; `InputError` as of `read_domain`, and for what is no domain at all."""
+    if isinstance(given, Domain):
+        return given
+    if isinstance(given, str | Path):
+        return read_domain(given)
+    try:
+        lower, upper = (list(values) for values in given)
+    except (TypeError, ValueError):
+        kind = type(given).__name__
+        raise InputError(f"{kind} is no domain", remedy="give a Domain, the path of a file, or (lower, upper)") from None
+    exact = [
+        tuple(exact_rational(value, f"domain, {side} bound {i}") for i, value in enumerate(values))
+        for side, values in (("lower", lower), ("upper", upper))
+    ]
+    return Domain(exact[0], exact[1], "given as bounds")
+
+
+def domain_file_of(given: DomainLike) -> Path | None:
+    """The file that a domain comes from; None where there is none."""
+    return Path(given) if isinstance(given, str | Path) else None
 
 
 def box_domain(interval: str, dimension: int) -> Domain:
