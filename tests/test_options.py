@@ -65,7 +65,7 @@ def test_margins_of_decisions_are_exact(given: Any, margin: Fraction) -> None:
 
 @pytest.mark.parametrize("given", [float("nan"), "wide", None, float("inf")])
 def test_margins_that_are_no_numbers_are_refused(given: Any) -> None:
-    with pytest.raises(InputError, match="the decision's margin: .* is not a finite number"):
+    with pytest.raises(InputError, match=r"the decision's margin: .* is not a finite number"):
         Decision("argmax", given)
 
 
