@@ -16,7 +16,8 @@ from secateur.checker import family as family_module
 from secateur.checker.refusal import Refusal
 from secateur.checker.shares import Share, shared
 from tests.checker.family_cases import random_family, write_family
-from tests.forged.test_forged_families import FORGERIES, honest
+from tests.forged.family_case import honest
+from tests.forged.test_forged_families import FORGERIES
 
 
 @pytest.fixture(autouse=True)
