@@ -14,6 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 import secateur
 from secateur import Accepted, Domain, InputError, PruneResult, Refused, prune
 from secateur.api import read_model
+from secateur.progress import SilentProgress
 from tests.reduction.runs import BUNDLED
 
 IRIS, BOX = BUNDLED / "iris.onnx", BUNDLED / "iris.domain.json"
@@ -150,3 +151,33 @@ def test_what_the_checker_cannot_read_is_refused_by_name(tmp_path: Path) -> None
     with pytest.raises(InputError, match=r"node MaxPool -> p: unsupported operator; nothing was written"):
         prune(model, ((0,) * 4, (1,) * 4), out=tmp_path / "out", solver="none")
     assert not (tmp_path / "out").exists()
+
+
+class Impatient(SilentProgress):
+    """Somebody who presses Ctrl-C as soon as a stage begins, once."""
+
+    def __init__(self, stage: str) -> None:
+        self._stage, self.notes = stage, list[str]()
+
+    def stage(self, name: str) -> None:
+        if name == self._stage:
+            self._stage = ""
+            raise KeyboardInterrupt
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+@pytest.mark.parametrize("stage", ["confirm", "rewrite", "relax", "check", "measure", "write"])
+def test_ctrl_c_after_the_search_loses_nothing(stage: str, tmp_path: Path) -> None:
+    tolerance = "0.2" if stage == "relax" else 0
+    progress = Impatient(stage)
+    found = prune(IRIS, BOX, out=tmp_path / "out", tolerance=tolerance, timeout=10.0, jobs=1, progress=progress)
+    assert found.interrupted
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["interrupted"]
+    assert summary["status"]["inactive"] == 8
+    assert isinstance(verdict := secateur.check(tmp_path / "out"), secateur.Accepted), verdict
+    unchecked = "interrupted before the certificate was checked; run: secateur check" in progress.notes
+    assert unchecked == (stage == "check")
+    assert (summary["agreement"] is None) == (stage != "write")

@@ -15,7 +15,7 @@ import pytest
 
 import secateur
 from secateur import Family, InputError
-from secateur.family import _below, _inside, _Tree
+from secateur.family import _below, _Tree, representable_box
 from secateur.slicing import FamilyResult, slice_network
 from tests.reduction.runs import BUNDLED
 from tests.reduction.slicing.test_run import Here
@@ -63,8 +63,8 @@ def test_rows_are_independent_of_their_order_and_number(family: Family) -> None:
 
 
 def test_the_tree_finds_what_a_search_through_all_boxes_finds() -> None:
-    nodes: list[Any] = [[0, "1/3"], [1, "0.1"], 4, [0, "1/7"], 3, 2, [1, "-0.3"], 1, 0]
-    tree = _Tree(nodes, np.float32)
+    third, tenth, seventh = Fraction(1, 3), Fraction(1, 10), Fraction(1, 7)
+    tree = _Tree([(0, third), (1, tenth), 4, (0, seventh), 3, 2, (1, -3 * tenth), 1, 0], np.float32)
     x = np.random.default_rng(0).choice(np.float32([1 / 3, 1 / 7, 0.1, -0.3, 0.2, 0.9, -1]), (400, 2))
     x = np.where(np.random.default_rng(1).random((400, 2)) < 0.5, x, np.nextafter(x, np.float32(-1)))
 
@@ -88,9 +88,23 @@ def test_numbers_below_are_exact(value: Fraction, kind: type[np.floating[Any]]) 
 
 def test_a_coordinate_without_a_number_of_the_type_has_the_nearest() -> None:
     third = Fraction(1, 3)
-    low, high = _inside([third, Fraction(0)], [third, Fraction(1)], np.float32)
+    low, high = representable_box([third, Fraction(0)], [third, Fraction(1)], np.float32)
     assert low[0] == high[0] == np.float32(1 / 3)
     assert (low[1], high[1]) == (0, 1)
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
+@pytest.mark.filterwarnings("error")
+def test_bounds_beyond_the_type_are_its_largest_numbers(kind: type[np.floating[Any]]) -> None:
+    largest = Fraction(float(np.finfo(kind).max))
+    lower = [-2 * largest, -largest, largest, 2 * largest, -3 * largest, largest - 1]
+    upper = [2 * largest, largest, largest, 3 * largest, -2 * largest, largest + 1]
+    low, high = representable_box(lower, upper, kind)
+    top = np.finfo(kind).max
+    assert low[:5].tolist() == [-top, -top, top, top, -top]
+    assert high.tolist() == [top, top, top, top, -top, top]
+    assert low[5] == top
+    assert (_below(largest * 2, kind), _below(-largest * 2, kind)) == (top, -np.inf)
 
 
 def test_inputs_outside_are_refused_by_row_and_coordinate(family: Family) -> None:
@@ -129,10 +143,27 @@ def test_altered_and_missing_files_are_named(folder: Path, tmp_path: Path) -> No
     with pytest.raises(InputError, match=r"slices/00001\.onnx cannot be read: No such file"):
         Family.load(copy)
     (copy / "manifest.json").write_text("{}")
-    with pytest.raises(InputError, match="is no manifest of a family"):
+    with pytest.raises(InputError, match=r"manifest\.json: is not the file that was certified: its SHA-256 differs"):
+        Family.load(copy)
+    (copy / "family.secateur").write_bytes(b"SECATEUR1\n" + bytes(8) + b"{}")
+    with pytest.raises(InputError, match=r"manifest\.json: cannot be compared with its certificate, which is damaged"):
+        Family.load(copy)
+    (copy / "family.secateur").unlink()
+    with pytest.raises(InputError, match="is no manifest of a family: another format or version"):
         Family.load(copy)
     with pytest.raises(InputError, match=r"manifest\.json: cannot be read"):
         Family.load(tmp_path / "nowhere")
+
+
+def test_a_manifest_is_compared_with_the_certificate_where_there_is_one(folder: Path, tmp_path: Path) -> None:
+    copy = copied(folder, tmp_path / "copy")
+    manifest = json.loads((copy / "manifest.json").read_text())
+    manifest["lower"][0] = "-1000"
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(InputError, match="is not the file that was certified"):
+        Family.load(copy)
+    (copy / "family.secateur").unlink()
+    assert Family.load(copy).lower[0] == -1000  # nothing is there to compare it with
 
 
 def test_a_file_that_changes_after_loading_is_refused(folder: Path, tmp_path: Path) -> None:

@@ -63,6 +63,7 @@ class PruneResult:
 
     reduction : how it came about, with all evidence. measurement : what onnxruntime showed; None after Ctrl-C.
     stages : seconds by name. seconds : in all. folder : where the files lie, or None if they were not written.
+    interrupted : whether Ctrl-C ended the run early; what had been decided is kept.
     """
 
     reduction: Reduction
@@ -70,6 +71,7 @@ class PruneResult:
     stages: Mapping[str, float]
     seconds: float
     folder: Path | None = None
+    interrupted: bool = False
 
     @property
     def original(self) -> Network:
@@ -105,11 +107,6 @@ class PruneResult:
     def claim(self) -> str:
         """The statement that the certificate proves, in words."""
         return self.reduction.claim
-
-    @property
-    def interrupted(self) -> bool:
-        """Whether Ctrl-C ended the run early; what had been decided is kept."""
-        return self.reduction.analysis.interrupted or self.measurement is None
 
     @cached_property
     def certificate(self) -> bytes:
@@ -185,27 +182,29 @@ def prune(
         if out is not None:
             _require_foreign(source, out)
             require_writable(out)
-    analysis, reduction = _reduced(source, box, options, watch, progress)
-    reduction, refusal = _checked(analysis, reduction, watch, progress)
+    analysis, reduction, interrupted = _reduced(source, box, options, watch, progress)
+    reduction, refusal, checked = _checked(analysis, reduction, watch, progress)
     if refusal:
         raise InputError(
             f"no certificate that the checker accepts can be written: {refusal}",
             where=str(source.path),
             remedy="nothing was written",
         )
-    measurement = None if analysis.interrupted else _measured(reduction, watch)
-    progress.stage("write")
+    interrupted |= not checked
+    measurement = None if interrupted else _measured(reduction, watch)
+    interrupted |= measurement is None
     folder = None if out is None else Path(out)
-    result = PruneResult(reduction, measurement, watch.seconds, time.monotonic() - begun, folder)
-    if folder is not None:
-        result.save(folder)
-    return result
+    result = PruneResult(reduction, measurement, watch.seconds, time.monotonic() - begun, folder, interrupted)
+    return result if folder is None else _saved(result, folder, progress)
 
 
 def _reduced(
     model: ModelFile, domain: Domain, options: PruneOptions, watch: Stopwatch, progress: Progress
-) -> tuple[Analysis, Reduction]:
-    """The smallest network that the options admit: by phases, and in the other half of the time by more than these allow."""
+) -> tuple[Analysis, Reduction, bool]:
+    """The smallest network that the options admit: by phases, and in the other half of the time by more than these allow.
+
+    And whether Ctrl-C ended any of it: then with what had been decided.
+    """
     begun = time.monotonic()
     claim = options.relaxed_claim
     if claim is not None:
@@ -213,12 +212,18 @@ def _reduced(
     share = options if claim is None else replace(options, timeout=options.timeout / 2)
     analysis = analyse(model, domain, share, watch, progress)
     if analysis.interrupted:
-        return analysis, reduce(analysis, Fraction(0), watch)
-    reduction = reduce(analysis, options.tolerance, watch)
-    if claim is not None:
+        return analysis, reduce(analysis, Fraction(0), watch), True
+    try:
+        reduction = reduce(analysis, options.tolerance, watch)
+    except KeyboardInterrupt:  # it takes little time, and the phases are worth saving
+        return analysis, reduce(analysis, Fraction(0), watch), True
+    if claim is None:
+        return analysis, reduction, False
+    try:
         with watch.stage("relax"), ResidualSolver(options.solver) as solver:
-            reduction = relaxed(analysis, reduction, claim, solver, begun + options.timeout, progress)
-    return analysis, reduction
+            return analysis, *relaxed(analysis, reduction, claim, solver, begun + options.timeout, progress)
+    except KeyboardInterrupt:  # before or after the search
+        return analysis, reduction, True
 
 
 def warmup(progress: Progress | None = None) -> None:
@@ -271,12 +276,23 @@ def _measured(reduction: Reduction, watch: Stopwatch) -> Measurement | None:
         return None
 
 
-def _checked(analysis: Analysis, reduction: Reduction, watch: Stopwatch, progress: Progress) -> tuple[Reduction, str]:
+def _saved(result: PruneResult, folder: Path, progress: Progress) -> PruneResult:
+    """The result, as it is saved: Ctrl-C comes too late to stop that, and is told."""
+    try:
+        progress.stage("write")
+        result.save(folder)
+    except KeyboardInterrupt:
+        result = replace(result, interrupted=True)
+        result.save(folder)
+    return result
+
+
+def _checked(analysis: Analysis, reduction: Reduction, watch: Stopwatch, progress: Progress) -> tuple[Reduction, str, bool]:
     """Nothing is claimed before the checker has accepted it: the reduction whose certificate it accepts, or its refusal.
 
     With a tolerance the claim depends on the checker's own bound of the difference; where that does not suffice, or a proof by
-    differences is refused, the exact reduction stands in. A second Ctrl-C ends a check that is under way; the reduction is kept,
-    to be checked by the user.
+    differences is refused, the exact reduction stands in. The last says whether the check was finished: Ctrl-C ends it, and the
+    reduction is kept, to be checked by the user.
     """
     try:
         with watch.stage("check"):
@@ -288,8 +304,8 @@ def _checked(analysis: Analysis, reduction: Reduction, watch: Stopwatch, progres
                 refusal = _refusal(reduction, progress)
     except KeyboardInterrupt:
         progress.note("interrupted before the certificate was checked; run: secateur check")
-        return reduction, ""
-    return reduction, refusal
+        return reduction, "", False
+    return reduction, refusal, True
 
 
 def _refusal(reduction: Reduction, progress: Progress) -> str:

@@ -11,8 +11,7 @@ share belongs to the first (lower) one; both are correct there.
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -21,11 +20,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from secateur.errors import InputError
+from secateur.manifest import read_manifest, require_certified
 from secateur.session import Session
 
-__all__ = ["Family"]
+__all__ = ["CERTIFICATE", "MANIFEST", "Family", "representable_box"]
 
-MANIFEST = "manifest.json"
+MANIFEST, CERTIFICATE = "manifest.json", "family.secateur"
 
 
 class Family:
@@ -38,26 +38,27 @@ class Family:
 
     def __init__(self, manifest: bytes, read: Callable[[str], bytes], where: str) -> None:
         """`read` gives the bytes of a file that the manifest names; OSError where it is missing."""
-        content = _parsed(manifest, where)
+        content = read_manifest(manifest, f"{where}/{MANIFEST}")
         self._read, self._where = read, where
-        self._files: list[tuple[str, str]] = [(f["file"], f["sha256"]) for f in content["files"]]
+        self._files = content.files
         for number in range(len(self._files)):
             self._verified(number)
         self._sessions: dict[int, Session] = {}
         self._type = self._session(0).type
-        self._tree = _Tree(content["nodes"], self._type)
-        bounds = [[Fraction(v) for v in content[side]] for side in ("lower", "upper")]
-        self.lower, self.upper = _inside(bounds[0], bounds[1], self._type)
+        self._tree = _Tree(content.nodes, self._type)
+        self.lower, self.upper = representable_box(content.lower, content.upper, self._type)
         self.slices = len(self._tree.files)
 
     @classmethod
     def load(cls, folder: str | Path) -> Family:
-        """Open the folder that `secateur slice` wrote. InputError where a file is missing or altered; it names the file."""
+        """Open the folder that `secateur slice` wrote. InputError where a file is missing or altered; it names the file.
+
+        Whether the manifest is altered is told by the certificate, if that lies beside it; it has the digests of the networks.
+        """
         folder = Path(folder)
-        try:
-            manifest = (folder / MANIFEST).read_bytes()
-        except OSError as error:
-            raise InputError(f"cannot be read: {error.strerror or error}", where=str(folder / MANIFEST)) from None
+        manifest = _read(folder / MANIFEST)
+        if (folder / CERTIFICATE).exists():
+            require_certified(manifest, _read(folder / CERTIFICATE), str(folder / MANIFEST))
         return cls(manifest, lambda name: (folder / name).read_bytes(), str(folder))
 
     @property
@@ -118,25 +119,19 @@ class Family:
         return self._sessions[number]
 
 
-def _parsed(manifest: bytes, where: str) -> Mapping[str, Any]:
+def _read(path: Path) -> bytes:
     try:
-        content = json.loads(manifest)
-        known = content["format"] == "secateur-family" and content["version"] == 1
-        whole = len(content["lower"]) == len(content["upper"]) and content["files"] and content["nodes"]
-    except (ValueError, KeyError, TypeError):
-        known = whole = False
-        content = {}
-    if not (known and whole):
-        raise InputError("is no manifest of a family", where=f"{where}/{MANIFEST}")
-    return dict(content)
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror or error}", where=str(path)) from None
 
 
 class _Tree:
     """The partition as arrays over its nodes in preorder; the first child of a node is the node after it."""
 
-    def __init__(self, nodes: list[Any], kind: type[np.floating[Any]]) -> None:
+    def __init__(self, nodes: Sequence[tuple[int, Fraction] | int], kind: type[np.floating[Any]]) -> None:
         count = len(nodes)
-        inner = np.array([isinstance(node, list) for node in nodes])
+        inner = np.array([not isinstance(node, int) for node in nodes])
         self._coordinate = np.full(count, -1, dtype=np.int64)
         self._cut = np.zeros(count, dtype=kind)
         self._second = np.zeros(count, dtype=np.int64)
@@ -144,10 +139,10 @@ class _Tree:
         for v, node in enumerate(nodes):
             if v and not inner[v - 1]:
                 self._second[waiting.pop()] = v
-            if inner[v]:
-                self._coordinate[v], self._cut[v] = node[0], _below(Fraction(node[1]), kind)
+            if not isinstance(node, int):
+                self._coordinate[v], self._cut[v] = node[0], _below(node[1], kind)
                 waiting.append(v)
-        self._file = np.array([-1 if isinstance(node, list) else node for node in nodes], dtype=np.int64)
+        self._file = np.array([node if isinstance(node, int) else -1 for node in nodes], dtype=np.int64)
         self._number = np.cumsum(~inner) - 1
         self.files = self._file[~inner]
 
@@ -173,20 +168,30 @@ class _Tree:
 
 
 def _below(value: Fraction, kind: type[np.floating[Any]]) -> np.floating[Any]:
-    """The largest number of the type that is at most the value: x <= it exactly where x <= value."""
+    """The largest number of the type that is at most the value, -inf where there is none: x <= it exactly where x <= value."""
+    largest = np.finfo(kind).max
+    if value >= Fraction(float(largest)):
+        return largest
+    if value < -Fraction(float(largest)):
+        return kind(-np.inf)
     near = kind(float(value))
     while Fraction(float(near)) > value:
         near = np.nextafter(near, kind(-np.inf))
-    while (above := np.nextafter(near, kind(np.inf))) <= np.finfo(kind).max and Fraction(float(above)) <= value:
+    while Fraction(float(above := np.nextafter(near, kind(np.inf)))) <= value:
         near = above
     return near
 
 
-def _inside(lower: list[Fraction], upper: list[Fraction], kind: type[np.floating[Any]]) -> tuple[NDArray[Any], NDArray[Any]]:
+def representable_box(
+    lower: Sequence[Fraction], upper: Sequence[Fraction], kind: type[np.floating[Any]]
+) -> tuple[NDArray[Any], NDArray[Any]]:
     """The smallest and the largest number of the type in each interval; the nearest one twice where there is none."""
     low = np.array([-_below(-v, kind) for v in lower], dtype=kind)
     high = np.array([_below(v, kind) for v in upper], dtype=kind)
-    for i in np.flatnonzero(low > high):
-        below_is_nearer = lower[i] - Fraction(float(high[i])) < Fraction(float(low[i])) - upper[i]
+    for i in map(int, np.flatnonzero(low > high)):
+        if np.isfinite(low[i]) and np.isfinite(high[i]):
+            below_is_nearer = lower[i] - Fraction(float(high[i])) < Fraction(float(low[i])) - upper[i]
+        else:  # the interval lies beyond all numbers of the type: its largest or smallest one
+            below_is_nearer = np.isfinite(high[i])
         low[i] = high[i] = high[i] if below_is_nearer else low[i]
     return low, high

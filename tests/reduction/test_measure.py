@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from secateur.family import representable_box
 from secateur.network import Interface, Network, to_model_bytes
 from secateur.network.model import Affine
-from secateur.reduction import measure
 from secateur.reduction.measure import agreement_of, measure_agreement, measure_latency
 from secateur.specification import Domain
 from secateur.specification.comparison import Decision
@@ -110,6 +110,9 @@ def test_points_beyond_the_element_type_are_left_out_and_counted() -> None:
         warnings.simplefilter("error")
         found = measure_agreement(file(half), file(half), domain, 1_000, 0)
         nothing = measure_agreement(file(half), file(half), Domain((Fraction(70),) * 2, (Fraction(71),) * 2), 50, 0)
+        beyond = Domain((Fraction(70_000),) * 2, (Fraction(80_000),) * 2)
+        assert measure_agreement(file(half), file(half), beyond, 50, 0).overflows == 50
+        assert measure_latency(file(half)[1], file(half)[1], beyond)[0]["1"][0] > 0
     assert found.points + found.overflows == 1_000
     assert 300 < found.points < 700
     assert 0 < found.noise < 100
@@ -123,7 +126,7 @@ def test_points_beyond_the_element_type_are_left_out_and_counted() -> None:
 )
 def test_points_are_numbers_of_the_type_inside_the_domain(low: Fraction, width: Fraction) -> None:
     domain = Domain((low,), (low + width,))
-    first, last = measure._representable_box(domain, "float32")
+    first, last = representable_box(domain.lower, domain.upper, np.float32)
     assert float(np.float32(first[0])) == first[0]
     assert float(np.float32(last[0])) == last[0]
     if first[0] != last[0] and width > Fraction(1, 1000):

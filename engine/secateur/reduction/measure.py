@@ -10,11 +10,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from secateur.family import representable_box
 from secateur.network import Network, Replay
 from secateur.specification import Domain
 from secateur.specification.comparison import Decision
@@ -105,7 +105,8 @@ def measure_agreement(
     decision : what must not change, where the claim is about decisions.
     """
     sides = [(network, Replay(data)) for network, data in (original, reduced)]
-    low, high = _representable_box(domain, original[0].interface.element_type)
+    kind = np.dtype(original[0].interface.element_type).type
+    low, high = (side.astype(np.float64) for side in representable_box(domain.lower, domain.upper, kind))
     random = np.random.default_rng(seed)
     found, done, end = Agreement(0, 0, 0.0, 0.0, None if decision is None else 0), 0, time.monotonic() + _LONGEST
     while done < points and (not done or time.monotonic() < end):
@@ -114,22 +115,6 @@ def measure_agreement(
         found += agreement_of(got, exact, decision)
         done += len(batch)
     return found
-
-
-def _representable_box(domain: Domain, element_type: str) -> tuple[Floats, Floats]:
-    """The largest box inside the domain whose corners are numbers of the type, as float64."""
-    with np.errstate(over="ignore"):  # a bound beyond the type becomes infinite here, and then its largest number
-        low = np.array([_inward(float(v), v, element_type, up=True) for v in domain.lower])
-        high = np.array([_inward(float(v), v, element_type, up=False) for v in domain.upper])
-    return np.minimum(low, high), np.maximum(low, high)
-
-
-def _inward(near: float, exact: Any, element_type: str, *, up: bool) -> float:
-    kind = np.dtype(element_type).type
-    value = kind(near)
-    if (float(value) < exact) if up else (float(value) > exact):
-        value = np.nextafter(value, kind(np.inf if up else -np.inf))
-    return float(value)
 
 
 def random_points(random: np.random.Generator, low: Floats, high: Floats, count: int) -> Floats:
@@ -165,7 +150,8 @@ def _call(data: bytes, domain: Domain, batch: int) -> Callable[[], object] | Non
     middle = np.array([float((lo + hi) / 2) for lo, hi in zip(domain.lower, domain.upper, strict=True)])
     kinds = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(float16)": np.float16}
     shape = [batch, *shape[1:]] if batch > 1 else shape
-    feed = {port.name: np.resize(middle, shape).astype(kinds[port.type])}
+    with np.errstate(over="ignore"):  # a point beyond the type takes as long
+        feed = {port.name: np.resize(middle, shape).astype(kinds[port.type])}
 
     def call() -> object:
         return session.run(None, feed)

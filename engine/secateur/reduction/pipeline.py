@@ -171,8 +171,11 @@ def analyse(model: ModelFile, domain: Domain, options: PruneOptions, watch: Stop
         watch.seconds |= {"falsify": effort.attack_seconds, "prove": effort.search_seconds}
         if phases.interrupted:
             return Analysis(model, domain, options, phases, Confirmation())
-        with watch.stage("confirm"):
-            confirmation = confirm_claims(model.network, domain, phases.evidence, solver, progress)
+        try:
+            with watch.stage("confirm"):
+                confirmation = confirm_claims(model.network, domain, phases.evidence, solver, progress)
+        except KeyboardInterrupt:  # before the solver was asked
+            confirmation = Confirmation(interrupted=True)
     return Analysis(model, domain, options, phases, confirmation)
 
 
@@ -200,10 +203,9 @@ def reduce(analysis: Analysis, tolerance: Fraction, watch: Stopwatch) -> Reducti
 
 def relaxed(
     analysis: Analysis, exact: Reduction, claim: Comparison, solver: ResidualSolver, deadline: float, progress: Progress
-) -> Reduction:
-    """The smallest network found until the deadline (`time.monotonic`) for which the claim is proven; `exact` if none is smaller.
-
-    Ctrl-C ends the search; what was proven is kept.
+) -> tuple[Reduction, bool]:
+    """The smallest network found until the deadline (`time.monotonic`) for which the claim is proven, `exact` if none is smaller;
+    and whether Ctrl-C ended the search. What was proven is kept.
     """
     phases = {
         (k, i): phase
@@ -221,12 +223,15 @@ def relaxed(
         lambda network: _stored(analysis, network, claim.words),
     )
     effort = Effort(deadline, _LEAST_SECONDS, _SAMPLES, analysis.options.seed, _STEPS)
-    found = relax(given, network_size(exact.network), effort, solver, progress)
+    found, interrupted = relax(given, network_size(exact.network), effort, solver, progress)
     if found is None:
-        return exact
+        return exact, interrupted
     evidence = DifferenceEvidence(claim, found.pairing, found.proof, facts)
     tolerance = getattr(claim, "tolerance", None)
-    return Reduction(analysis, found.rewrite, tolerance, found.network, found.data, PhaseEvidence(()), evidence, found.linearised)
+    smaller = Reduction(
+        analysis, found.rewrite, tolerance, found.network, found.data, PhaseEvidence(()), evidence, found.linearised
+    )
+    return smaller, interrupted
 
 
 def facts_of(analysis: Analysis) -> Facts:

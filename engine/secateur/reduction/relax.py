@@ -166,20 +166,24 @@ class _Run:
         return data, parse_onnx(data, "reduced.onnx"), result
 
 
-def relax(given: Relaxable, size: Size, effort: Effort, solver: ResidualSolver, progress: Progress) -> Relaxed | None:
-    """The smallest network found for which the claim is proven; None if none is smaller than `size`.
+def relax(
+    given: Relaxable, size: Size, effort: Effort, solver: ResidualSolver, progress: Progress
+) -> tuple[Relaxed | None, bool]:
+    """The smallest network found for which the claim is proven, None if none is smaller than `size`; and whether Ctrl-C came.
 
     Ctrl-C ends the search; what was proven is kept.
     """
-    simulation = Simulation(given.network, given.domain, given.claim, given.phases, effort.seed, effort.samples)
-    run = _Run(given, effort, simulation, solver, progress, size)
+    run, interrupted = None, False
     try:
+        simulation = Simulation(given.network, given.domain, given.claim, given.phases, effort.seed, effort.samples)
+        run = _Run(given, effort, simulation, solver, progress, size)
         run.run()
     except KeyboardInterrupt:
+        interrupted = True
         progress.note("interrupted; what was proven so far is kept")
     except InputError as error:  # beyond what the kernels hold, or for too short a time
         progress.note(f"no more neurons are linearised: {error}")
-    return run.best
+    return None if run is None else run.best, interrupted
 
 
 def pairing_of(result: Rewrite, reduced: Network) -> Pairing:

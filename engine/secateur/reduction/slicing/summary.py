@@ -18,7 +18,7 @@ import numpy as np
 
 from secateur.certificate import FileReference, Leaf, WrittenFacts, by_simulation, family_bytes, manifest_bytes
 from secateur.certificate.family import NO_FACTS
-from secateur.family import MANIFEST, Family
+from secateur.family import CERTIFICATE, MANIFEST, Family
 from secateur.files import path_from
 from secateur.network import Network, Replay
 from secateur.options import SliceOptions
@@ -35,7 +35,6 @@ from secateur.version import version
 
 __all__ = ["CERTIFICATE", "FamilyFiles", "FamilyMeasurement", "collect", "measure_family", "summarise_family"]
 
-CERTIFICATE = "family.secateur"
 
 POINTS, SECONDS, CHUNK = 50_000, 20.0, 2_000
 BATCHES = (1, 64, 4096)
