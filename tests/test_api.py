@@ -59,6 +59,13 @@ def test_certificate_without_a_folder_names_the_file(result: PruneResult, tmp_pa
     assert isinstance(secateur.check(tmp_path, original=IRIS), Accepted)
 
 
+def test_a_check_of_nothing_is_bad_input_like_any_other(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"nowhere: the certificate cannot be read: No such file"):
+        secateur.check(tmp_path / "nowhere")
+    assert "InputError" in (secateur.check.__doc__ or "")
+    assert "CheckInputError" not in (secateur.check.__doc__ or "")
+
+
 def test_a_changed_file_is_refused(result: PruneResult, tmp_path: Path) -> None:
     result.save(tmp_path)
     data = bytearray((tmp_path / "reduced.onnx").read_bytes())

@@ -16,9 +16,12 @@ import pytest
 import secateur
 from secateur import Family, InputError
 from secateur.family import _below, _Tree, representable_box
+from secateur.network import Interface, Network, to_model_bytes
+from secateur.session import Session
 from secateur.slicing import FamilyResult, slice_network
 from tests.reduction.runs import BUNDLED
 from tests.reduction.slicing.test_run import Here
+from tests.reduction.support import chain
 
 IRIS, BOX = BUNDLED / "iris.onnx", BUNDLED / "iris.domain.json"
 
@@ -204,3 +207,21 @@ def test_the_result_itself_is_a_family() -> None:
     result: FamilyResult = slice_network(IRIS, BOX, slices=2, timeout=60.0, jobs=1, executor=Here())
     assert result.family().slices == 2
     assert result.folder is None
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_domain_beyond_the_element_type(tmp_path: Path) -> None:
+    """Cuts, bounds and points are those of float16, although the domain is wider; what overflows is not compared."""
+    network = chain(([[1.0, 0.5], [-0.25, 1.0]], [0.0, 1.0]), ([[1.0, -1.0], [0.5, 0.25]], [0.0, 0.0]))
+    ports = Interface(input_shape=(None, 2), output_shape=(None, 2), element_type="float16")
+    model = tmp_path / "half.onnx"
+    model.write_bytes(to_model_bytes(Network(2, network.layers, network.output, ports)))
+    wide = (["-70000"] * 2, ["70000"] * 2)
+    result = slice_network(model, wide, out=tmp_path / "wide", slices=2, timeout=30.0, jobs=1, executor=Here())
+    assert 0 < result.summary["agreement"]["overflows"] < result.summary["agreement"]["points"] + 50_000
+    family = Family.load(tmp_path / "wide")
+    assert (family.lower.tolist(), family.upper.tolist()) == ([-65504] * 2, [65504] * 2)
+    x = np.random.default_rng(0).uniform(-9_000, 9_000, (100, 2))
+    assert np.array_equal(family.predict(x), Session(model.read_bytes(), "half").evaluate(x.astype(np.float16)))
+    beyond = slice_network(model, (["70000"] * 2, ["80000"] * 2), slices=1, timeout=30.0, jobs=1, executor=Here())
+    assert beyond.family().lower.tolist() == [65504] * 2

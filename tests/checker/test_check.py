@@ -123,8 +123,25 @@ def test_the_command_tells_by_its_exit_code(tmp_path: Path, capsys: pytest.Captu
     assert main([folder, "--reduced", str(tmp_path / "net.onnx")]) == 1
     assert capsys.readouterr().out == "Refused: hash, reduced: net.onnx is not the file that was certified\n"
     assert main([folder, "--original", str(tmp_path / "nowhere.onnx")]) == 2
-    assert capsys.readouterr().err.startswith("error: ")
-    assert main([folder, "--arithmetic", "decimal"]) == 2
+    assert capsys.readouterr().err.startswith("secateur: error: ")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "the following arguments are required: path"),
+        (["a", "b"], "unrecognized arguments: b"),
+        (["a", "--jobs", "x"], "argument --jobs: invalid int value: 'x'"),
+        (["a", "--arithmetic", "decimal"], "argument --arithmetic: invalid choice: 'decimal'"),
+    ],
+)
+def test_what_is_wrong_with_the_words_is_said_in_one_line(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"secateur: error: {said}")
+    assert line.endswith("; see secateur check --help")
 
 
 def test_the_checker_runs_on_the_standard_library_alone(tmp_path: Path) -> None:

@@ -202,7 +202,7 @@ def test_the_command_tells_by_its_exit_code(tmp_path: Path, capsys: pytest.Captu
     assert main([path, "--strict"]) == 1
     assert capsys.readouterr().out.startswith("Refused: solver, parts[0]: 1 of its leaves")
     assert main([path, "--query", str(tmp_path / "nowhere.vnnlib")]) == 2
-    assert capsys.readouterr().err.startswith("error: ")
+    assert capsys.readouterr().err.startswith("secateur: error: ")
 
 
 def test_a_tree_beyond_the_fast_arithmetic_is_checked_exactly(tmp_path: Path) -> None:

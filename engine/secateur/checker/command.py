@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from typing import NoReturn
 
 from secateur.checker.check import Accepted, check
 from secateur.checker.refusal import CheckInputError
@@ -29,8 +30,15 @@ class _Lines:
             print(text, file=sys.stderr, flush=True)
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, as for any other bad input."""
+
+    def error(self, message: str) -> NoReturn:
+        raise CheckInputError(f"{message}; see {self.prog} --help")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="secateur check",
         description="Checks that a certificate proves its claim, independently of the engine.",
     )
@@ -55,9 +63,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Checks what the arguments say, prints the verdict on standard output, and returns the exit code."""
     try:
         given = _parser().parse_args(argv)
-    except SystemExit as stop:  # argparse has said what is wrong, or printed the help
-        return stop.code if isinstance(stop.code, int) else 2
-    try:
         verdict = check(
             given.path,
             original=given.original,
@@ -68,8 +73,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             progress=_Lines(),
             jobs=given.jobs,
         )
+    except SystemExit as stop:  # the help was printed
+        return stop.code if isinstance(stop.code, int) else 2
     except CheckInputError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"secateur: error: {error}", file=sys.stderr)
         return 2
     print(verdict.statement if isinstance(verdict, Accepted) else verdict)
     return 0 if isinstance(verdict, Accepted) else 1
