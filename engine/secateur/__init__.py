@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from secateur.api import PruneResult, prune, warmup
-    from secateur.checker import Accepted, Refused, check
+    from secateur.checker import Accepted, Refused
+    from secateur.checking import check
     from secateur.errors import InputError
     from secateur.exporting import Exported, export
     from secateur.family import Family
@@ -100,7 +101,7 @@ _HOMES = {
     "Unknown": "search",
     "Violated": "search",
     "bounds": "oracle",
-    "check": "checker",
+    "check": "checking",
     "distance": "oracle",
     "equivalent": "oracle",
     "export": "exporting",

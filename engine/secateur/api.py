@@ -15,20 +15,20 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import cached_property, wraps
+from functools import cached_property
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 import numpy as np
 
 from secateur.bounds import quantise
 from secateur.bounds import warmup as compile_kernels
 from secateur.certificate import FileReference, refutation_bytes
-from secateur.checker import Accepted, CheckInputError
-from secateur.checker import check as check_certificate
+from secateur.checker import Accepted
+from secateur.checking import check
 from secateur.errors import InputError
 from secateur.files import scratch_folder
 from secateur.network import Affine, Dense, Network, Term, to_model_bytes
@@ -55,27 +55,7 @@ from secateur.specification import Domain, DomainLike, domain_of, read_query
 from secateur.specification.comparison import Decision
 from secateur.specification.numerals import Number, exact_rational
 
-__all__ = ["ModelFile", "PruneResult", "check", "prune", "read_model", "warmup"]
-
-P = ParamSpec("P")
-T = TypeVar("T")
-
-
-def _with_one_error(function: Callable[P, T]) -> Callable[P, T]:
-    """The checker's function, with InputError for bad input as everywhere: the checker knows nothing of the engine's errors."""
-
-    @wraps(function)
-    def called(*args: P.args, **kwargs: P.kwargs) -> T:
-        try:
-            return function(*args, **kwargs)
-        except CheckInputError as error:
-            raise InputError(str(error)) from None
-
-    called.__doc__ = (function.__doc__ or "").replace("CheckInputError", "InputError")
-    return called
-
-
-check = _with_one_error(check_certificate)
+__all__ = ["ModelFile", "PruneResult", "prune", "read_model", "warmup"]
 
 
 @dataclass(frozen=True, eq=False)
