@@ -146,6 +146,26 @@ def test_pruning_twice_changes_nothing_more(result: PruneResult, tmp_path: Path)
     assert isinstance(secateur.check(tmp_path / "twice"), Accepted)
 
 
+def test_networks_that_nothing_can_be_removed_from(tmp_path: Path) -> None:
+    weights = [numpy_helper.from_array(array, name) for name, array in (("w", np.eye(2)), ("b", np.float64([-0.1, 0.3])))]
+    port = helper.make_tensor_value_info("x", TensorProto.DOUBLE, [1, 2])
+    nodes, value = [], "x"
+    for k in range(33):
+        nodes += [helper.make_node("Gemm", [value, "w", "b"], [f"z{k}"]), helper.make_node("Relu", [f"z{k}"], [f"a{k}"])]
+        value = f"a{k}"
+    for output, problem in (("x", "its output is its input"), (value, "33 ReLU layers .* are more than the 31")):
+        result = helper.make_tensor_value_info(output, TensorProto.DOUBLE, [1, 2])
+        (tmp_path / "net.onnx").write_bytes(
+            helper.make_model(
+                helper.make_graph(nodes, "g", [port], [result], weights),
+                opset_imports=[helper.make_opsetid("", 13)],
+                ir_version=8,
+            ).SerializeToString()
+        )
+        with pytest.raises(InputError, match=rf"net\.onnx: {problem}"):
+            prune(tmp_path / "net.onnx", ((-1, -1), (1, 1)), solver="none")
+
+
 def test_what_the_checker_cannot_read_is_refused_by_name(tmp_path: Path) -> None:
     """The reader lowers MaxPool, the checker does not know it: no certificate, so nothing is written."""
     pool = helper.make_node("MaxPool", ["x"], ["p"], kernel_shape=[1, 2], strides=[1, 2])

@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.reduction.runs import BUNDLED
@@ -41,6 +42,16 @@ def test_a_family_is_written_and_told(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
 
 
+def test_the_box_around_data_is_sliced(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.linspace(0, 1, 12).reshape(2, 6))
+    out = tmp_path / "out"
+    done = run(WINE, "--data", tmp_path / "x.npy", "--margin", "1/4", "--slices", 2, "--timeout", 9, "--jobs", 1, "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert walked(out) == 2
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert (manifest["lower"][0], manifest["upper"][5]) == ("-1/4", "5/4")
+
+
 def test_a_tolerance_is_told_and_kept(tmp_path: Path) -> None:
     words = ["--slices", 2, "--tolerance", "0.5", "--timeout", 30, "--jobs", 2, "--out", tmp_path / "out"]
     done = run(WINE, "--domain", BOX, *words)
@@ -59,7 +70,9 @@ def test_a_tolerance_is_told_and_kept(tmp_path: Path) -> None:
         (["--slices", "2", "--lead", "1"], "--lead: is only for --preserve decision"),
         (["--slices", "2", "--preserve", "decision", "--tolerance", "1"], "--preserve: a tolerance and a decision exclude"),
         (["--slices", "0"], "--slices: 0 slices cannot cover the domain; give at least 1"),
-        (["--slices", "x"], "argument --slices: invalid int value: 'x'; see secateur slice --help"),
+        (["--slices", "x"], "argument --slices: 'x' is not a whole number; see secateur slice --help"),
+        (["--slices", "2", "--margin", "1"], "--margin: is only for --data"),
+        (["--slices", "2", "--box=0,1"], "argument --box: not allowed with argument --domain; see secateur slice --help"),
         ([], "one of the arguments --slices --max-neurons --rounds is required; see secateur slice --help"),
         (["--rounds", "9"], "--rounds 9: 2^54 slices are more than the"),
     ],

@@ -206,7 +206,6 @@ def _reduced(
 
     And whether Ctrl-C ended any of it: then with what had been decided.
     """
-    begun = time.monotonic()
     claim = options.relaxed_claim
     if claim is not None:
         claim.negation(model.network.output_size)  # says at once whether it can be asked
@@ -222,7 +221,9 @@ def _reduced(
         return analysis, reduction, False
     try:
         with watch.stage("relax"), ResidualSolver(options.solver) as solver:
-            return analysis, *relaxed(analysis, reduction, claim, solver, begun + options.timeout, progress)
+            effort = analysis.phases.statistics
+            left = options.timeout - effort.attack_seconds - effort.search_seconds
+            return analysis, *relaxed(analysis, reduction, claim, solver, time.monotonic() + left, progress)
     except KeyboardInterrupt:  # before or after the search
         return analysis, reduction, True
 

@@ -13,29 +13,22 @@ import contextlib
 import gc
 import os
 import sys
-from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
-from secateur.claim_flags import add_claim_flags, preserved
 from secateur.equiv_command import add_parsers as add_equiv_parsers
 from secateur.errors import InputError
 from secateur.export_command import add_parser as add_export_parser
 from secateur.neuron_command import add_parsers as add_neuron_parsers
-from secateur.options import SOLVERS
+from secateur.prune_command import add_parser as add_prune_parser
 from secateur.slice_command import add_parser as add_slice_parser
 from secateur.verify_command import add_parsers as add_verify_parsers
 from secateur.verify_command import open_verifier
 from secateur.vnncomp.command import add_parsers as add_vnncomp_parsers
 
-if TYPE_CHECKING:
-    from secateur.api import PruneResult
-    from secateur.reduction.model_file import ModelFile
-    from secateur.specification import Domain
-
 __all__ = ["main", "run"]
 
-OK, REFUSED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+OK, BAD_INPUT, INTERRUPTED = 0, 2, 130
 _COLLECT_AFTER = 200_000
 """Objects after which cycles are looked for: the usual 700 would look through all imported modules, over and over."""
 
@@ -129,7 +122,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     parser.add_argument("--name", action=_Name, nargs=0, help="show the name and exit")
     commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
-    _add_prune(commands)
+    add_prune_parser(commands)
     add_slice_parser(commands)
     add_verify_parsers(commands)
     add_equiv_parsers(commands)
@@ -140,117 +133,6 @@ def _parser() -> argparse.ArgumentParser:
     warmup = commands.add_parser("warmup", allow_abbrev=False, help="compile the numeric kernels now, once")
     warmup.set_defaults(run=_warmup)
     return parser
-
-
-def _add_prune(commands: Any) -> None:
-    parser = commands.add_parser(
-        "prune",
-        allow_abbrev=False,
-        help="write a smaller network with a certificate and a report",
-        description="Prove which neurons a network does not need on a domain, and write a smaller network, a certificate "
-        "and a report. Ctrl-C ends the search and saves what was decided.",
-    )
-    parser.add_argument("model", metavar="MODEL", help="the network, an ONNX file")
-    domain = parser.add_mutually_exclusive_group(required=True)
-    domain.add_argument("--domain", metavar="FILE", help="the inputs of interest: JSON, npz or VNN-LIB (its input part)")
-    domain.add_argument("--box", metavar="LO,HI", help="the same interval for every input, such as --box=-1,1")
-    domain.add_argument("--data", metavar="FILE", help="the box around a data set, .npy of shape (samples, features)")
-    parser.add_argument("--margin", metavar="M", help="widen the box around --data by M on every side (default 0)")
-    parser.add_argument("--out", metavar="DIR", required=True, help="folder for the results")
-    add_claim_flags(parser)
-    parser.add_argument("--timeout", metavar="S", type=_number, default=300.0, help="seconds for the search (default 300)")
-    parser.add_argument("--jobs", metavar="N", type=_integer, help="threads (default: all cores)")
-    parser.add_argument("--solver", choices=SOLVERS, default="z3", help="who confirms each proof (default z3)")
-    parser.add_argument("--seed", metavar="N", type=_natural, default=0, help="of the random points (default 0)")
-    parser.set_defaults(run=_prune)
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
-
-
-def _integer(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
-
-
-def _natural(text: str) -> int:
-    value = _integer(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"{value} is negative")
-    return value
-
-
-def _prune(options: argparse.Namespace) -> int:
-    from secateur.options import PruneOptions
-    from secateur.progress import ConsoleProgress
-    from secateur.specification.numerals import parse_rational
-
-    tolerance = parse_rational(options.tolerance, "--tolerance")
-    jobs = {} if options.jobs is None else {"jobs": options.jobs}
-    preserve = preserved(options)
-    # before anything is read
-    PruneOptions(tolerance, options.timeout, solver=options.solver, seed=options.seed, preserve=preserve, **jobs)
-    if options.margin is not None and options.data is None:
-        raise InputError("is only for --data", where="--margin")
-    with ConsoleProgress() as progress:
-        from secateur.api import prune, read_model
-
-        model = read_model(options.model)
-        result = prune(
-            model,
-            _domain(options, model),
-            out=options.out,
-            tolerance=tolerance,
-            preserve=preserve,
-            timeout=options.timeout,
-            jobs=options.jobs,
-            solver=options.solver,
-            seed=options.seed,
-            progress=progress,
-        )
-    print("\n".join(_told(result, options.out)))
-    return INTERRUPTED if result.interrupted else OK
-
-
-def _domain(options: argparse.Namespace, model: ModelFile) -> Domain:
-    from secateur.specification import box_domain, data_domain, read_domain
-
-    if options.box is not None:
-        return box_domain(options.box, model.network.input_size)
-    if options.data is not None:
-        return data_domain(options.data, options.margin or "0")
-    return read_domain(options.domain)
-
-
-def _told(result: PruneResult, folder: str) -> list[str]:
-    """The outcome in a few lines."""
-    s = result.summary
-    status, evidence = s["status"], s["evidence"]
-    lines = [f"{s['model']['file']} -> {folder}/{s['reduced_model']['file']}"]
-    lines += [f"  {key:<11} {s[key]['original']:,} -> {s[key]['reduced']:,}" for key in ("neurons", "parameters", "bytes")]
-    lines.append("  status      " + ", ".join(f"{number:,} {name}" for name, number in status.items()))
-    kinds = Counter(neuron["kind"] for neuron in s["removed"])
-    if kinds:
-        lines.append("  removed     " + ", ".join(f"{number:,} {kind}" for kind, number in sorted(kinds.items())))
-    lines.append(f"  claim       {s['claim']}")
-    lines.append(
-        f"  evidence    {evidence['exact']} claims by intervals, {evidence['tree']} by split trees "
-        f"({s['tree']['nodes']:,} boxes), {evidence['solver']} by a solver alone"
-    )
-    if evidence["solver_name"]:
-        claims = evidence["exact"] + evidence["tree"] + evidence["solver"]
-        lines.append(f"  confirmed   {evidence['confirmed_by_smt']} of {claims} claims by {evidence['solver_name']}")
-    if s["interrupted"]:
-        lines.append("  stopped     by Ctrl-C after " + f"{s['seconds']:.1f} s; what was decided is saved")
-    lines.append(f"  report      {folder}/report.html")
-    lines.append(f"  check it    secateur check {folder}")
-    return lines
 
 
 def _warmup(_: argparse.Namespace) -> int:

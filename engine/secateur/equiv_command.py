@@ -12,8 +12,8 @@ import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from secateur.claim_flags import add_semantics
 from secateur.errors import InputError
+from secateur.flags import add_semantics, integer, natural, number
 from secateur.one_answer import OneAnswer
 from secateur.options import SOLVERS
 
@@ -49,7 +49,7 @@ def _add_equiv(commands: Any) -> None:
     )
     parser.add_argument("--margin", metavar="M", help="with --decision: only where the winner leads by more than M (default 0)")
     add_semantics(parser)
-    parser.add_argument("--timeout", metavar="S", type=float, default=300.0, help="seconds, reading included (default 300)")
+    parser.add_argument("--timeout", metavar="S", type=number, default=300.0, help="seconds, reading included (default 300)")
     parser.add_argument("--certificate", metavar="FILE", help="write evidence that secateur check accepts")
     parser.add_argument("--solver", choices=SOLVERS, default="z3", help="who gets what the engine leaves (default z3)")
     _add_common(parser)
@@ -65,11 +65,11 @@ def _add_distance(commands: Any) -> None:
         "bound, a certified upper bound, and the output and the point where the lower one is attained.",
     )
     _add_pair(parser)
-    parser.add_argument("--timeout", metavar="S", type=float, default=60.0, help="seconds, reading included (default 60)")
+    parser.add_argument("--timeout", metavar="S", type=number, default=60.0, help="seconds, reading included (default 60)")
     parser.add_argument(
         "--tolerance",
         metavar="SHARE",
-        type=float,
+        type=number,
         default=0.01,
         help="how far the bounds may stay apart, as a share of the lower (default 0.01)",
     )
@@ -86,8 +86,8 @@ def _add_pair(parser: Any) -> None:
 
 
 def _add_common(parser: Any) -> None:
-    parser.add_argument("--jobs", metavar="N", type=int, help="threads (default: all cores)")
-    parser.add_argument("--seed", metavar="N", type=int, default=0, help="of the attack (default 0)")
+    parser.add_argument("--jobs", metavar="N", type=integer, help="threads (default: all cores)")
+    parser.add_argument("--seed", metavar="N", type=natural, default=0, help="of the attack (default 0)")
 
 
 def _equiv(options: argparse.Namespace) -> int:

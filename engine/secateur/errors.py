@@ -24,3 +24,7 @@ class InputError(ValueError):
         self.problem, self.where, self.remedy = problem, where, remedy
         text = f"{where}: {problem}" if where else problem
         super().__init__(" ".join((f"{text}; {remedy}" if remedy else text).split()))
+
+    def about(self, where: str) -> InputError:
+        """The same of `where`, which whoever raised it did not know; itself where it says already what it is about."""
+        return self if self.where else InputError(self.problem, where=where, remedy=self.remedy)

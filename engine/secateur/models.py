@@ -36,7 +36,7 @@ class LoadedModel:
 
     @cached_property
     def replay(self) -> Replay:
-        return Replay(self.data, self.wiring)
+        return Replay(self.data, self.wiring, str(self.path))
 
 
 class ModelStore:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+from secateur.flags import integer, natural, number
 from secateur.one_answer import OneAnswer
 from secateur.options import SOLVERS
 
@@ -34,7 +35,7 @@ def add_parsers(commands: Any) -> None:
         "and the values that show it) or unknown (the reason goes to standard error).",
     )
     parser.add_argument("model", metavar="MODEL", help="the network, an ONNX file or .gz of one")
-    parser.add_argument("--layer", metavar="I", type=int, required=True, help="the ReLU layer, from 1")
+    parser.add_argument("--layer", metavar="I", type=integer, required=True, help="the ReLU layer, from 1")
     parser.add_argument("--index", metavar="J[,J...]", type=_indices, required=True, help="the neurons, from 0; several at once")
     parser.add_argument("--domain", metavar="FILE", required=True, help="the inputs: JSON, npz or VNN-LIB (its input part)")
     parser.add_argument(
@@ -44,7 +45,9 @@ def add_parsers(commands: Any) -> None:
         help="phase (never positive, or never negative, before the ReLU), forward (linearising changes nothing), relaxed "
         "(changes nothing by more than --tolerance) or result (changes no decision)",
     )
-    parser.add_argument("--lookahead", metavar="K", type=int, help="forward, relaxed: nothing in layer I+K (default: no output)")
+    parser.add_argument(
+        "--lookahead", metavar="K", type=integer, help="forward, relaxed: nothing in layer I+K (default: no output)"
+    )
     parser.add_argument(
         "--replace",
         metavar="HOW",
@@ -54,11 +57,11 @@ def add_parsers(commands: Any) -> None:
     parser.add_argument("--tolerance", metavar="E", help="relaxed: largest admitted change")
     parser.add_argument("--decision", metavar="RULE", help="result: argmax (default) or argmin")
     parser.add_argument("--margin", metavar="M", help="result: only where the winner leads by more than M (default 0)")
-    parser.add_argument("--timeout", metavar="S", type=float, default=300.0, help="seconds, reading included (default 300)")
+    parser.add_argument("--timeout", metavar="S", type=number, default=300.0, help="seconds, reading included (default 300)")
     parser.add_argument("--certificate", metavar="FILE", help="write evidence that secateur check accepts")
-    parser.add_argument("--jobs", metavar="N", type=int, help="threads (default: all cores)")
+    parser.add_argument("--jobs", metavar="N", type=integer, help="threads (default: all cores)")
     parser.add_argument("--solver", choices=SOLVERS, default="z3", help="who gets what the engine leaves (default z3)")
-    parser.add_argument("--seed", metavar="N", type=int, default=0, help="of the attack (default 0)")
+    parser.add_argument("--seed", metavar="N", type=natural, default=0, help="of the attack (default 0)")
     parser.set_defaults(run=_neuron)
 
 

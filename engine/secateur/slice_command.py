@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from secateur.claim_flags import add_claim_flags, preserved
+from secateur.flags import add_claim_flags, add_domain_flags, domain_given, integer, natural, number, preserved
 
 if TYPE_CHECKING:
     from secateur.slicing import FamilyResult
@@ -25,16 +25,16 @@ def add_parser(commands: Any) -> None:
         "Ctrl-C ends the search and saves what was decided; a run that was killed goes on when it is started again.",
     )
     parser.add_argument("model", metavar="MODEL", help="the network, an ONNX file")
-    parser.add_argument("--domain", metavar="FILE", required=True, help="JSON, npz or VNN-LIB (its input part)")
+    add_domain_flags(parser)
     how = parser.add_mutually_exclusive_group(required=True)
-    how.add_argument("--slices", metavar="N", type=int, help="so many, cut where it stabilises most neurons")
-    how.add_argument("--max-neurons", metavar="K", type=int, help="cut until no slice's network has more neurons")
-    how.add_argument("--rounds", metavar="R", type=int, help="cut every coordinate of every slice in half, R times")
+    how.add_argument("--slices", metavar="N", type=integer, help="so many, cut where it stabilises most neurons")
+    how.add_argument("--max-neurons", metavar="K", type=integer, help="cut until no slice's network has more neurons")
+    how.add_argument("--rounds", metavar="R", type=integer, help="cut every coordinate of every slice in half, R times")
     parser.add_argument("--out", metavar="DIR", required=True, help="folder for the results, which does not exist yet")
     add_claim_flags(parser)
-    parser.add_argument("--timeout", metavar="S", type=float, default=3600.0, help="seconds for all slices (default 3600)")
-    parser.add_argument("--jobs", metavar="N", type=int, help="slices in work at a time (default: all cores)")
-    parser.add_argument("--seed", metavar="N", type=int, default=0, help="of the sampled points (default 0)")
+    parser.add_argument("--timeout", metavar="S", type=number, default=3600.0, help="seconds for all slices (default 3600)")
+    parser.add_argument("--jobs", metavar="N", type=integer, help="slices in work at a time (default: all cores)")
+    parser.add_argument("--seed", metavar="N", type=natural, default=0, help="of the sampled points (default 0)")
     parser.set_defaults(run=_slice)
 
 
@@ -48,11 +48,13 @@ def _slice(options: argparse.Namespace) -> int:
     how = {"slices": options.slices, "max_neurons": options.max_neurons, "rounds": options.rounds}
     SliceOptions(**how, timeout=options.timeout, seed=options.seed, **claim, **jobs)  # before anything is read
     with ConsoleProgress() as progress:
+        from secateur.api import read_model
         from secateur.slicing import slice_network
 
+        model = read_model(options.model)
         result = slice_network(
-            options.model,
-            options.domain,
+            model,
+            domain_given(options, model.network.input_size),
             out=options.out,
             **how,
             **claim,

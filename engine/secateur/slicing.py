@@ -19,6 +19,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from secateur.bounds import warmup
 from secateur.certificate import FileReference, certificate_bytes
 from secateur.checker import Accepted, Refused, check
 from secateur.errors import InputError
@@ -119,6 +120,8 @@ def slice_network(
         folder = None if out is None else _free_folder(Path(out))
         _require_room(source, box, options, folder)
         _require_checkable(source, box)
+    progress.stage("compile kernels")  # for all workers, before the time for slicing begins
+    warmup()
     with _work_folder(folder) as work:
         with watch.stage("slice"), _workers(executor, options.jobs) as workers:
             sliced = slice_domain(source, box, options, Ledger.opened(work), workers, progress)

@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from secateur.claim_flags import add_semantics
 from secateur.errors import InputError
+from secateur.flags import add_semantics, integer, natural, number
 from secateur.one_answer import OneAnswer
 from secateur.options import SOLVERS
 
@@ -51,12 +51,12 @@ def _add_verify(commands: Any) -> None:
         help="an ONNX file; with its name in the query where there are several",
     )
     add_semantics(parser)
-    parser.add_argument("--timeout", metavar="S", type=float, default=300.0, help="seconds, reading included (default 300)")
+    parser.add_argument("--timeout", metavar="S", type=number, default=300.0, help="seconds, reading included (default 300)")
     parser.add_argument("--certificate", metavar="FILE", help="write evidence that secateur check accepts (one network)")
     parser.add_argument("--serialise-assignments", metavar="DIR", help="after sat, write every variable as DIR/NAME.pb")
-    parser.add_argument("--jobs", metavar="N", type=int, help="threads (default: all cores)")
+    parser.add_argument("--jobs", metavar="N", type=integer, help="threads (default: all cores)")
     parser.add_argument("--solver", choices=SOLVERS, default="z3", help="who gets what the engine leaves (default z3)")
-    parser.add_argument("--seed", metavar="N", type=int, default=0, help="of the attack (default 0)")
+    parser.add_argument("--seed", metavar="N", type=natural, default=0, help="of the attack (default 0)")
     parser.set_defaults(run=_verify)
 
 

@@ -111,7 +111,9 @@ def test_what_is_beyond_the_fast_arithmetic_is_checked_exactly(tmp_path: Path) -
 def test_a_missing_file_is_bad_input_and_no_verdict(missing: str, tmp_path: Path) -> None:
     folder = write_certificate(tmp_path, random_case(5))
     (folder / missing).unlink()
-    with pytest.raises(CheckInputError, match="cannot be read: No such file") as caught:
+    with pytest.raises(
+        CheckInputError, match=r"cannot be read: No such file|holds neither certificate\.secateur nor fam"
+    ) as caught:
         check(folder)
     assert "\n" not in str(caught.value)
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import random
+from dataclasses import dataclass
 from fractions import Fraction
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from secateur.checker.chain import Chain, chain_form
 from secateur.checker.domain import Domain
-from secateur.checker.lowering import Affine, Network
+from secateur.checker.lowering import Affine, Network, lower
 from secateur.checker.mixing import Line, mixing_weights
 from secateur.checker.nodes import FULL, LEAF_OPEN, SPLIT_CLOSED, TRUSTED_CLOSED, OutOfRange, mixed_threshold
 from secateur.checker.python_arithmetic import PyNode, PythonArithmetic
@@ -21,7 +23,7 @@ from secateur.checker.relaxation import least_point
 from secateur.checker.root import RootBounds
 from secateur.checker.row_layer import goals, with_row_layer
 from tests.checker.query_cases import problem, random_query_case
-from tests.checker.support import evaluate, random_chain
+from tests.checker.support import dense_model, evaluate, random_chain, random_layers
 from tests.checker.test_row_layer import random_rows, value_of
 from tests.checker.twins import Twins
 
@@ -266,3 +268,31 @@ def test_more_rows_than_are_propagated_at_once() -> None:
     rows = [at_most(f"{0.5 + i / 1000}") for i in range(100)]
     assert visit(IDENTITY, [[*rows, at_most("-0.75", sign=-1)]], 0) == (0, 0, [])
     assert visit(IDENTITY, [[*rows, at_most("-0.25", sign=-1)]], 1)[0] == 0
+
+
+@dataclass(frozen=True)
+class Targets:
+    """A goal about neurons of any layer."""
+
+    layer: int
+    targets: tuple[tuple[int, int], ...]
+    thresholds: tuple[int, ...]
+    kind: str = "goal"
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_goals_of_all_kinds_go_together(seed: int) -> None:
+    """Those of one layer and one target are bounded side by side, up to eight; others stand between them, and some end early."""
+    rng, cube = random.Random(seed), Domain((Fraction(-1, 4),) * 3, (Fraction(1, 4),) * 3)
+    layers = random_layers([3, 20, 30, 12, 2], np.random.default_rng(seed))
+    chain = chain_form(lower(dense_model(layers)), cube)
+    single = [Targets(2 + (i >= 30), ((i % 30, rng.choice([-1, 1])),), (rng.randint(0, 1),)) for i in range(42)]
+    several = [Targets(2, ((i, 1), (i + 1, -1), (i + 2, 1)), (0, 1, 0)) for i in range(3)]
+    own = [*single, *several]
+    rng.shuffle(own)
+    twins = Twins(chain, [34, 33, 32], own, seed)
+    ended = []
+    for symbol in (1, 2, 3, 1, 2, 3, 1, 2):
+        outcome = twins.visit(symbol)
+        ended += [len(own) - len(node.open) for node in outcome.children or ()]
+    assert 10 < max(ended) < len(own)

@@ -312,6 +312,8 @@ REFUSED: dict[str, tuple[str, list[int], dict[str, Any], dict[str, Any], str]] =
     "unknown": ("Sigmoid", [1, 3], {}, {}, "operator is not supported"),
     "negative pads": ("Pad", [1, 3], {"p": ints(0, -1, 0, 0)}, {}, "non-negative pads"),
     "strange attribute": ("Flatten", [1, 3], {}, {"axis": "one"}, "malformed"),
+    "no number": ("Gemm", [1, 2], {"w": eighths([2, 2])}, {"alpha": float("nan")}, "attribute 'alpha' is nan"),
+    "endless number": ("LeakyRelu", [1, 3], {}, {"alpha": float("inf")}, "attribute 'alpha' is inf"),
     "giant padding": ("Pad", [1, 3], {"p": ints(0, 2**40, 0, 0)}, {}, "1 x 1099511627779 entries"),
     "giant window": (
         "AveragePool", [1, 1, 4], {}, {"kernel_shape": [2], "pads": [2**40, 0]}, "1099511627779 x 2 entries"),

@@ -6,12 +6,13 @@ import math
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 
 from secateur.checker.chain import Chain, ChainLayer
 from secateur.checker.fast_kernels import visit_all
-from secateur.checker.fast_layout import DIFFERENCE, LINEAR, OUT, ROWS, Floats, Integers, Pool, System, Work, padded
+from secateur.checker.fast_layout import DIFFERENCE, LANES, LINEAR, OUT, ROWS, Floats, Integers, Pool, System, Work, padded
 from secateur.checker.fast_rows import prepare_error
 from secateur.checker.nodes import FULL, Goal, LeafState, Outcome, OutOfRange
 
@@ -112,25 +113,53 @@ def _system(chain: Chain, grid: Sequence[int], goals: Sequence[Goal], steps: int
     )  # fmt: skip
 
 
+_BY_ROW_AND_PLACE = ("p", "a", "term", "mu")
+_BY_ROW = ("value", "weight", "rounding", "largest", "factor", "scaling", "total_term", "magnitude")
+_BY_NEURON = ("reach", "z")
+_BY_SOURCE = ("alives", "span", "first_difference", "end_difference", "charge_shift")
+_BY_PLACE = (
+    "scale", "rise", "fall", "lower", "upper", "rise_near", "rise_far", "fall_near", "fall_far", "rise_constant",
+    "fall_constant", "charge", "alive_charge", "point",
+)  # fmt: skip
+_BY_TARGET = ("constant", "unit", "share", "mix")
+
+
 def _work(system: System) -> Work:
-    goals, inputs, rows = len(system.goal_layer), int(system.size[0]), int(np.diff(system.goal_first).max())
+    goals, inputs, targets = len(system.goal_layer), int(system.size[0]), int(np.diff(system.goal_first).max())
     wide, places, sources = int(system.width.max()), int(system.width.sum()), len(system.size)
-
-    def per_source() -> Floats:
-        return _zeros(places)
-
+    arrays: dict[str, Any] = {
+        **{name: _zeros(ROWS, wide) for name in _BY_ROW_AND_PLACE},
+        **{name: np.zeros(ROWS) for name in _BY_ROW},
+        **{name: _zeros(wide) for name in _BY_NEURON},
+        **{name: np.zeros(sources, np.int64) for name in _BY_SOURCE},
+        **{name: _zeros(places) for name in _BY_PLACE},
+        **{name: np.zeros(targets) for name in _BY_TARGET},
+    }
     work = Work(
-        _zeros(ROWS, wide), _zeros(ROWS, wide), _zeros(ROWS, wide), _zeros(ROWS, wide), np.zeros(ROWS),
-        np.zeros(ROWS, np.int64), np.zeros(ROWS), np.zeros(ROWS), np.zeros(ROWS, np.uint8), np.zeros(ROWS), np.zeros(ROWS),
-        np.zeros(ROWS), np.zeros(ROWS), np.zeros(ROWS), _zeros(wide), _zeros(wide), np.zeros(max(ROWS, wide), np.int64),
-        np.zeros(wide, np.uint8), np.zeros(wide, np.int64), np.zeros(places, np.int64), np.zeros(sources, np.int64),
-        np.zeros(sources, np.int64), _zeros(_gathered_sizes(system.size, system.width).sum()), np.zeros(places, np.int64),
-        per_source(), per_source(), per_source(), per_source(), per_source(), np.zeros(sources, np.int64),
-        np.zeros(sources, np.int64), per_source(), per_source(), per_source(), per_source(), per_source(), per_source(),
-        per_source(), per_source(), np.zeros(sources), np.zeros(sources), per_source(), per_source(),
-        np.zeros(sources, np.int64), per_source(), np.zeros(inputs), np.zeros((goals, inputs)), np.zeros((goals, inputs)),
-        np.zeros((rows, inputs)), np.zeros(rows), np.zeros(rows), np.zeros(rows), np.zeros(rows), np.zeros(inputs),
-    )  # fmt: skip
+        **arrays,
+        exponent=np.zeros(ROWS, np.int64),
+        void=np.zeros(ROWS, np.uint8),
+        lane=np.zeros(ROWS, np.int64),
+        neuron=np.zeros(max(ROWS, wide), np.int64),
+        needed=np.zeros(wide, np.uint8),
+        chosen=np.zeros(wide, np.int64),
+        alive=np.zeros(places, np.int64),
+        row_place=np.zeros(places, np.int64),
+        total=np.zeros(sources),
+        error=np.zeros(sources),
+        gathered=_zeros(_gathered_sizes(system.size, system.width).sum()),
+        default=arrays["rise"][np.newaxis],
+        slopes=_zeros(LANES, places),
+        kept=_zeros(LANES, places),
+        goal=np.zeros(LANES, np.int64),
+        best=np.zeros((LANES, inputs)),
+        best_value=np.zeros(LANES),
+        best_exponent=np.zeros(LANES, np.int64),
+        left_low=np.zeros((goals, inputs)),
+        left_high=np.zeros((goals, inputs)),
+        tilt=np.zeros((targets, inputs)),
+        upper_end=np.zeros(inputs),
+    )
     places = int(system.width[0])  # nothing of the input is dead
     work.alive[:places] = np.minimum(np.arange(places), inputs)
     work.alives[0], work.span[0], work.scale[:places], work.total[0] = inputs, places, system.scale[:places], inputs

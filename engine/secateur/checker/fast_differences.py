@@ -15,7 +15,7 @@ from secateur.checker.fast_layout import Floats, System, Work, kernel, power
 
 __all__ = ["CALLS_INTO", "down24", "phases", "prepare_differences", "relax_differences"]
 
-CALLS_INTO = "6c41013e9655c5da"  # a digest of fast_layout.py and nodes.py (see the head of the first)
+CALLS_INTO = "b5f7b4d050310031"  # a digest of fast_layout.py and nodes.py (see the head of the first)
 
 Lines = tuple[Floats, Floats, Floats]  # near, far and constant of one source, for a >= 0 or for a < 0
 

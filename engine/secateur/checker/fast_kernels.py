@@ -9,7 +9,7 @@ import numpy as np
 from secateur.checker.fast_differences import down24, phases
 from secateur.checker.fast_layout import (
     DIFFERENCE,
-    ONE,
+    LANES,
     OUT,
     RELU,
     ROWS,
@@ -39,7 +39,7 @@ from secateur.checker.nodes import (
 
 __all__ = ["CALLS_INTO", "visit_all"]
 
-CALLS_INTO = "4b5296773daa1143"  # a digest of fast_differences.py, fast_layout.py, fast_rows.py, fast_slack.py and nodes.py
+CALLS_INTO = "26f3a9b66d69cc03"  # a digest of fast_differences.py, fast_layout.py, fast_rows.py, fast_slack.py and nodes.py
 
 _OPEN, _CLOSED, _UNMIXED = 0, 1, 2  # of a goal; the last: still open, and its rows cannot be mixed
 _MIX_SCALE = float(1 << MIXED_EXPONENT)
@@ -70,16 +70,17 @@ def _pre_activations(system: System, work: Work, h: int) -> None:
 
 
 @kernel
-def _improve(system: System, work: Work, k: int, box: Box, gain: float) -> None:
-    """New slopes from the least point of the kept row (section 5); a difference neuron has near = 0
+def _improve(system: System, work: Work, k: int, box: Box, gain: float, row: int) -> None:
+    """New slopes from the least point of the row (section 5); a difference neuron has near = 0
     where it has no chord, and a factor or a constant that is 0."""
     low, high = box
+    kept, slopes = work.kept[row], work.slopes[work.lane[row]]
     for j in range(system.size[0]):
-        work.point[j] = (low[j] if work.kept[j] > 0.0 else high[j]) * 2.0**-24
+        work.point[j] = (low[j] if kept[j] > 0.0 else high[j]) * 2.0**-24
     for h in range(1, k):
         _pre_activations(system, work, h)
         for c in range(system.start[h], system.start[h] + work.alives[h]):
-            z, below, above, a = work.z[work.alive[c]], work.lower[c], work.upper[c], work.kept[c]
+            z, below, above, a = work.z[work.alive[c]], work.lower[c], work.upper[c], kept[c]
             work.point[c] = z
             if system.kind[system.start[h] + work.alive[c]] == DIFFERENCE:
                 if a >= 0.0:
@@ -87,10 +88,10 @@ def _improve(system: System, work: Work, k: int, box: Box, gain: float) -> None:
                 else:
                     work.point[c] = work.fall[c] * (z - work.fall_near[c]) + work.fall_constant[c]
             elif above > 0.0:  # unstable
-                work.point[c] = work.slopes[c] * z if a >= 0.0 else work.fall[c] * (z - below)
+                work.point[c] = slopes[c] * z if a >= 0.0 else work.fall[c] * (z - below)
                 if a > 0.0:
-                    slope = work.slopes[c] + gain * (z / (above - below))
-                    work.slopes[c] = 1.0 if slope > 1.0 else slope if slope > 0.0 else 0.0
+                    slope = slopes[c] + gain * (z / (above - below))
+                    slopes[c] = 1.0 if slope > 1.0 else slope if slope > 0.0 else 0.0
 
 
 @kernel
@@ -169,7 +170,7 @@ def _single_rows(system: System, work: Work, g: int, box: Box) -> int:
         count = min(ROWS, end - begin)
         for r in range(count):
             start_row(system, work, r, k, system.target_neuron[begin + r], system.target_sign[begin + r])
-        if propagate(system, work, k, count, work.rise, box):
+        if propagate(system, work, k, count, work.default, box):
             return OUT
         for r in range(count):
             value, e, a = work.value[r], work.exponent[r], work.a[r]
@@ -184,10 +185,10 @@ def _single_rows(system: System, work: Work, g: int, box: Box) -> int:
 
 
 @kernel
-def _start_goal(system: System, work: Work, g: int) -> None:
-    """Row 0 begins as the goal's only target, or as the mixture of all of them."""
+def _start_goal(system: System, work: Work, row: int, g: int) -> None:
+    """A row begins as the goal's only target, or as the mixture of all of them."""
     k, first, m = system.goal_layer[g], system.goal_first[g], system.goal_first[g + 1] - system.goal_first[g]
-    p, weight, rounding, alive = work.p[0], 0.0, 0.0, work.alive[system.start[k - 1] :]
+    p, weight, rounding, alive = work.p[row], 0.0, 0.0, work.alive[system.start[k - 1] :]
     span, width = work.span[k - 1], system.width[k - 1]
     p[:span] = 0.0
     for r in range(m):
@@ -197,8 +198,8 @@ def _start_goal(system: System, work: Work, g: int) -> None:
         rounding += work.mix[r] * work.charge[system.start[k] + system.target_neuron[first + r]]
         for c in range(span):
             p[c] += factor * system.rows[start + alive[c]]
-    work.value[0], work.exponent[0], work.weight[0], work.void[0] = 0.0, MIXED_EXPONENT if m > 1 else 0, weight, 0
-    work.rounding[0] = rounding
+    work.value[row], work.exponent[row], work.weight[row], work.void[row] = 0.0, MIXED_EXPONENT if m > 1 else 0, weight, 0
+    work.rounding[row] = rounding
 
 
 @kernel
@@ -212,51 +213,107 @@ def _threshold(system: System, work: Work, g: int) -> float:
 
 
 @kernel
-def _best_row(system: System, work: Work, g: int, box: Box) -> int:
-    """Section 5 for the row of goal g; the best one cuts. Returns _OPEN, _CLOSED or OUT."""
-    k, n, threshold = system.goal_layer[g], system.size[0], _threshold(system, work, g)
-    copy(work.rise, work.slopes)
-    best, exponent, gain = -np.inf, 0, 4.0
-    for it in range(system.steps + 1):
-        _start_goal(system, work, g)
-        if propagate(system, work, k, ONE, work.slopes, box):
-            return OUT
-        if work.void[0]:
+def _gather_goals(system: System, work: Work, goals: Any, begin: int) -> int:
+    """Gathers goals that are open from number `begin` on: one that has several targets, or those after it that have one target
+    in its layer. Returns how many.
+    """
+    count = 0
+    for g in range(begin, len(goals)):
+        single = system.goal_first[g + 1] - system.goal_first[g] == 1
+        if not goals[g]:
+            continue
+        if count and not (single and system.goal_layer[g] == system.goal_layer[work.goal[0]]):
             break
-        if work.value[0] > best:
-            best, exponent = work.value[0], work.exponent[0]
-            copy(work.a[0, :n], work.best)
-        if best >= threshold:
-            return _CLOSED
-        if it < system.steps:
-            _improve(system, work, k, box, gain)
-            gain *= 0.75
-    if best > -np.inf:
-        _cut(work, g, box, work.best, best, 24 + exponent - system.grid[k])
-    return _OPEN
+        work.goal[count] = g
+        count += 1
+        if not single or count == LANES:
+            break
+    return count
 
 
 @kernel
-def _goal(system: System, work: Work, g: int, box: Box) -> int:
-    """Section 8 (and 5) for goal g: _OPEN with what it leaves of the box, _CLOSED, or OUT."""
-    m, status = system.goal_first[g + 1] - system.goal_first[g], _OPEN
-    low, high = work.left_low[g], work.left_high[g]
-    copy(box[0], low)
-    copy(box[1], high)
-    if m > 1:
-        status = _single_rows(system, work, g, box)
+def _goes_on(system: System, work: Work, goals: Any, row: int) -> bool:
+    """Notes a row that is better than those of its lane before. Whether another may close the goal: false where this one has
+    done so (which takes the goal's mark), or is void.
+    """
+    lane = work.lane[row]
+    if work.void[row]:
+        return False
+    if work.value[row] > work.best_value[lane]:
+        work.best_value[lane], work.best_exponent[lane] = work.value[row], work.exponent[row]
+        copy(work.a[row, : system.size[0]], work.best[lane])
+    if work.best_value[lane] >= _threshold(system, work, work.goal[lane]):
+        goals[work.goal[lane]] = 0
+    return bool(goals[work.goal[lane]])
+
+
+@kernel
+def _best_rows(system: System, work: Work, goals: Any, count: int, box: Box) -> int:
+    """Section 5 for the rows of the `count` goals that have been gathered; the best one of each cuts. Returns 0, or OUT."""
+    k, gain, rows = system.goal_layer[work.goal[0]], 4.0, count
+    for lane in range(count):
+        copy(work.rise, work.slopes[lane])
+        work.best_value[lane], work.lane[lane] = -np.inf, lane
+    for it in range(system.steps + 1):
+        for r in range(rows):
+            _start_goal(system, work, r, work.goal[work.lane[r]])
+        if propagate(system, work, k, rows, work.slopes, box):
+            return OUT
+        begun, rows = rows, ZERO
+        for r in range(begun):
+            if _goes_on(system, work, goals, r):
+                if it < system.steps:
+                    _improve(system, work, k, box, gain, r)
+                work.lane[rows] = work.lane[r]
+                rows += 1
+        if rows == 0:
+            break
+        gain *= 0.75
+    for lane in range(count):
+        g, value = work.goal[lane], work.best_value[lane]
+        if goals[g] and value > -np.inf:
+            _cut(work, g, box, work.best[lane], value, 24 + work.best_exponent[lane] - system.grid[k])
+    return 0
+
+
+@kernel
+def _settle_gathered(system: System, work: Work, goals: Any, count: int, box: Box) -> int:
+    """Section 8 (and 5) for the `count` goals that have been gathered; as `_settle`."""
+    first, status = work.goal[0], _OPEN
+    targets = system.goal_first[first + 1] - system.goal_first[first]
+    for lane in range(count):
+        copy(box[0], work.left_low[work.goal[lane]])
+        copy(box[1], work.left_high[work.goal[lane]])
+    if targets > 1:
+        status = _single_rows(system, work, first, box)
         if status == _OPEN:
-            _mix(work, m, len(low))
+            _mix(work, targets, len(box[0]))
     else:
         work.mix[0] = 1.0
     if status == _OPEN:
-        status = _best_row(system, work, g, box)
-    if status in (_CLOSED, OUT):
-        return status
-    for i in range(len(low)):
-        if low[i] > high[i]:
-            return _CLOSED
-    return _OPEN
+        status = _best_rows(system, work, goals, count, box)
+    elif status == _CLOSED:
+        goals[first] = 0
+    for lane in range(count):
+        low, high = work.left_low[work.goal[lane]], work.left_high[work.goal[lane]]
+        for i in range(len(low)):
+            if low[i] > high[i]:
+                goals[work.goal[lane]] = 0
+    return OUT if status == OUT else 0
+
+
+@kernel
+def _settle(system: System, work: Work, goals: Any, box: Box) -> int:
+    """All open goals: takes the mark of those that are closed, and finds what the others leave of the box. Returns 0, or OUT."""
+    begin = ZERO
+    while begin < len(goals):
+        count = _gather_goals(system, work, goals, begin)
+        if count == 0:
+            break
+        if _settle_gathered(system, work, goals, count, box):
+            return OUT
+        begin = work.goal[count - 1] + 1
+    return 0
 
 
 @kernel
@@ -292,7 +349,7 @@ def _refresh(system: System, work: Work, pool: Pool, slot: int, last: int) -> in
                 i = work.chosen[begin + r // 2]
                 start_row(system, work, r, k, i, 1.0)
                 start_row(system, work, r + 1, k, i, -1.0)
-            if propagate(system, work, k, count, work.rise, box):
+            if propagate(system, work, k, count, work.default, box):
                 return OUT
             for r in range(0, count, 2):
                 j = work.chosen[begin + r // 2]
@@ -343,16 +400,11 @@ def _visit(system: System, work: Work, pool: Pool, slot: int, spare: int, symbol
     status = _refresh(system, work, pool, slot, last)
     if status:
         return status, 0
+    if _settle(system, work, goals, (low, high)):
+        return OUT, 0
     first = -1
-    for g in range(len(goals)):
-        if goals[g]:
-            status = _goal(system, work, g, (low, high))
-            if status == OUT:
-                return OUT, 0
-            if status == _CLOSED:
-                goals[g] = 0
-            elif first < 0:
-                first = g
+    for g in range(len(goals) - 1, -1, -1):
+        first = g if goals[g] else first
     if symbol == 0:
         return (LEAF_OPEN, first) if first >= 0 else (0, 0)
     trusted, refuted = symbol == len(low) + 1, symbol == len(low) + 2

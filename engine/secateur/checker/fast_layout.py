@@ -48,6 +48,7 @@ from secateur.checker.nodes import LIMIT, VOID
 
 __all__ = [
     "DIFFERENCE",
+    "LANES",
     "LIMIT_DOUBLE",
     "LINEAR",
     "MAX_EXPONENT",
@@ -80,6 +81,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 OUT = 9  # the status of a node whose numbers leave the exact range
 MAX_EXPONENT = 400  # of a row; far below the exponents that keep a row from cutting or being mixed (section 8)
 ROWS = 64  # rows propagated together; even
+LANES = 8  # goals whose rows are improved together; at most ROWS
 VOID_DOUBLE, LIMIT_DOUBLE = float(VOID), float(LIMIT)
 RELU, LINEAR, DIFFERENCE = 0, 1, 2  # kinds of neurons
 _REACH = 1000
@@ -217,15 +219,20 @@ class Work(NamedTuple):
     fall_far: Floats  # u' of the same
     rise_constant: Floats  # per source, alive: d_lo of difference neurons where d is bounded by a constant for a >= 0, else 0
     fall_constant: Floats  # d_hi of those where it is for a < 0, else 0
-    slopes: Floats  # per source, alive: as `rise`, while a goal improves them
-    kept: Floats  # per source, alive: the a of the last row that was computed alone
+    default: Floats  # [0, place]: `rise` itself
+    slopes: Floats  # [lane, place]: as `rise`, while the lane's goal improves them
+    lane: Integers  # [row] whose slopes the row uses
+    goal: Integers  # [lane]
+    kept: Floats  # [row, place], alive: the a of all sources of the first rows
     total: Floats  # [h] S_h
     error: Floats  # [k] D_k; at least 2^53 where some S_i of the layer is
     charge: Floats  # per source: s_i of its neurons; 0 over the reals
     alive_charge: Floats  # per source, alive: the same
     charge_shift: Integers  # [k] f_k
     point: Floats  # per source, alive: values of the relaxed row's least point
-    best: Floats  # [coordinate] a of the best row
+    best: Floats  # [lane, coordinate] a of the best row
+    best_value: Floats  # [lane] its const
+    best_exponent: Integers  # [lane] its e
     left_low: Floats  # [goal, coordinate] what the goal leaves of the box
     left_high: Floats
     tilt: Floats  # [target, coordinate] g of section 8

@@ -9,6 +9,7 @@ import numpy as np
 from secateur.checker.fast_differences import phases, prepare_differences, relax_differences
 from secateur.checker.fast_layout import (
     DIFFERENCE,
+    LANES,
     LIMIT_DOUBLE,
     LINEAR,
     MAX_EXPONENT,
@@ -32,9 +33,10 @@ from secateur.checker.fast_slack import charge_rows, prepare_charges
 
 __all__ = ["CALLS_INTO", "prepare_error", "prepare_source", "propagate", "start_row"]
 
-CALLS_INTO = "daf57182406cf277"  # of fast_differences.py, fast_layout.py, fast_slack.py and nodes.py (see the second's head)
+CALLS_INTO = "e16af288e108a980"  # of fast_differences.py, fast_layout.py, fast_slack.py and nodes.py (see the second's head)
 
-_Factors = tuple[Floats, Floats, Floats, Floats]  # rise, fall, lower, upper of one source
+_Factors = tuple[Floats, Floats, Floats]  # fall, lower, upper of one source
+_Slopes = tuple[Floats, Integers, int]  # a row for each lane, the lane of each row, and where the source begins
 
 
 @entry
@@ -172,15 +174,15 @@ def _corners(a: Floats, box: Box, scaling: Floats, total: Floats, magnitude: Flo
 
 
 @kernel
-def _relax(a: Floats, factors: _Factors, scaling: Floats, term: Floats, mu: Floats) -> None:
+def _relax(a: Floats, slopes: _Slopes, factors: _Factors, scaling: Floats, term: Floats, mu: Floats) -> None:
     """Step 4: mu of all neurons, and the terms of ReLU neurons."""
-    rise, fall, lower, upper = factors
+    (of_lanes, lanes, s), (fall, lower, upper) = slopes, factors
     for r in range(len(scaling)):
-        own, multiplier, target, scale = a[r], mu[r], term[r], scaling[r]
-        for j in range(len(rise)):  # two loops: with fewer arrays in each, the compiler vectorises them
+        own, multiplier, target, scale, rise = a[r], mu[r], term[r], scaling[r], of_lanes[lanes[r], s:]
+        for j in range(len(fall)):  # two loops: with fewer arrays in each, the compiler vectorises them
             up, down = rise[j], fall[j]  # both are read: no branch
             multiplier[j] = np.rint(own[j] * (up if own[j] >= 0.0 else down))
-        for j in range(len(rise)):
+        for j in range(len(fall)):
             low, high = -multiplier[j] * lower[j], (own[j] - multiplier[j]) * upper[j]
             least = low if low < high else high
             target[j] = np.floor((least if least < 0.0 else 0.0) * scale)
@@ -254,7 +256,8 @@ def _relax_all(system: System, work: Work, h: int, count: int, slopes: Floats) -
     """Step 4 at source h for `count` rows."""
     s, width, first, end = system.start[h], work.span[h], work.first_difference[h], work.end_difference[h]
     own, scaling = slice(s, s + width), work.scaling[:count]
-    _relax(work.a, (slopes[own], work.fall[own], work.lower[own], work.upper[own]), scaling, work.term, work.mu)
+    factors = (work.fall[own], work.lower[own], work.upper[own])
+    _relax(work.a, (slopes, work.lane, s), factors, scaling, work.term, work.mu)
     if first < end:
         own = slice(s + first, s + end)
         rise = (work.rise_near[own], work.rise_far[own], work.rise_constant[own])
@@ -277,8 +280,8 @@ def _advance(system: System, work: Work, k: int, h: int, count: int, slopes: Flo
     if _charge(system, work, k, h, count):
         return OUT
     _round(work.a, work.factor[:count], width)
-    if count == 1:
-        copy(work.a[0, :width], work.kept[s:])
+    for r in range(min(count, LANES)):
+        copy(work.a[r, :width], work.kept[r, s:])
     if h == 0:
         _corners(work.a, box, work.scaling[:count], work.total_term, work.magnitude)
     else:
@@ -330,7 +333,8 @@ def _descend(system: System, work: Work, h: int, count: int) -> None:
 def propagate(system: System, work: Work, k: int, count: int, slopes: Floats, box: Box) -> int:
     """Section 4 for `count` rows of layer k that have been started (an odd count: one more row is scratch).
 
-    Sets value, exponent and void of each; `work.a` of a row ends as the a of the input. Returns 0, or OUT.
+    slopes : a row for each lane. Sets value, exponent and void of each row; `work.a` of it ends as the a of the input. Returns 0,
+    or OUT.
     """
     for h in range(k - 1, -1, -1):
         if _advance(system, work, k, h, count, slopes, box):
@@ -347,5 +351,5 @@ def start_row(system: System, work: Work, r: int, k: int, i: int, sign: float) -
     p, alive, q = work.p[r], work.alive[below : below + work.span[k - 1]], system.rows[row:]
     for c in range(len(alive)):
         p[c] = sign * q[alive[c]]
-    work.value[r], work.exponent[r], work.weight[r], work.void[r] = 0.0, 0, 1.0, 0
+    work.value[r], work.exponent[r], work.weight[r], work.void[r], work.lane[r] = 0.0, 0, 1.0, 0, 0
     work.rounding[r] = work.charge[system.start[k] + i]

@@ -23,7 +23,9 @@ def certificate_path(path: Path) -> Path:
     found = [path / name for name in NAMES if (path / name).exists()]
     if len(found) > 1:
         raise CheckInputError(f"{path} holds both {' and '.join(NAMES)}: name the one to check")
-    return found[0] if found else path / NAMES[0]
+    if not found:
+        raise CheckInputError(f"{path} holds neither {' nor '.join(NAMES)}")
+    return found[0]
 
 
 def read_file(path: Path, what: str) -> bytes:

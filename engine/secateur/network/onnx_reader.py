@@ -227,7 +227,7 @@ class GraphReader:
         shape = _declared_shape(port)
         if None in shape[1:]:
             remedy = "fix every axis but the first (onnx.tools.update_model_dims)"
-            raise InputError(f"axis {shape.index(None, 1)} is dynamic", where=where, remedy=remedy)
+            raise InputError(f"axis {shape.index(None, 1)} has no fixed length", where=where, remedy=remedy)
         return shape, _ELEMENT_TYPES[tensor.elem_type]
 
     def _run_towards(self, values: Iterable[str]) -> None:
@@ -296,6 +296,8 @@ def _attributes(proto: onnx.NodeProto) -> Iterator[tuple[str, Any]]:
 
     for attribute in proto.attribute:
         value = helper.get_attribute_value(attribute)
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(f"attribute {attribute.name!r} is {value}")
         yield attribute.name, numpy_helper.to_array(value) if isinstance(value, TensorProto) else value
 
 

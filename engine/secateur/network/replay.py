@@ -35,13 +35,13 @@ class Replay:
     Parameters
     ----------
     model : path of the file, or its bytes. wiring : the tensors that make up input and output; by default the file has one input,
-    and its first output is evaluated.
+    and its first output is evaluated. name : what errors call a network that is given as bytes.
     """
 
-    def __init__(self, model: str | Path | bytes, wiring: Wiring | None = None) -> None:
+    def __init__(self, model: str | Path | bytes, wiring: Wiring | None = None, name: str = "the network") -> None:
         import onnxruntime
 
-        where = "the network" if isinstance(model, bytes) else str(model)
+        where = name if isinstance(model, bytes) else str(model)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 4  # silent: what matters is raised

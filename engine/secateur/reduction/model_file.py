@@ -30,7 +30,7 @@ class ModelFile:
 
 
 def read_model(path: str | Path) -> ModelFile:
-    """Read an ONNX file once. InputError where it cannot be read, or keeps weights in other files.
+    """Read an ONNX file once. InputError where it cannot be read, its output is its input, or it keeps weights in other files.
 
     A certificate names one file by its SHA-256; weights elsewhere would not be covered by it.
     """
@@ -40,6 +40,8 @@ def read_model(path: str | Path) -> ModelFile:
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror or error}", where=str(path)) from None
     network = parse_onnx(data, str(path), path.parent)
+    if network.interface.input_name == network.interface.output_name:
+        raise InputError("its output is its input", where=str(path), remedy="there is nothing to remove")
     if _has_outside_weights(data):
         raise InputError(
             "keeps weights in another file, which a certificate could not cover",

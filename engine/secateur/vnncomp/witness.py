@@ -186,7 +186,7 @@ def _run(path: Path, point: Sequence[Fraction], wiring: Wiring | None) -> tuple[
     data = _bytes(path)
     with np.errstate(over="ignore"):
         rounded = np.array([_nearest(value) for value in point]).astype(_element_type(data, path)).astype(np.float64)
-    replay = Replay(data, wiring)
+    replay = Replay(data, wiring, str(path))
     if replay.input_size != len(point):
         raise InputError(f"has {replay.input_size} inputs", where=str(path))
     try:

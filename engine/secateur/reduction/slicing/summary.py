@@ -167,7 +167,7 @@ class FamilyMeasurement:
 
 def measure_family(files: FamilyFiles, model: ModelFile, seed: int) -> FamilyMeasurement:
     """Compare family and original on random points of the domain, and the time of a call of each."""
-    family, replay = files.family(), Replay(model.data)
+    family, replay = files.family(), Replay(model.data, name=str(model.path))
     random = np.random.default_rng(seed)
     box = family.lower.astype(np.float64), family.upper.astype(np.float64)
     found, done, end = FileAgreement(0, 0, 0.0, 0.0), 0, time.monotonic() + SECONDS
