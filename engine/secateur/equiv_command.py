@@ -13,9 +13,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from secateur.errors import InputError
-from secateur.flags import add_semantics, integer, natural, number
-from secateur.one_answer import OneAnswer
-from secateur.options import SOLVERS
+from secateur.flags import add_search_flags, add_semantics, number, search_limits
+from secateur.one_answer import OneAnswer, tell_beside
 
 if TYPE_CHECKING:
     from secateur.search import Distance, Verdict
@@ -49,10 +48,8 @@ def _add_equiv(commands: Any) -> None:
     )
     parser.add_argument("--margin", metavar="M", help="with --decision: only where the winner leads by more than M (default 0)")
     add_semantics(parser)
-    parser.add_argument("--timeout", metavar="S", type=number, default=300.0, help="seconds, reading included (default 300)")
     parser.add_argument("--certificate", metavar="FILE", help="write evidence that secateur check accepts")
-    parser.add_argument("--solver", choices=SOLVERS, default="z3", help="who gets what the engine leaves (default z3)")
-    _add_common(parser)
+    add_search_flags(parser)
     parser.set_defaults(run=_equiv)
 
 
@@ -65,7 +62,6 @@ def _add_distance(commands: Any) -> None:
         "bound, a certified upper bound, and the output and the point where the lower one is attained.",
     )
     _add_pair(parser)
-    parser.add_argument("--timeout", metavar="S", type=number, default=60.0, help="seconds, reading included (default 60)")
     parser.add_argument(
         "--tolerance",
         metavar="SHARE",
@@ -74,7 +70,7 @@ def _add_distance(commands: Any) -> None:
         help="how far the bounds may stay apart, as a share of the lower (default 0.01)",
     )
     parser.add_argument("--certificate", metavar="FILE", help="write evidence of the upper bound, proven once more")
-    _add_common(parser)
+    add_search_flags(parser, seconds=60, solver=False)
     parser.set_defaults(run=_distance)
 
 
@@ -85,17 +81,10 @@ def _add_pair(parser: Any) -> None:
     parser.add_argument("--domain", metavar="FILE", required=True, help=what)
 
 
-def _add_common(parser: Any) -> None:
-    parser.add_argument("--jobs", metavar="N", type=integer, help="threads (default: all cores)")
-    parser.add_argument("--seed", metavar="N", type=natural, default=0, help="of the attack (default 0)")
-
-
 def _equiv(options: argparse.Namespace) -> int:
-    from secateur.options import VerifyOptions
     from secateur.progress import ConsoleProgress
 
-    jobs = {} if options.jobs is None else {"jobs": options.jobs}
-    VerifyOptions(options.timeout, solver=options.solver, seed=options.seed, **jobs)  # before anything is read
+    limits = search_limits(options)  # before anything is read
     if options.margin is not None and options.decision is None:
         raise InputError("is only for --decision", where="--margin")
     # A certificate is checked and written after the verdict, outside the time limit.
@@ -111,12 +100,9 @@ def _equiv(options: argparse.Namespace) -> int:
                 decision=options.decision,
                 margin=options.margin or "0",
                 semantics=options.semantics,
-                timeout=options.timeout,
                 certificate=options.certificate,
-                jobs=options.jobs,
-                solver=options.solver,
-                seed=options.seed,
                 progress=progress,
+                **limits,
             )
         answer.give(_told(verdict))
     return 0
@@ -125,42 +111,35 @@ def _equiv(options: argparse.Namespace) -> int:
 def _told(verdict: Verdict) -> str:
     from secateur.search import Holds, Unknown, Violated
 
-    s = verdict.statistics
-    print(f"{s.nodes:,} sub-domains, {s.residuals:,} residual queries, {s.seconds:.2f} s of search", file=sys.stderr)
+    tell_beside(verdict)
     match verdict:
-        case Holds(trusted=trusted):
-            if trusted:
-                print(f"the verdict rests on {trusted} for some sub-domains", file=sys.stderr)
+        case Holds():
             return "holds\n"
         case Violated(witness=witness):
             return "violated\n" + witness.text()
-        case Unknown(reason=reason):
-            print(f"secateur: {reason}", file=sys.stderr)
+        case Unknown():
             return "unknown\n"
 
 
 def _distance(options: argparse.Namespace) -> int:
-    from secateur.options import VerifyOptions
     from secateur.progress import ConsoleProgress
 
-    jobs = {} if options.jobs is None else {"jobs": options.jobs}
-    VerifyOptions(options.timeout, seed=options.seed, **jobs)  # before anything is read
+    limits = search_limits(options)  # before anything is read
     begun = time.monotonic()
     # A certificate is proven, checked and written after the answer, outside the time limit.
     with OneAnswer("unknown", options.timeout if options.certificate is None else None) as answer:
         with ConsoleProgress() as progress:
             from secateur.oracle import distance
 
+            limits["timeout"] = max(options.timeout - (time.monotonic() - begun), _LEAST_SECONDS)  # imports took their time
             found = distance(
                 options.original,
                 options.other,
                 options.domain,
-                timeout=max(options.timeout - (time.monotonic() - begun), _LEAST_SECONDS),  # imports took their time
                 tolerance=options.tolerance,
                 certificate=options.certificate,
-                jobs=options.jobs,
-                seed=options.seed,
                 progress=progress,
+                **limits,
             )
         answer.give(_measured(found))
     return 0

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from secateur.errors import InputError
-from secateur.options import SEMANTICS
+from secateur.options import SEMANTICS, SOLVERS, VerifyOptions
 
 if TYPE_CHECKING:
     from secateur.specification import Domain
     from secateur.specification.comparison import Decision
 
-__all__ = ["add_claim_flags", "add_domain_flags", "add_semantics", "domain_given", "integer", "natural", "number", "preserved"]
+__all__ = [
+    "add_claim_flags",
+    "add_domain_flags",
+    "add_search_flags",
+    "add_semantics",
+    "domain_given",
+    "integer",
+    "natural",
+    "number",
+    "preserved",
+    "search_limits",
+]
 
 _RULES = ("argmax", "argmin")
 
@@ -80,6 +91,23 @@ def add_semantics(parser: argparse.ArgumentParser) -> None:
         help="what is proven: of the function over the reals, or of every float32 evaluation in the sense of "
         "FORMAT.md, section 11: sums in any order, fused or not (default real)",
     )
+
+
+def add_search_flags(parser: argparse.ArgumentParser, *, seconds: int = 300, solver: bool = True) -> None:
+    """Add `--timeout`, `--jobs`, `--solver` and `--seed` of a search for one answer."""
+    what = f"seconds, reading included (default {seconds})"
+    parser.add_argument("--timeout", metavar="S", type=number, default=float(seconds), help=what)
+    parser.add_argument("--jobs", metavar="N", type=integer, help="threads (default: all cores)")
+    if solver:
+        parser.add_argument("--solver", choices=SOLVERS, default="z3", help="who gets what the engine leaves (default z3)")
+    parser.add_argument("--seed", metavar="N", type=natural, default=0, help="of the attack (default 0)")
+
+
+def search_limits(options: argparse.Namespace) -> dict[str, Any]:
+    """What these flags say, as arguments of the function that searches. InputError where it makes no sense."""
+    limits = {name: value for name, value in vars(options).items() if name in ("timeout", "jobs", "solver", "seed")}
+    VerifyOptions(**{name: value for name, value in limits.items() if value is not None})
+    return limits
 
 
 def preserved(options: argparse.Namespace) -> Decision | None:

@@ -7,14 +7,12 @@ point and the values that show it. Everything else goes to standard error.
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from secateur.flags import integer, natural, number
-from secateur.one_answer import OneAnswer
-from secateur.options import SOLVERS
+from secateur.flags import add_search_flags, integer, search_limits
+from secateur.one_answer import OneAnswer, tell_beside
 
 if TYPE_CHECKING:
     from secateur.reduction.redundancy import Changed, Redundancy
@@ -57,11 +55,8 @@ def add_parsers(commands: Any) -> None:
     parser.add_argument("--tolerance", metavar="E", help="relaxed: largest admitted change")
     parser.add_argument("--decision", metavar="RULE", help="result: argmax (default) or argmin")
     parser.add_argument("--margin", metavar="M", help="result: only where the winner leads by more than M (default 0)")
-    parser.add_argument("--timeout", metavar="S", type=number, default=300.0, help="seconds, reading included (default 300)")
     parser.add_argument("--certificate", metavar="FILE", help="write evidence that secateur check accepts")
-    parser.add_argument("--jobs", metavar="N", type=integer, help="threads (default: all cores)")
-    parser.add_argument("--solver", choices=SOLVERS, default="z3", help="who gets what the engine leaves (default z3)")
-    parser.add_argument("--seed", metavar="N", type=natural, default=0, help="of the attack (default 0)")
+    add_search_flags(parser)
     parser.set_defaults(run=_neuron)
 
 
@@ -73,11 +68,9 @@ def _indices(text: str) -> tuple[int, ...]:
 
 
 def _neuron(options: argparse.Namespace) -> int:
-    from secateur.options import VerifyOptions
     from secateur.progress import ConsoleProgress
 
-    jobs = {} if options.jobs is None else {"jobs": options.jobs}
-    VerifyOptions(options.timeout, solver=options.solver, seed=options.seed, **jobs)  # before anything is read
+    limits = search_limits(options)  # before anything is read
     # A certificate is checked and written after the verdict, outside the time limit.
     with OneAnswer("unknown", options.timeout if options.certificate is None else None) as answer:
         with ConsoleProgress() as progress:
@@ -94,12 +87,9 @@ def _neuron(options: argparse.Namespace) -> int:
                 tolerance=options.tolerance,
                 decision=options.decision,
                 margin=options.margin,
-                timeout=options.timeout,
                 certificate=options.certificate,
-                jobs=options.jobs,
-                solver=options.solver,
-                seed=options.seed,
                 progress=progress,
+                **limits,
             )
         answer.give("".join(f"{line}\n" for line in _told(found)))
     return 0
@@ -108,17 +98,13 @@ def _neuron(options: argparse.Namespace) -> int:
 def _told(found: Redundancy) -> list[str]:
     from secateur.search import Holds, Unknown, Violated
 
-    s = found.verdict.statistics
-    print(f"{s.nodes:,} sub-domains, {s.residuals:,} residual queries, {s.seconds:.2f} s of search", file=sys.stderr)
+    tell_beside(found.verdict)
     match found.verdict:
-        case Holds(trusted=trusted):
-            if trusted:
-                print(f"the verdict rests on {trusted} for some sub-domains", file=sys.stderr)
+        case Holds():
             word = "holds"
         case Violated():
             word = "violated"
-        case Unknown(reason=reason):
-            print(f"secateur: {reason}", file=sys.stderr)
+        case Unknown():
             word = "unknown"
     return [word, f"claim: {found.words}", *_neurons(found), *_shown(found)]
 

@@ -1,4 +1,4 @@
-"""One answer on standard output, in time: what the commands that keep a time limit print.
+"""One answer on standard output, in time, and what is told beside it: what the commands that keep a time limit print.
 
 The watchdog ends the process when the limit has passed and something hangs.
 """
@@ -9,9 +9,12 @@ import os
 import sys
 import threading
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-__all__ = ["OneAnswer"]
+if TYPE_CHECKING:
+    from secateur.search import Verdict
+
+__all__ = ["OneAnswer", "tell_beside"]
 
 _GRACE = 0.7
 """Seconds after the time limit at which the process answers by itself, whatever hangs."""
@@ -59,3 +62,15 @@ class OneAnswer:
                     print(f"secateur: error: standard output: {error.strerror or error}", file=sys.stderr, flush=True)
                     os._exit(2)
                 os._exit(0)  # nothing may wait for whatever hangs; solver processes end with their pipes
+
+
+def tell_beside(verdict: Verdict) -> None:
+    """On standard error: what the verdict took, on whose word it rests, or why there is none."""
+    from secateur.search import Holds, Unknown
+
+    s = verdict.statistics
+    print(f"{s.nodes:,} sub-domains, {s.residuals:,} residual queries, {s.seconds:.2f} s of search", file=sys.stderr)
+    if isinstance(verdict, Holds) and verdict.trusted:
+        print(f"the verdict rests on {verdict.trusted} for some sub-domains", file=sys.stderr)
+    if isinstance(verdict, Unknown):
+        print(f"secateur: {verdict.reason}", file=sys.stderr)

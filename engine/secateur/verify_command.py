@@ -7,16 +7,14 @@ goes to standard error. Heavy modules are imported by the command that needs the
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from secateur.errors import InputError
-from secateur.flags import add_semantics, integer, natural, number
-from secateur.one_answer import OneAnswer
-from secateur.options import SOLVERS
+from secateur.flags import add_search_flags, add_semantics, search_limits
+from secateur.one_answer import OneAnswer, tell_beside
 
 if TYPE_CHECKING:
     from secateur.search import Verdict, Witness
@@ -51,21 +49,16 @@ def _add_verify(commands: Any) -> None:
         help="an ONNX file; with its name in the query where there are several",
     )
     add_semantics(parser)
-    parser.add_argument("--timeout", metavar="S", type=number, default=300.0, help="seconds, reading included (default 300)")
     parser.add_argument("--certificate", metavar="FILE", help="write evidence that secateur check accepts (one network)")
     parser.add_argument("--serialise-assignments", metavar="DIR", help="after sat, write every variable as DIR/NAME.pb")
-    parser.add_argument("--jobs", metavar="N", type=integer, help="threads (default: all cores)")
-    parser.add_argument("--solver", choices=SOLVERS, default="z3", help="who gets what the engine leaves (default z3)")
-    parser.add_argument("--seed", metavar="N", type=natural, default=0, help="of the attack (default 0)")
+    add_search_flags(parser)
     parser.set_defaults(run=_verify)
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from secateur.options import VerifyOptions
     from secateur.progress import ConsoleProgress
 
-    jobs = {} if options.jobs is None else {"jobs": options.jobs}
-    VerifyOptions(options.timeout, solver=options.solver, seed=options.seed, **jobs)  # before anything is read
+    limits = search_limits(options)  # before anything is read
     networks = _networks(options.network)
     # A certificate is checked and written after the verdict, outside the time limit.
     with OneAnswer("timed-out", options.timeout if options.certificate is None else None) as answer:
@@ -77,12 +70,9 @@ def _verify(options: argparse.Namespace) -> int:
                 model,
                 options.query,
                 semantics=options.semantics,
-                timeout=options.timeout,
                 certificate=options.certificate,
-                jobs=options.jobs,
-                solver=options.solver,
-                seed=options.seed,
                 progress=progress,
+                **limits,
             )
         answer.give(_told(verdict, options))
     return 0
@@ -113,19 +103,15 @@ def _exists(path: str) -> bool:
 def _told(verdict: Verdict, options: argparse.Namespace) -> str:
     from secateur.search import Holds, Unknown, Violated
 
-    s = verdict.statistics
-    print(f"{s.nodes:,} sub-domains, {s.residuals:,} residual queries, {s.seconds:.2f} s of search", file=sys.stderr)
+    tell_beside(verdict)
     match verdict:
-        case Holds(trusted=trusted):
-            if trusted:
-                print(f"the verdict rests on {trusted} for some sub-domains", file=sys.stderr)
+        case Holds():
             return "unsat\n"
         case Violated(witness=witness):
             if options.serialise_assignments:
                 _serialise(witness, Path(options.serialise_assignments))
             return "sat\n" + witness.text()
-        case Unknown(reason=reason, timed_out=timed_out):
-            print(f"secateur: {reason}", file=sys.stderr)
+        case Unknown(timed_out=timed_out):
             return "timed-out\n" if timed_out else "unknown\n"
 
 
