@@ -1,15 +1,16 @@
-"""Network files in memory: read once, and again only where they changed on disk."""
+"""Network files in memory: parsed once, and again where they changed on disk."""
 
 from __future__ import annotations
 
 import gzip
+import hashlib
 import zlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from secateur.errors import InputError
-from secateur.network import Network, Replay, Wiring, parse_onnx
+from secateur.network import Network, Replay, Wiring, parse_onnx, with_all_weights
 from secateur.network.float32 import float32_network
 
 __all__ = ["LoadedModel", "ModelStore"]
@@ -17,10 +18,9 @@ __all__ = ["LoadedModel", "ModelStore"]
 
 @dataclass(frozen=True, eq=False)
 class LoadedModel:
-    """A network file in memory, decompressed, as one query sees it (`wiring`); `stamp` tells when it changed on disk."""
+    """A network file in memory, decompressed and with all of its weights, as one query sees it (`wiring`)."""
 
     path: Path
-    stamp: tuple[int, int]
     data: bytes
     network: Network
     wiring: Wiring | None
@@ -28,7 +28,7 @@ class LoadedModel:
     @cached_property
     def float32(self) -> Network:
         """The network standing for its float32 evaluations; InputError where their rounding is not known."""
-        return float32_network(self.network, self.data, str(self.path), self.path.parent, self.wiring)
+        return float32_network(self.network, self.data, str(self.path), self.wiring)
 
     def meant(self, semantics: str) -> Network:
         """The network as claims of this semantics mean it (`SEMANTICS`)."""
@@ -40,10 +40,14 @@ class LoadedModel:
 
 
 class ModelStore:
-    """What has been loaded so far, by path."""
+    """What has been loaded so far, by path, with the SHA-256 of the file that it was.
+
+    Files are read whenever they are asked for: their size and time say nothing certain of their content. Networks with weights in
+    other files are not kept.
+    """
 
     def __init__(self) -> None:
-        self._loaded: dict[tuple[Path, Wiring | None], LoadedModel] = {}
+        self._loaded: dict[tuple[Path, Wiring | None], tuple[bytes, LoadedModel]] = {}
 
     def clear(self) -> None:
         """Forget all of it."""
@@ -52,18 +56,19 @@ class ModelStore:
     def load(self, path: Path, wiring: Wiring | None = None) -> LoadedModel:
         """An ONNX file, or `.gz` of one, with the tensors of `wiring`. InputError where it is none that can be read."""
         try:
-            status = path.stat()
-            stamp = status.st_mtime_ns, status.st_size
-            known = self._loaded.get((path, wiring))
-            if known is not None and known.stamp == stamp:
-                return known
             data = path.read_bytes()
         except OSError as error:
             raise InputError(f"cannot be read: {error.strerror or error}", where=str(path)) from None
+        digest = hashlib.sha256(data).digest()
+        known = self._loaded.get((path, wiring))
+        if known is not None and known[0] == digest:
+            return known[1]
         plain = _plain(data, path)
-        network = parse_onnx(plain, str(path), path.parent, wiring)
-        self._loaded[path, wiring] = LoadedModel(path, stamp, plain, network, wiring)
-        return self._loaded[path, wiring]
+        whole = with_all_weights(plain, str(path), path.parent)
+        model = LoadedModel(path, whole, parse_onnx(whole, str(path), wiring=wiring), wiring)
+        if whole is plain:
+            self._loaded[path, wiring] = digest, model
+        return model
 
 
 def _plain(data: bytes, path: Path) -> bytes:

@@ -21,7 +21,7 @@ F = Fraction
 
 def meant(nodes: list[Any], stored: dict[str, Any], shape: list[int] | None = None, **types: int) -> tuple[Network, bytes]:
     data = model_bytes(nodes, stored, inputs={"x": shape or [1, 2]}, outputs={"y": None}, **types)
-    return float32_network(parse_onnx(data, "net.onnx"), data, "net.onnx", None, None), data
+    return float32_network(parse_onnx(data, "net.onnx"), data, "net.onnx", None), data
 
 
 def rows(affine: Affine, sizes: list[int]) -> list[dict[int, Fraction]]:
@@ -127,7 +127,7 @@ def test_a_network_of_doubles_is_refused(tmp_path: Path) -> None:
     ports = {"inputs": {"x": [1, 2]}, "outputs": {"y": None}, "input_type": double, "output_type": double}
     data = model_bytes([node("Relu", ["x"], "y")], {}, **ports)
     with pytest.raises(InputError, match="computes in float64"):
-        float32_network(parse_onnx(data, str(tmp_path)), data, "net.onnx", None, None)
+        float32_network(parse_onnx(data, str(tmp_path)), data, "net.onnx", None)
 
 
 def test_what_may_overflow_is_refused_for_the_domain_where_it_may() -> None:

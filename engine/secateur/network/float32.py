@@ -12,7 +12,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -57,12 +56,12 @@ def gamma(count: int) -> Fraction:
     return count * _UNIT / (1 - count * _UNIT)
 
 
-def float32_network(network: Network, data: bytes, source: str, folder: Path | None, wiring: Wiring | None) -> Network:
+def float32_network(network: Network, data: bytes, source: str, wiring: Wiring | None) -> Network:
     """The same network, standing for its float32 evaluations; the other arguments are those it was read with.
 
     InputError for element types and operators whose rounding is not known.
     """
-    model = load_model(data, source, folder)
+    model = load_model(data, source, None)
     reader = _AbsoluteReader(source, opset_of(model, source), model.graph)
     if network.interface.element_type != "float32":
         problem = f"computes in {network.interface.element_type}"

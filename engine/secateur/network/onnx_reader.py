@@ -62,6 +62,33 @@ def parse_onnx(data: bytes, source: str, folder: Path | None = None, wiring: Wir
 
 def load_model(data: bytes, source: str, folder: Path | None) -> onnx.ModelProto:
     """The model in the bytes of a file, with all of its weights; arguments as for `parse_onnx`."""
+    model = _parsed(data, source)
+    if keeps_weights_outside(model):
+        _load_outside_weights(model, source, folder)
+    return model
+
+
+def with_all_weights(data: bytes, source: str, folder: Path) -> bytes:
+    """A file of the same model that holds all of its weights: these very bytes where they do. Arguments as for `parse_onnx`."""
+    model = _parsed(data, source)
+    if not keeps_weights_outside(model):
+        return data
+    _load_outside_weights(model, source, folder)
+    try:
+        whole: bytes = model.SerializeToString()
+    except ValueError:
+        raise InputError("is larger than ONNX files can be (2 GB) with its outside weights", where=source) from None
+    return whole
+
+
+def keeps_weights_outside(model: onnx.ModelProto) -> bool:
+    """Whether some of a model's weights lie in other files."""
+    import onnx
+
+    return any(onnx.external_data_helper.uses_external_data(tensor) for tensor in model.graph.initializer)
+
+
+def _parsed(data: bytes, source: str) -> onnx.ModelProto:
     import onnx  # a third of a second: only those who read a file pay for it
     from google.protobuf.message import DecodeError
 
@@ -74,8 +101,6 @@ def load_model(data: bytes, source: str, folder: Path | None) -> onnx.ModelProto
     if model.functions:
         remedy = "inline them (onnx.inliner.inline_local_functions)"
         raise InputError(f"defines functions of its own ({model.functions[0].name})", where=source, remedy=remedy)
-    if any(onnx.external_data_helper.uses_external_data(t) for t in model.graph.initializer):
-        _load_outside_weights(model, source, folder)
     return model
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from secateur.errors import InputError
-from secateur.network import Network, parse_onnx
+from secateur.network import Network, keeps_weights_outside, parse_onnx
 
 __all__ = ["ModelFile", "read_model"]
 
@@ -39,20 +39,15 @@ def read_model(path: str | Path) -> ModelFile:
         data = path.read_bytes()
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror or error}", where=str(path)) from None
+    import onnx
+
     network = parse_onnx(data, str(path), path.parent)
     if network.interface.input_name == network.interface.output_name:
         raise InputError("its output is its input", where=str(path), remedy="there is nothing to remove")
-    if _has_outside_weights(data):
+    if keeps_weights_outside(onnx.load_model_from_string(data)):
         raise InputError(
             "keeps weights in another file, which a certificate could not cover",
             where=str(path),
             remedy="store everything in one file: onnx.save(onnx.load(old), new)",
         )
     return ModelFile(path, data, network)
-
-
-def _has_outside_weights(data: bytes) -> bool:
-    import onnx
-
-    model = onnx.load_model_from_string(data)
-    return any(onnx.external_data_helper.uses_external_data(t) for t in model.graph.initializer)
