@@ -20,6 +20,16 @@ from tests.reduction.runs import BUNDLED
 IRIS, BOX = BUNDLED / "iris.onnx", BUNDLED / "iris.domain.json"
 
 
+class Stages(SilentProgress):
+    """A progress that remembers the stages."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def stage(self, name: str) -> None:
+        self.names.append(name)
+
+
 @pytest.fixture(scope="module")
 def result() -> PruneResult:
     return prune(IRIS, BOX, solver="none", jobs=1)
@@ -167,7 +177,7 @@ def test_networks_that_nothing_can_be_removed_from(tmp_path: Path) -> None:
 
 
 def test_what_the_checker_cannot_read_is_refused_by_name(tmp_path: Path) -> None:
-    """The reader lowers MaxPool, the checker does not know it: no certificate, so nothing is written."""
+    """The reader lowers MaxPool, the checker does not know it: no certificate, so nothing is written, or even searched for."""
     pool = helper.make_node("MaxPool", ["x"], ["p"], kernel_shape=[1, 2], strides=[1, 2])
     nodes = [pool, helper.make_node("Flatten", ["p"], ["f"]), helper.make_node("Gemm", ["f", "w"], ["y"])]
     ends = [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in (("x", [1, 1, 1, 4]), ("y", [1, 1]))]
@@ -175,9 +185,24 @@ def test_what_the_checker_cannot_read_is_refused_by_name(tmp_path: Path) -> None
     graph = helper.make_graph(nodes, "pool", ends[:1], ends[1:], [weight])
     model = tmp_path / "pool.onnx"
     model.write_bytes(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)]).SerializeToString())
-    with pytest.raises(InputError, match=r"node MaxPool -> p: unsupported operator; nothing was written"):
-        prune(model, ((0,) * 4, (1,) * 4), out=tmp_path / "out", solver="none")
-    assert not (tmp_path / "out").exists()
+    query = tmp_path / "query.vnnlib"
+    lines = [f"(declare-const X_{i} Real)(assert (>= X_{i} 0))(assert (<= X_{i} 1))" for i in range(4)]
+    query.write_text("\n".join([*lines, "(declare-const Y_0 Real)(assert (>= Y_0 3))\n"]))
+    told, box, target = Stages(), ((0,) * 4, (1,) * 4), tmp_path / "made"
+    refused = r"pool\.onnx: no certificate .* can be written: node MaxPool -> p: unsupported operator; "
+    with pytest.raises(InputError, match=f"{refused}nothing was written"):
+        prune(model, box, out=target, solver="none", progress=told)
+    with pytest.raises(InputError, match=f"{refused}nothing was written"):
+        secateur.slice_network(model, box, slices=2, out=target, progress=told)
+    for asked in (
+        lambda: secateur.verify(model, query, certificate=target, progress=told),
+        lambda: secateur.equivalent(model, model, box, epsilon=1, certificate=target, progress=told),
+    ):
+        with pytest.raises(InputError, match=f"{refused}ask without a certificate"):
+            asked()
+    assert set(told.names) <= {"read"}
+    assert not target.exists()
+    assert isinstance(secateur.verify(model, query, solver="none"), secateur.Holds)
 
 
 class Impatient(SilentProgress):

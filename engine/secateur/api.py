@@ -27,6 +27,7 @@ import numpy as np
 from secateur.bounds import quantise
 from secateur.bounds import warmup as compile_kernels
 from secateur.certificate import FileReference, refutation_bytes
+from secateur.certificate_file import require_readable
 from secateur.checker import Accepted
 from secateur.checking import check
 from secateur.errors import InputError
@@ -183,6 +184,7 @@ def prune(
         if out is not None:
             _require_foreign(source, out)
             require_writable(out)
+        require_readable(source.data, str(source.path), "nothing was written")
     analysis, reduction, interrupted = _reduced(source, box, options, watch, progress)
     reduction, refusal, checked = _checked(analysis, reduction, watch, progress)
     if refusal:
@@ -210,7 +212,7 @@ def _reduced(
     if claim is not None:
         claim.negation(model.network.output_size)  # says at once whether it can be asked
     share = options if claim is None else replace(options, timeout=options.timeout / 2)
-    analysis = analyse(model, domain, share, watch, progress)
+    analysis = replace(analyse(model, domain, share, watch, progress), options=options)
     if analysis.interrupted:
         return analysis, reduce(analysis, Fraction(0), watch), True
     try:

@@ -7,12 +7,12 @@ import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from secateur.checker import Accepted, check
+from secateur.checker import Accepted, check, unreadable
 from secateur.errors import InputError
 from secateur.files import remove_stale, scratch_folder
 from secateur.progress import Progress
 
-__all__ = ["named_file", "require_accepted", "require_other", "require_place", "sha256_of"]
+__all__ = ["named_file", "require_accepted", "require_other", "require_place", "require_readable", "sha256_of"]
 
 
 def named_file(path: str | Path) -> Path:
@@ -46,6 +46,15 @@ def require_place(path: Path) -> None:
             remove_stale(folder, own.name)
     except OSError as error:
         raise InputError(f"its folder cannot be written: {error.strerror or error}", where=where) from None
+
+
+def require_readable(data: bytes, where: str, remedy: str) -> None:
+    """InputError where the checker cannot read a network, the bytes of its file: asked before the long work, for certificates are
+    accepted before they are written.
+    """
+    reason = unreadable(data)
+    if reason:
+        raise InputError(f"no certificate that the checker accepts can be written: {reason}", where=where, remedy=remedy)
 
 
 def require_accepted(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from secateur.bounds import quantise
 from secateur.certificate import ComparedFiles, FileReference, comparison_bytes, counterexample_bytes, pair_table
-from secateur.certificate_file import named_file, require_accepted, require_other, require_place, sha256_of
+from secateur.certificate_file import named_file, require_accepted, require_other, require_place, require_readable, sha256_of
 from secateur.checker.domain import read_domain as read_certified_domain
 from secateur.checker.refusal import Refusal
 from secateur.errors import InputError
@@ -128,6 +128,7 @@ class PairCertificate:
             if _head(model.path) == _GZIP:
                 problem = "a certificate about two networks cannot speak about a compressed file"
                 raise InputError(problem, where=str(model.path), remedy="decompress it")
+            require_readable(model.path.read_bytes(), str(model.path), "ask without a certificate")
         targets = [self.path] if self._own_domain is not None else [self.path, self._domain_path]
         read = [model.path for model in self._models] + ([] if domain_file is None else [domain_file])
         require_other(self.path, targets, read)

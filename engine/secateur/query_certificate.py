@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from secateur.certificate import FileReference, refutation_bytes, satisfaction_bytes
-from secateur.certificate_file import named_file, require_accepted, require_other, require_place, sha256_of
+from secateur.certificate_file import named_file, require_accepted, require_other, require_place, require_readable, sha256_of
 from secateur.errors import InputError
 from secateur.files import path_from, write_atomically
 from secateur.progress import Progress
@@ -29,6 +29,7 @@ class CertificateTarget:
         self.path, self._network, self._query, self._semantics = named_file(path), network, query, semantics
         require_other(self.path, [self.path], [network, query])
         self._hashes = self._digests()
+        require_readable(network.read_bytes(), str(network), "ask without a certificate")
         require_place(self.path)
 
     def write(self, verdict: Verdict, input_size: int, progress: Progress) -> None:

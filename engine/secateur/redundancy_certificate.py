@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from secateur.certificate_file import named_file, require_place
+from secateur.certificate_file import named_file, require_place, require_readable
 from secateur.errors import InputError
 from secateur.files import temporary_name, write_atomically
 from secateur.models import LoadedModel, ModelStore
@@ -36,6 +36,7 @@ class RedundancyCertificate:
             raise InputError("phases have no certificate of their own", where=where, remedy="secateur prune certifies them")
         if self.network_path.exists() and not self._is_left_over():
             raise InputError(f"would overwrite {self.network_path}", where=where, remedy="choose another name")
+        require_readable(model.path.read_bytes(), str(model.path), "ask without a certificate")
         require_place(self.path)
 
     def write(self, found: Redundancy, progress: Progress) -> None:

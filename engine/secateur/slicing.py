@@ -6,7 +6,6 @@ secateur.Family.load("sliced").predict(X)
 
 from __future__ import annotations
 
-import hashlib
 import json
 import multiprocessing
 import os
@@ -15,12 +14,11 @@ from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from secateur.bounds import warmup
-from secateur.certificate import FileReference, certificate_bytes
+from secateur.certificate_file import require_readable
 from secateur.checker import Accepted, Refused, check
 from secateur.errors import InputError
 from secateur.family import MANIFEST, Family
@@ -42,7 +40,6 @@ from secateur.reduction.slicing.summary import (
 )
 from secateur.reduction.slicing.work import prepare_worker
 from secateur.report.family import render_family
-from secateur.search import PhaseEvidence
 from secateur.specification import Domain, DomainLike, domain_of
 from secateur.specification.comparison import Decision
 from secateur.specification.numerals import Number, exact_rational
@@ -119,7 +116,7 @@ def slice_network(
         options.claim.negation(source.network.output_size)  # says at once whether it can be asked
         folder = None if out is None else _free_folder(Path(out))
         _require_room(source, box, options, folder)
-        _require_checkable(source, box)
+        require_readable(source.data, str(source.path), "nothing was written")
     progress.stage("compile kernels")  # for all workers, before the time for slicing begins
     warmup()
     with _work_folder(folder) as work:
@@ -223,27 +220,6 @@ def _free_memory() -> int:
     except OSError:
         return 1 << 62
     return next((int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:")), 1 << 62)
-
-
-def _require_checkable(source: ModelFile, box: Domain) -> None:
-    """InputError where the checker cannot read the network: asked before the long work, with the claim that it equals itself."""
-    nothing = PhaseEvidence((0,) * len(source.network.layers))
-    with scratch_folder() as folder:
-        text, same = box.to_json().encode(), FileReference("original.onnx", source.sha256)
-        certificate = certificate_bytes(
-            producer="secateur",
-            tolerance=Fraction(0),
-            original=same,
-            reduced=same,
-            domain=FileReference("domain.json", hashlib.sha256(text).hexdigest()),
-            input_size=box.dimension,
-            evidence=nothing,
-            reduced_evidence=nothing,
-        )
-        for file, data in (("original.onnx", source.data), ("domain.json", text), ("certificate.secateur", certificate)):
-            (folder / file).write_bytes(data)
-        verdict = check(folder)
-    _require(verdict, source)
 
 
 @contextmanager

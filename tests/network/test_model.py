@@ -84,6 +84,6 @@ def test_the_public_names_are_the_meant_ones() -> None:
     assert sorted(secateur.network.__all__) == [
         "Affine", "Conv", "Dense", "ExactTrace", "Interface", "LinearMap", "Network", "Replay",
         "SUPPORTED_OPSETS", "Term", "Wire", "Wiring",
-        "as_chain", "parse_onnx", "read_onnx", "to_model_bytes", "write_onnx",
+        "as_chain", "keeps_weights_outside", "parse_onnx", "read_onnx", "to_model_bytes", "with_all_weights", "write_onnx",
     ]  # fmt: skip
     assert all(hasattr(secateur.network, name) for name in secateur.network.__all__)

@@ -7,8 +7,8 @@ and numba, where present, serve the fast arithmetic. The rules are those of `cer
 
 from __future__ import annotations
 
-from secateur.checker.check import Accepted, Counts, Refused, check
+from secateur.checker.check import Accepted, Counts, Refused, check, unreadable
 from secateur.checker.command import main
 from secateur.checker.refusal import CheckInputError
 
-__all__ = ["Accepted", "CheckInputError", "Counts", "Refused", "check", "main"]
+__all__ = ["Accepted", "CheckInputError", "Counts", "Refused", "check", "main", "unreadable"]

@@ -9,7 +9,8 @@ from secateur.checker.chain import chain_form
 from secateur.checker.container import read_certificate
 from secateur.checker.facts import Establisher, proven_phases, trusted_facts
 from secateur.checker.family import Setting, check_family
-from secateur.checker.files import certificate_path, read_file
+from secateur.checker.files import certificate_path, read_file, unpacked
+from secateur.checker.lowering import lower
 from secateur.checker.pair_claim import check_pair
 from secateur.checker.pair_rows import compared_sizes, statement
 from secateur.checker.query_claim import GivenFiles, check_query
@@ -21,7 +22,7 @@ from secateur.checker.subject import about_one
 from secateur.checker.two_networks import TwoNetworks, read_two_networks, replayed
 from secateur.checker.verdict import Accepted, Counts, Progress, Refused, stated
 
-__all__ = ["Accepted", "Counts", "Refused", "check"]
+__all__ = ["Accepted", "Counts", "Refused", "check", "unreadable"]
 
 
 def _accept(certificate: Certificate, inputs: TwoNetworks, strict: bool, arithmetic: str, progress: Progress) -> Accepted:
@@ -65,6 +66,15 @@ def _check(path: Path, given: GivenFiles, reduced: str | Path | None, setting: S
     if isinstance(certificate, Certificate):
         return _accept(certificate, inputs, setting.strict, setting.arithmetic, setting.progress)
     return check_pair(certificate, inputs, setting.strict, setting.arithmetic, setting.progress)
+
+
+def unreadable(network: bytes) -> str:
+    """Why no certificate can be about a network, given the bytes of its file; empty where the checker reads it."""
+    try:
+        lower(unpacked(network, "network"))
+    except Refusal as refusal:
+        return f"{refusal.step}: {refusal.reason}"
+    return ""
 
 
 def check(
