@@ -37,7 +37,7 @@ Floats = NDArray[np.float64]
 STEPS = 3
 """Slope optimisation steps: as for phases, more save little."""
 _LAST_PAUSE = 48
-_PAUSES = {0: 10, 20: 10, 28: 20, 40: 60, _LAST_PAUSE: 60}
+_PAUSES = {0: 10, 28: 20, 40: 60, _LAST_PAUSE: 60}
 """Halvings after which a sub-domain that is still open goes to the residual deciders, if it has at most so many unstable neurons:
 they settle ties, but a millisecond of theirs is worth ten sub-domains."""
 _CERTIFYING_PAUSES = {4: 10, 12: 10, 20: 10, 28: 20, 40: 60, _LAST_PAUSE: 60}
