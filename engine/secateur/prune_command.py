@@ -84,7 +84,8 @@ def _told(result: PruneResult, folder: str) -> list[str]:
     )
     if evidence["solver_name"]:
         claims = evidence["exact"] + evidence["tree"] + evidence["solver"]
-        lines.append(f"  confirmed   {evidence['confirmed_by_smt']} of {claims} claims by {evidence['solver_name']}")
+        left = f", no time for {evidence['late_for_smt']}" if evidence["late_for_smt"] else ""
+        lines.append(f"  confirmed   {evidence['confirmed_by_smt']} of {claims} claims by {evidence['solver_name']}{left}")
     if s["interrupted"]:
         lines.append("  stopped     by Ctrl-C after " + f"{s['seconds']:.1f} s; what was decided is saved")
     lines.append(f"  report      {folder}/report.html")

@@ -36,7 +36,7 @@ def analysed(request: pytest.FixtureRequest) -> tuple[Network, Domain, PhaseResu
 @pytest.mark.parametrize("choice", ["z3", "cvc5", "both"])
 def test_true_rows_are_confirmed(choice: str) -> None:
     with ResidualSolver(choice) as solver:
-        found = confirm_rows([TRUE, TRUE], solver, SilentProgress())
+        found = confirm_rows([TRUE, TRUE], solver, SilentProgress(), 60.0)
     assert found == Confirmation(2, 2, solver_versions(choice))
 
 
@@ -46,7 +46,7 @@ def test_a_false_row_raises_with_the_point(choice: str) -> None:
         ResidualSolver(choice) as solver,
         pytest.raises(RuntimeError, match=r"layer 1, neuron 0 was proven inactive, but .* \(exact\)"),
     ):
-        confirm_rows([TRUE, FALSE], solver, SilentProgress())
+        confirm_rows([TRUE, FALSE], solver, SilentProgress(), 60.0)
 
 
 def test_the_question_is_exact_at_the_boundary() -> None:
@@ -58,13 +58,18 @@ def test_the_question_is_exact_at_the_boundary() -> None:
 
 def test_without_a_solver_nothing_is_confirmed() -> None:
     with ResidualSolver("none") as solver:
-        assert confirm_rows([TRUE], solver, SilentProgress()) == Confirmation(1, 0, None)
+        assert confirm_rows([TRUE], solver, SilentProgress(), 60.0) == Confirmation(1, 0, None)
 
 
 def test_an_undecided_row_is_not_confirmed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("secateur.reduction.confirm.TOTAL_LIMIT", 0.0)
+    monkeypatch.setattr("secateur.reduction.confirm.ROW_LIMIT", 0.0)
     with ResidualSolver("z3") as solver:
-        assert confirm_rows([TRUE], solver, SilentProgress()) == Confirmation(1, 0, solver_versions("z3"))
+        assert confirm_rows([TRUE], solver, SilentProgress(), 60.0) == Confirmation(1, 0, solver_versions("z3"))
+
+
+def test_nothing_is_asked_when_the_time_is_up() -> None:
+    with ResidualSolver("z3") as solver:
+        assert confirm_rows([TRUE], solver, SilentProgress(), 0.0) == Confirmation(0, 0, solver_versions("z3"), late=1)
 
 
 def test_solvers_are_named_with_their_versions() -> None:
@@ -104,7 +109,7 @@ def test_rows_bound_the_pre_activation_exactly(analysed: Any) -> None:
 def test_every_claim_of_the_bundled_networks_is_confirmed(analysed: Any) -> None:
     network, domain, phases = analysed
     with ResidualSolver("z3") as solver:
-        found = confirm_claims(network, domain, phases.evidence, solver, SilentProgress())
+        found = confirm_claims(network, domain, phases.evidence, solver, SilentProgress(), 60.0)
     count = len(decided_by_rows(phases.evidence))
     assert found == Confirmation(count, count, solver_versions("z3"))
     assert len(phases.evidence.claims) in {31, 8}
@@ -114,7 +119,7 @@ def test_every_claim_of_the_bundled_networks_is_confirmed(analysed: Any) -> None
 def test_no_claims_no_questions(analysed: Any) -> None:
     network, domain, _ = analysed
     with ResidualSolver("z3") as solver:
-        found = confirm_claims(network, domain, PhaseEvidence(()), solver, SilentProgress())
+        found = confirm_claims(network, domain, PhaseEvidence(()), solver, SilentProgress(), 60.0)
         assert solver._children["z3"].process_id is None
     assert (found.asked, found.confirmed) == (0, 0)
 

@@ -79,6 +79,7 @@ def make_summary(
         "evidence": {
             **basis,
             "confirmed_by_smt": basis["exact"] + basis["tree"],
+            "late_for_smt": 0,
             "solver_name": "z3 4.13.4",
         },
         "tree": {"nodes": 11089, "leaves": 5545},

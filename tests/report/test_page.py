@@ -217,13 +217,18 @@ def test_folded_layers_are_shown_side_by_side() -> None:
 
 
 def test_trust_in_a_solver_is_said_only_where_it_exists() -> None:
-    alone = {"exact": 1, "tree": 2, "solver": 3, "confirmed_by_smt": 0, "solver_name": "cvc5 1.2"}
+    alone = {"exact": 1, "tree": 2, "solver": 3, "late_for_smt": 0, "confirmed_by_smt": 0, "solver_name": "cvc5 1.2"}
     said = Page(render(make_summary(evidence=alone))).words()
     assert "cvc5 1.2, for 3 claims" in said
     assert "except those that rest on a solver alone" in said
-    nobody = {"exact": 1, "tree": 2, "solver": 0, "confirmed_by_smt": 0, "solver_name": None}
+    nobody = {"exact": 1, "tree": 2, "solver": 0, "late_for_smt": 0, "confirmed_by_smt": 0, "solver_name": None}
     said = Page(render(make_summary(evidence=nobody))).words()
     assert "No phase claim was confirmed by an SMT solver" in said
+    some = {"exact": 1, "tree": 2, "solver": 0, "late_for_smt": 2, "confirmed_by_smt": 1, "solver_name": "cvc5 1.2"}
+    assert (
+        "1 were also confirmed in exact arithmetic by cvc5 1.2; for 2 there was no time."
+        in Page(render(make_summary(evidence=some))).words()
+    )
     assert "None" not in said
 
 

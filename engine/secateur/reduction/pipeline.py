@@ -52,6 +52,8 @@ POINTS = 100_000
 _LEAST_SECONDS, _SAMPLES, _STEPS = 5.0, 16_384, 3
 """For an attempt to remove more than phases allow: seconds at least, sampled points, steps of slope optimisation."""
 
+_CONFIRMING, _LEAST_CONFIRMING, _MOST_CONFIRMING = 0.2, 5.0, 60.0
+"""What solvers may take to confirm the proofs: a share of the time that these took, and seconds."""
 _PHASES = {Status.INACTIVE: Phase.INACTIVE, Status.ACTIVE: Phase.ACTIVE}
 
 
@@ -176,7 +178,9 @@ def analyse(model: ModelFile, domain: Domain, options: PruneOptions, watch: Stop
             return Analysis(model, domain, options, phases, Confirmation())
         try:
             with watch.stage("confirm"):
-                confirmation = confirm_claims(model.network, domain, phases.evidence, solver, progress)
+                seconds = _CONFIRMING * (effort.attack_seconds + effort.search_seconds)
+                seconds = min(max(seconds, _LEAST_CONFIRMING), _MOST_CONFIRMING)
+                confirmation = confirm_claims(model.network, domain, phases.evidence, solver, progress, seconds)
         except KeyboardInterrupt:  # before the solver was asked
             confirmation = Confirmation(interrupted=True)
     return Analysis(model, domain, options, phases, confirmation)

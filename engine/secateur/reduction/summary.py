@@ -197,6 +197,7 @@ def _evidence(reduction: Reduction) -> dict[str, dict[str, Any]]:
             "tree": sum(len(tree.claims) for tree in evidence.trees),
             "solver": len(evidence.solver),
             "confirmed_by_smt": analysis.confirmation.confirmed,
+            "late_for_smt": analysis.confirmation.late,
             "solver_name": analysis.confirmation.solver,
         },
         # Every inner node has two children.

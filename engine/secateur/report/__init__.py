@@ -14,7 +14,8 @@ The summary (`summary.json`) is a JSON object:
 - `tolerance`: `requested` and `claimed`, as text (`claimed` is null where the claim is about decisions). `preserve`: `rule` and
   `margin` of the decision to be preserved, or null. `claim`: the proven statement in words, with N, N' and D.
 - `steps`: the rewrites in order, each `rule`, `layer` (from 1), `removed` (neurons, from 0), `detail`.
-- `evidence`: how many claims rest on `exact`, `tree`, `solver`; `confirmed_by_smt`; `solver_name`, or null.
+- `evidence`: how many claims rest on `exact`, `tree`, `solver`; `confirmed_by_smt`; `late_for_smt`, which there was no time to
+  confirm; `solver_name`, or null.
   `tree`: `nodes`, `leaves`. `difference`: `nodes` and `trusted` leaves of a proof by differences, or empty.
 - `agreement`: `points`, `overflows` (further points, left out because a value is beyond an element type), `max_difference`,
   `float32_noise` (what rounding in the element types may explain), `changed` (points with another winner, null where outputs

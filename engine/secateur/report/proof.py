@@ -47,10 +47,10 @@ def _confirmed(e: Mapping[str, Any]) -> str:
     total = e["exact"] + e["tree"] + e["solver"]
     if not e["confirmed_by_smt"]:
         return "No phase claim was confirmed by an SMT solver as well."
-    return (
-        f"Of the {words.plural(total, 'phase claim')}, {words.count(e['confirmed_by_smt'])} were also "
-        f"confirmed in exact arithmetic by {e['solver_name']}."
-    )
+    late, confirmed = e["late_for_smt"], e["confirmed_by_smt"]
+    said = f"Of the {words.plural(total, 'phase claim')}, {words.count(confirmed)} were also confirmed in exact arithmetic by"
+    left = f"; for {words.count(late)} there was no time" if late else ""
+    return f"{said} {e['solver_name']}{left}."
 
 
 def _verified(s: Summary) -> Markup:
