@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ import pytest
 import secateur
 from secateur import Family, InputError
 from secateur.family import _below, _Tree, representable_box
-from secateur.network import Interface, Network, to_model_bytes
+from secateur.network import Interface, Network, read_onnx, to_model_bytes
 from secateur.session import Session
 from secateur.slicing import FamilyResult, slice_network
 from tests.reduction.runs import BUNDLED
@@ -156,6 +158,32 @@ def test_altered_and_missing_files_are_named(folder: Path, tmp_path: Path) -> No
         Family.load(copy)
     with pytest.raises(InputError, match=r"manifest\.json: cannot be read"):
         Family.load(tmp_path / "nowhere")
+
+
+def test_slices_of_different_element_types_are_refused(folder: Path, tmp_path: Path) -> None:
+    copy = copied(folder, tmp_path / "copy")
+    manifest = json.loads((copy / "manifest.json").read_text())
+    second = copy / manifest["files"][1]["file"]
+    network = read_onnx(second)
+    second.write_bytes(to_model_bytes(replace(network, interface=replace(network.interface, element_type="float64"))))
+    manifest["files"][1]["sha256"] = hashlib.sha256(second.read_bytes()).hexdigest()
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    (copy / "family.secateur").unlink()
+    family = Family.load(copy)
+    with pytest.raises(InputError, match=r"computes in another element type than slices/0"):
+        family.predict(points(family, 200))
+
+
+def test_a_certificate_of_the_other_name_counts_if_it_is_about_a_family(folder: Path, tmp_path: Path) -> None:
+    copy = copied(folder, tmp_path / "copy")
+    (copy / "family.secateur").rename(copy / "certificate.secateur")
+    assert Family.load(copy).slices == 7
+    (copy / "manifest.json").write_text((copy / "manifest.json").read_text() + " ")
+    with pytest.raises(InputError, match=r"manifest\.json: is not the file that was certified"):
+        Family.load(copy)
+    secateur.prune(IRIS, BOX, solver="none").save(tmp_path / "pruned")
+    (copy / "certificate.secateur").write_bytes((tmp_path / "pruned" / "certificate.secateur").read_bytes())
+    assert Family.load(copy).slices == 7
 
 
 def test_a_manifest_is_compared_with_the_certificate_where_there_is_one(folder: Path, tmp_path: Path) -> None:

@@ -57,8 +57,9 @@ class Family:
         """
         folder = Path(folder)
         manifest = _read(folder / MANIFEST)
-        if (folder / CERTIFICATE).exists():
-            require_certified(manifest, _read(folder / CERTIFICATE), str(folder / MANIFEST))
+        for name in (CERTIFICATE, "certificate.secateur"):  # the checker looks for both
+            if (folder / name).exists():
+                require_certified(manifest, _read(folder / name), str(folder / MANIFEST))
         return cls(manifest, lambda name: (folder / name).read_bytes(), str(folder))
 
     @property
@@ -115,7 +116,11 @@ class Family:
     def _session(self, number: int) -> Session:
         """The network of a file, opened when it is first needed, from bytes whose digest was compared then."""
         if number not in self._sessions:
-            self._sessions[number] = Session(self._verified(number), f"{self._where}: {self._files[number][0]}")
+            where = f"{self._where}: {self._files[number][0]}"
+            session = Session(self._verified(number), where)
+            if self._sessions and session.type is not self._type:
+                raise InputError(f"computes in another element type than {self._files[0][0]}", where=where)
+            self._sessions[number] = session
         return self._sessions[number]
 
 

@@ -168,7 +168,7 @@ def write_family(folder: Path, case: FamilyCase, changes: Changes | None = None)
     }  # fmt: skip
     if changes.header:
         changes.header(header)
-    (folder / "slices").mkdir(exist_ok=True)
+    (folder / "slices").mkdir(parents=True, exist_ok=True)
     for name, data in zip(names, case.files, strict=True):
         (folder / name).write_bytes(data)
     (folder / "net.onnx").write_bytes(case.original)

@@ -20,6 +20,7 @@ from secateur.checker.evaluation import evaluate
 from secateur.checker.family import implies
 from secateur.checker.lowering import lower
 from secateur.checker.pair_rows import broken_at
+from secateur.checker.rowwise import lower_rowwise
 from tests.checker.family_cases import (
     Changes,
     FamilyCase,
@@ -29,9 +30,11 @@ from tests.checker.family_cases import (
     parts_of,
     random_family,
     sampled_points,
+    simulation,
     write_family,
 )
 from tests.checker.support import dense_model, random_chain, random_layers
+from tests.onnx_models import model_bytes, node
 
 
 @cache
@@ -193,11 +196,11 @@ def test_networks_that_slices_share_are_read_once(tmp_path: Path, monkeypatch: p
 
     def counting(data: bytes) -> Any:
         lowered.append(data)
-        return lower(data)
+        return lower_rowwise(data)
 
-    monkeypatch.setattr("secateur.checker.two_networks.lower", counting)
+    monkeypatch.setattr("secateur.checker.family.lower_rowwise", counting)
     assert isinstance(check(tmp_path, arithmetic="exact"), Accepted)
-    assert len(lowered) == 1 + len(case.files)
+    assert sorted(lowered) == sorted(case.files)
 
 
 # Claims that imply others.
@@ -285,6 +288,53 @@ def test_a_solvers_word_is_named_and_refused_when_strict(tmp_path: Path) -> None
     entry["facts"] = None
     reason = "1 of its leaves rest on the word of an LP or SMT solver alone"
     assert check(write_family(tmp_path, case), strict=True) == Refused("solver", f"{place} difference", reason)
+
+
+# Networks that an evaluation of the family would read otherwise.
+
+
+NOTHING: dict[str, Any] = {"grid": [], "interval": [], "trees": [], "solver": []}
+
+
+def whole(network: bytes, original: bytes) -> FamilyCase:
+    """One slice, the unit square, whose network is said to be equal to the original."""
+    case = FamilyCase(original, (["0", "0"], ["1", "1"]), agree())
+    case.nodes, case.files = [0], [network]
+    case.regions = [{"facts": None, "claim": agree(), "evidence": simulation(NOTHING)}]
+    return case
+
+
+def identity(nodes: list[Any], stored: dict[str, Any], kind: int = 1) -> bytes:
+    return model_bytes(nodes, stored, inputs={"x": ["n", 2]}, outputs={"y": ["n", 2]}, input_type=kind, output_type=kind)
+
+
+PLAIN = identity([node("Identity", ["x"])], {})
+
+
+def test_a_slice_that_mixes_the_rows_of_a_batch_is_refused(tmp_path: Path) -> None:
+    shapes = {"s": np.int64([2, -1]), "t": np.int64([-1, 2])}
+    scrambled = identity([node("Reshape", ["x", "s"], "a"), node("Transpose", ["a"], "b"), node("Reshape", ["b", "t"])], shapes)
+    assert isinstance(check(write_family(tmp_path / "plain", whole(PLAIN, scrambled))), Accepted)
+    refused = check(write_family(tmp_path / "mixed", whole(scrambled, PLAIN)))
+    assert isinstance(refused, Refused)
+    assert "rows of a batch might not be kept apart" in refused.reason
+    assert "reduced node Reshape -> a" in refused.step
+
+
+def test_a_slice_of_another_element_type_is_refused(tmp_path: Path) -> None:
+    double = identity([node("Identity", ["x"])], {}, kind=11)
+    refused = check(write_family(tmp_path, whole(double, PLAIN)))
+    assert isinstance(refused, Refused)
+    assert refused.reason == "its element type is not that of the original network"
+
+
+def test_a_name_cannot_pass_for_another_part_of_the_statement(tmp_path: Path) -> None:
+    folder = write_family(tmp_path / "family", whole(PLAIN, PLAIN))
+    name = "net.onnx (sha256 0123), N' = f.onnx"
+    (folder / name).write_bytes(PLAIN)
+    accepted = check(folder, original=folder / name)
+    assert isinstance(accepted, Accepted)
+    assert "where N = net.onnx??sha256?0123???N????f.onnx (sha256 " in accepted.statement
 
 
 # Files and the command.

@@ -126,6 +126,19 @@ def test_division_is_exact_where_floats_are_not() -> None:
 
 REFUSED: dict[str, tuple[Sequence[int], list[NodeProto], dict[str, Any], str]] = {
     "unknown": ([1, 3], [node("Sigmoid", ["x"])], {}, "unsupported operator"),
+    "backwards_from_before": (  # onnxruntime takes the first place, others none
+        [1, 3],
+        [node("Slice", ["x", "s", "e", "a", "t"])],
+        {"s": whole(-100), "e": whole(-200), "a": whole(1), "t": whole(-1)},
+        "go backwards",
+    ),
+    "backwards_to_behind": (
+        [1, 3],
+        [node("Slice", ["x", "s", "e", "a", "t"])],
+        {"s": whole(1), "e": whole(2**63 - 1), "a": whole(1), "t": whole(-1)},
+        "go backwards",
+    ),
+    "no_axes": ([1, 3], [node("Squeeze", ["x", "a"])], {"a": np.zeros(0, np.int64)}, "empty list of axes"),
     "foreign": (
         [1, 3],
         [helper.make_node("Relu", ["x"], ["y"], domain="com.example")],

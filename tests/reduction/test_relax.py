@@ -95,6 +95,7 @@ def test_prune_keeps_outputs_of_the_bundled_network_within_a_tolerance(tmp_path:
     wine = BUNDLED / "wine.onnx"
     result = prune(wine, BUNDLED / "wine.domain.json", out=tmp_path / "out", tolerance="0.5", timeout=20.0, solver="none", jobs=2)
     assert result.network.neuron_count < 41  # what phases alone leave
+    assert result.summary["options"]["timeout"] == 20.0  # not the half of it that phases get
     assert result.tolerance == F(1, 2)
     kinds = {entry["kind"] for entry in result.summary["removed"]}
     assert {"phase", "relaxed"} <= kinds

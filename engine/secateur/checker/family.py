@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from secateur.checker.chain import Chain, ChainLayer, chain_form
 from secateur.checker.domain import Domain
@@ -20,17 +20,19 @@ from secateur.checker.facts import Establisher, proven_phases, trusted_facts
 from secateur.checker.files import referenced
 from secateur.checker.lowering import Network
 from secateur.checker.manifest import Manifest, Part, partition, read_manifest
+from secateur.checker.onnx_model import read_model
 from secateur.checker.pair_claim import difference_proof, trusted_leaves
 from secateur.checker.pair_rows import compared_sizes, statement
 from secateur.checker.records import Claim, Evidence, Facts, FamilyCertificate, Join, PairClaim, Simulation
 from secateur.checker.refusal import Refusal, located
 from secateur.checker.regions import Regions
 from secateur.checker.replay import replay
+from secateur.checker.rowwise import lower_rowwise
 from secateur.checker.shares import Share, shared
 from secateur.checker.simulation import Statement, check_agreement
 from secateur.checker.subject import Subject, about_one
-from secateur.checker.two_networks import TwoNetworks, read_network
-from secateur.checker.verdict import Accepted, Counts, Progress, replayed_nodes, stated
+from secateur.checker.two_networks import TwoNetworks, read_network, require_inputs
+from secateur.checker.verdict import Accepted, Counts, Progress, replayed_nodes, shown_name, stated
 
 __all__ = ["Setting", "check_family", "implies"]
 
@@ -52,8 +54,8 @@ class _Boxed:
 class _Networks:
     """The networks of the slices, each lowered when it is needed first, and dropped when no slice is left that uses it."""
 
-    def __init__(self, manifest: Manifest, folder: Path) -> None:
-        self._manifest, self._folder = manifest, folder
+    def __init__(self, manifest: Manifest, folder: Path, element_type: int) -> None:
+        self._manifest, self._folder, self._element_type = manifest, folder, element_type
         self._left = Counter(node for node in manifest.nodes if isinstance(node, int))
         self._known: dict[int, _Boxed] = {}
         for number in range(len(manifest.files)):  # nothing is worth while if one of them is missing
@@ -64,9 +66,13 @@ class _Networks:
         return referenced("network of a slice", f"manifest files[{number}]", reference, self._folder, None)
 
     def take(self, number: int, claim: PairClaim, original: Network) -> _Boxed:
-        """The network of a slice, of the same sizes as N."""
+        """The network of a slice, of the same sizes and element type as N; it keeps the rows of a batch apart."""
         if number not in self._known:
-            network = read_network(self._bytes(number), "reduced", self._manifest.domain)
+            with located("reduced", (), ""):
+                network, element_type = lower_rowwise(self._bytes(number))
+                if element_type != self._element_type:
+                    raise Refusal("onnx", "graph", "its element type is not that of the original network")
+            require_inputs(network, "reduced", self._manifest.domain)
             compared_sizes(claim, original, network, "claim")
             self._known[number] = _Boxed(network)
         taken = self._known[number]
@@ -183,7 +189,7 @@ def _words(certificate: FamilyCertificate, manifest: Manifest, name: str, counts
     return (
         f"for all x in D and every slice S that contains x, {claim}, "
         f"where N = {name} (sha256 {certificate.original.sha256}), D = the box of {inputs} input{'s' * (inputs != 1)} in "
-        f"{PurePosixPath(certificate.manifest.file).name} (sha256 {certificate.manifest.sha256}), which says what the slices are "
+        f"{shown_name(certificate.manifest.file)} (sha256 {certificate.manifest.sha256}), which says what the slices are "
         f"and their networks N'_S: {slices:,} slice{'s' * (slices != 1)} in {files:,} network{'s' * (files != 1)}; "
         f"on boxes of the partition {counts.inactive:,} times a neuron proven inactive, {counts.active:,} times one active; "
         f"{replayed_nodes(counts, arithmetic)}"
@@ -206,8 +212,9 @@ class _Task:
 
     def __call__(self, share: Share) -> tuple[Counts, tuple[str, ...]]:
         """Verifies what the share takes: how much that was, and what of it rests on a solver's word."""
-        networks = _Networks(self.manifest, self.folder)
-        family = _Family(self.certificate, read_network(self.network, "original", self.manifest.domain), networks, self.setting)
+        original = read_network(self.network, "original", self.manifest.domain)
+        networks = _Networks(self.manifest, self.folder, read_model(self.network).input.element_type)
+        family = _Family(self.certificate, original, networks, self.setting)
         family.run(self.manifest, share)
         return family.counts, tuple(family.trusted)
 
@@ -230,6 +237,6 @@ def check_family(certificate: FamilyCertificate, folder: Path, original: str | P
     network = referenced("original network", "original", certificate.original, folder, original)
     task = _Task(certificate, manifest, network, (folder / certificate.manifest.file).parent, setting)
     counts, trusted = task.verified()
-    name = PurePosixPath(original or certificate.original.file).name
+    name = shown_name(original or certificate.original.file)
     words = _words(certificate, manifest, name, counts, setting.arithmetic)
     return Accepted(stated(words, trusted), counts, trusted)

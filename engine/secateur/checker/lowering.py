@@ -175,6 +175,8 @@ def _flatten(_: _Builder, node: Node, inputs: list[Tensor]) -> list[Tensor]:
 def _squeeze(_: _Builder, node: Node, inputs: list[Tensor]) -> list[Tensor]:
     shape = inputs[0].shape
     axes = _listed(node, inputs, "axes", 1)
+    if axes == []:
+        raise node.refusal("an empty list of axes means none to some programs and all to others")
     chosen = [i for i, n in enumerate(shape) if n == 1] if axes is None else axes
     dropped = {_axis(node, axis, len(shape)) for axis in chosen}
     return [reshaped(inputs[0], tuple(n for i, n in enumerate(shape) if i not in dropped))]
@@ -207,9 +209,12 @@ def _slice(_: _Builder, node: Node, inputs: list[Tensor]) -> list[Tensor]:
     chosen = {}
     for start, end, given, step in zip(starts, ends, axes, steps, strict=True):
         axis = _axis(node, given, rank)
-        chosen[axis] = list(range(tensor.shape[axis]))[slice(start, end, step)]
-        if step < 0 and end < -tensor.shape[axis]:  # ONNX clamps to "before the first"
-            chosen[axis] = list(range(tensor.shape[axis]))[slice(start, None, step)]
+        size = tensor.shape[axis]
+        if step < 0 and (start < -size or end >= size):
+            raise node.refusal("programs differ in what it means to go backwards from, or to, a place beyond the ends")
+        chosen[axis] = list(range(size))[slice(start, end, step)]
+        if step < 0 and end < -size:  # ONNX clamps to "before the first"
+            chosen[axis] = list(range(size))[slice(start, None, step)]
     return [select(tensor, chosen)]
 
 

@@ -22,6 +22,7 @@ INTEGER_TYPES = {6: ("i", -(1 << 31), (1 << 31) - 1), 7: ("q", -(1 << 63), (1 <<
 OPSETS = range(7, 26)  # below 7, broadcasting followed other rules; what comes after 25 has not been read
 ATTRIBUTE_KINDS = {1: "a float", 2: "an integer", 3: "a text", 4: "a tensor", 6: "floats", 7: "integers"}
 MAX_ELEMENTS = 1 << 26
+_ORT_FORMAT = b"ORTM"  # at offset 4
 
 
 @dataclass(frozen=True)
@@ -198,7 +199,16 @@ def _node(message: Message) -> Node:
 
 
 def _dimension(message: Message) -> int | None:
-    return one_integer(message, 1) if message.get(1) else None
+    size = one_integer(message, 1) if message.get(1) else -1
+    return None if size == -1 else size  # which old exporters write for an open size
+
+
+def _input_info(message: Message) -> ValueInfo:
+    """An input, which needs a shape: that of an output does not matter."""
+    info = _value_info(message)
+    if not _sub(_sub(message, 2), 1).get(2):
+        raise Refusal("onnx", "graph", f"the input {info.name!r} has no shape")
+    return info
 
 
 def _value_info(message: Message) -> ValueInfo:
@@ -223,6 +233,8 @@ def _check_opset(model: Message) -> None:
 
 def read_model(data: bytes) -> Graph:
     """The graph of an ONNX file; refuses what is malformed or outside the fragment that is read here."""
+    if data[4:8] == _ORT_FORMAT:
+        raise Refusal("onnx", "model", "onnxruntime takes it for a file in its own format")
     model = fields(data)
     if model.get(25):
         raise Refusal("onnx", "model", "functions defined in the model are not supported")
@@ -236,7 +248,7 @@ def read_model(data: bytes) -> Graph:
         if name in constants:
             raise Refusal("onnx", f"tensor {name}", "the initialiser occurs twice")
         constants[name] = _tensor(message)
-    inputs = [info for info in map(_value_info, _messages(graph, 11)) if info.name not in constants]
+    inputs = [info for info in map(_input_info, _messages(graph, 11)) if info.name not in constants]
     outputs = [_value_info(message) for message in _messages(graph, 12)]
     nodes = tuple(map(_node, _messages(graph, 1)))
     return Graph(nodes, constants, _only(inputs, "input"), _only(outputs, "output"))

@@ -2,6 +2,9 @@
 
 A message becomes a dict from field number to the list of its raw values in file order: integers for varints, `Fixed`
 for fixed-width fields, bytes for everything with a length. What the numbers mean is `onnx_model`'s business.
+
+Readers differ in what they make of tags and lengths that do not fit into 32 bits: some drop the upper ones, and so see another
+field. Such files are refused, lest two readers see two networks in one file.
 """
 
 from __future__ import annotations
@@ -20,6 +23,8 @@ class Fixed:
 
     raw: bytes
 
+
+_MOST_TAG, _MOST_LENGTH = (1 << 32) - 1, (1 << 31) - 1
 
 Value = int | bytes | Fixed
 Message = dict[int, list[Value]]
@@ -43,6 +48,14 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
     raise _malformed("a number has more than ten bytes")
 
 
+def _short(data: bytes, at: int, most: int) -> tuple[int, int]:
+    """A tag or a length: at most five bytes and `most`."""
+    value, end = _varint(data, at)
+    if end - at > 5 or value > most:
+        raise _malformed("a tag or a length has more than 32 bits")
+    return value, end
+
+
 def _take(data: bytes, at: int, length: int) -> tuple[bytes, int]:
     if length > len(data) - at:
         raise _malformed("the file ends inside a field")
@@ -54,7 +67,9 @@ def fields(data: bytes) -> Message:
     message: Message = {}
     at = 0
     while at < len(data):
-        tag, at = _varint(data, at)
+        tag, at = _short(data, at, _MOST_TAG)
+        if tag < 8:
+            raise _malformed("there is no field 0")
         value: Value
         match tag & 7:
             case 0:
@@ -63,7 +78,7 @@ def fields(data: bytes) -> Message:
                 raw, at = _take(data, at, 8 if wire == 1 else 4)
                 value = Fixed(raw)
             case 2:
-                length, at = _varint(data, at)
+                length, at = _short(data, at, _MOST_LENGTH)
                 value, at = _take(data, at, length)
             case wire:
                 raise _malformed(f"wire type {wire} is not known")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from secateur.checker.chain import chain_form
 from secateur.checker.container import symbols_with_trusted
@@ -23,7 +23,7 @@ from secateur.checker.root import RootBounds
 from secateur.checker.row_layer import goals, row_magnitudes, with_exact_rows, with_row_layer
 from secateur.checker.slack import OF_REALS, Magnitudes
 from secateur.checker.subject import about_one
-from secateur.checker.verdict import Accepted, Counts, Progress, replayed_nodes, shown_point, stated
+from secateur.checker.verdict import Accepted, Counts, Progress, replayed_nodes, shown_name, shown_point, stated
 
 __all__ = ["GivenFiles", "check_query"]
 
@@ -64,7 +64,7 @@ def _read_inputs(certificate: QueryCertificate, folder: Path, given: GivenFiles)
         if own != wanted:
             raise Refusal("query", what, f"the query has {wanted}, the network {own}")
     chosen = (given.network or certificate.network.file, given.query or certificate.query.file)
-    names = (PurePosixPath(chosen[0]).name, PurePosixPath(chosen[1]).name)
+    names = (shown_name(chosen[0]), shown_name(chosen[1]))
     return _Inputs(certificate, network, query, names, float_network(model) if certificate.float32 else None)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from secateur.checker.domain import Domain, read_domain
 from secateur.checker.files import referenced
@@ -11,9 +11,9 @@ from secateur.checker.float32 import FloatNetwork, float_network
 from secateur.checker.lowering import Network, lower
 from secateur.checker.records import Certificate, PairCertificate
 from secateur.checker.refusal import Refusal, located
-from secateur.checker.verdict import Counts, replayed_nodes
+from secateur.checker.verdict import Counts, replayed_nodes, shown_name
 
-__all__ = ["TwoNetworks", "read_network", "read_two_networks", "replayed"]
+__all__ = ["TwoNetworks", "read_network", "read_two_networks", "replayed", "require_inputs"]
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,14 @@ def read_network(data: bytes, side: str, domain: Domain) -> Network:
     """A network with as many inputs as the domain."""
     with located(side, (), ""):
         network = lower(data)
+    require_inputs(network, side, domain)
+    return network
+
+
+def require_inputs(network: Network, side: str, domain: Domain) -> None:
+    """Refuses a network of other than the domain's number of inputs."""
     if network.input_size != len(domain.lower):
         raise Refusal("domain", side, f"{len(domain.lower)} bounds for {network.input_size} inputs")
-    return network
 
 
 def _read_floats(data: bytes, side: str, domain: Domain) -> FloatNetwork:
@@ -56,12 +61,12 @@ def read_two_networks(
     floats = None
     if isinstance(certificate, PairCertificate) and certificate.float32:
         floats = (_read_floats(data["original"], "original", domain), _read_floats(data["reduced"], "reduced", domain))
-    names = {side: PurePosixPath(given[side] or reference.file).name for side, reference in references.items()}
+    names = {side: shown_name(given[side] or reference.file) for side, reference in references.items()}
     inputs = len(domain.lower)
     words = (
         f"N = {names['original']} (sha256 {certificate.original.sha256}), "
         f"N' = {names['reduced']} (sha256 {certificate.reduced.sha256}), "
-        f"D = the box of {inputs} input{'s' * (inputs != 1)} in {PurePosixPath(certificate.domain.file).name} "
+        f"D = the box of {inputs} input{'s' * (inputs != 1)} in {shown_name(certificate.domain.file)} "
         f"(sha256 {certificate.domain.sha256})"
     )
     return TwoNetworks(networks["original"], networks["reduced"], domain, words, floats)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path, PurePosixPath
 
-__all__ = ["Accepted", "Counts", "Progress", "Refused", "replayed_nodes", "shown_point", "stated"]
+__all__ = ["Accepted", "Counts", "Progress", "Refused", "replayed_nodes", "shown_name", "shown_point", "stated"]
 
 Progress = Callable[[str, float | None], None]
 SHOWN = 12  # coordinates of a point that a statement shows
@@ -59,6 +60,11 @@ def replayed_nodes(counts: Counts, arithmetic: str, noun: str = "tree nodes") ->
     leaves = "leaves" if counts.refuted != 1 else "a leaf"
     refuted = f", {counts.refuted:,} of them {leaves} refuted by exact multipliers" if counts.refuted else ""
     return f"{counts.nodes:,} {noun} replayed in {arithmetic} integer arithmetic{refuted}"
+
+
+def shown_name(path: str | Path) -> str:
+    """The name of a file in a statement, where only its digest counts: without what could pass for another part of that."""
+    return "".join(c if c.isalnum() or c in "._-+" else "?" for c in PurePosixPath(path).name)
 
 
 def shown_point(point: Sequence[Fraction]) -> str:

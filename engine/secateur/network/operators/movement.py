@@ -97,6 +97,8 @@ def _reshape(node: Node) -> Tensor:
 def _squeeze(node: Node) -> Tensor:
     tensor, axes = node.required(0), node.integers("axes", 1)
     rank = len(tensor.shape)
+    if axes == []:
+        raise UnsupportedError("an empty list of axes, which means none to some programs and all to others", "name the axes")
     dropped = {i for i in range(rank) if tensor.shape[i] == 1} if axes is None else {_axis(a, rank) for a in axes}
     return _reshaped(tensor, [n for i, n in enumerate(tensor.shape) if i not in dropped])
 
@@ -144,8 +146,12 @@ def _slice(node: Node) -> Tensor:
     if not len(starts) == len(ends) == len(axes) == len(steps) or 0 in steps:
         raise UnsupportedError(f"starts {starts}, ends {ends}, axes {axes} and steps {steps} do not fit together")
     cut = [slice(None)] * len(tensor.shape)
-    for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
-        cut[_axis(axis, len(cut))] = slice(start, end, step)  # Python clamps and counts from the end as ONNX does
+    for start, end, given, step in zip(starts, ends, axes, steps, strict=True):
+        axis = _axis(given, len(cut))
+        if step < 0 and (start < -tensor.shape[axis] or end >= tensor.shape[axis]):
+            problem = f"a slice backwards from {start} to {end}, beyond the ends, of which programs make different things"
+            raise UnsupportedError(problem, "start at -1, and end at -INT_MAX")
+        cut[axis] = slice(start, end, step)  # Python clamps and counts from the end as ONNX does
     return tensor.take(tensor.positions()[tuple(cut)])
 
 
