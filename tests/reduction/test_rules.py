@@ -259,7 +259,7 @@ def test_a_convolution_keeps_its_inactive_neurons_and_says_so() -> None:
     )
     result = rewrite(network, facts, TENTH)
     assert result.kept == ((0, 1), (1, 2))
-    detail = "1 inactive neurons stay: a convolution writes or reads them"
+    detail = "1 inactive neuron stays: written or read by a convolution"
     assert result.steps[-1] == Step("leave convolution", 0, (), detail)
     point = [Fraction(1), Fraction(0), Fraction(1, 3)]
     assert result.network.exact(point).output == network.exact(point).output

@@ -60,7 +60,7 @@ def test_the_page_is_whole_and_says_the_numbers() -> None:
         "40 of 100 parameters per slice",
         "3 slices",
         "2 distinct files",
-        "1 slice of 3 need no neuron",
+        "1 slice of 3 needs no neuron",
         "4,321",
         "3.5 phase",
         "1.2 relaxed",

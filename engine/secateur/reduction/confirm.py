@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+from secateur.amounts import plural
 from secateur.bounds import GRID_BITS
 from secateur.network import Network
 from secateur.progress import Progress
@@ -63,7 +64,7 @@ def confirm_rows(rows: Sequence[DecidingRow], solver: ResidualSolver, progress: 
     confirmed = 0
     try:
         for done, row in enumerate(rows):
-            progress.update(f"{confirmed} of {len(rows)} claims", done / len(rows))
+            progress.update(f"{confirmed:,} of {plural(len(rows), 'claim')}", done / len(rows))
             confirmed += _is_confirmed(row, solver, min(ROW_LIMIT, end - time.monotonic()))
     except KeyboardInterrupt:
         return Confirmation(len(rows), confirmed, name, interrupted=True)

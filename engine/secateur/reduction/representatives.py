@@ -13,6 +13,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from secateur.amounts import plural
 from secateur.network.linear import Dense
 from secateur.network.model import Affine, Term
 from secateur.reduction.exact import (
@@ -153,7 +154,7 @@ def _passed_on(place: _Place, support: list[int]) -> _Replacement | None:
         shift,
         columns,
         multiply(place.outgoing, place.bias) - multiply(columns, shift),
-        f"{len(place.active)} active neurons replaced by {len(support)} that pass on what they read",
+        f"{len(place.active)} active neurons replaced by {plural(len(support), 'that passes', 'that pass')} on what they read",
     )
 
 

@@ -78,7 +78,8 @@ def _sizes(s: Summary) -> Markup:
         cells = [f"{own[k]:,.0f}" for k in ("original", "mean", "median", "min", "max", "by_volume")]
         rows.append([key, *cells, charts.bar(own["mean"], own["original"], own["original"])])
     heads = ["", "original", "mean", "median", "least", "most", "for a uniform input", "mean of original"]
-    constant = f"{words.plural(s['constant'], 'slice')} of {words.count(s['slices'])} need no neuron at all."
+    needs = "needs" if s["constant"] == 1 else "need"
+    constant = f"{words.plural(s['constant'], 'slice')} of {words.count(s['slices'])} {needs} no neuron at all."
     return section(
         "Sizes of the slices",
         table(heads, rows, numeric=(1, 2, 3, 4, 5, 6)),

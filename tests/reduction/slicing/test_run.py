@@ -140,7 +140,7 @@ def test_slices_that_cannot_be_cut_are_reported() -> None:
     domain = Domain((Fraction(1),) * 3, (Fraction(1),) * 3)
     result = sliced(model_of(random_network(0)), domain, slices=4)
     assert result.summary["slices"] == 1
-    assert result.summary["late"] == "no more than 1 slices: finer cuts would stabilise nothing"
+    assert result.summary["late"] == "no more than 1 slice: finer cuts would stabilise nothing"
 
 
 def test_rounds_cut_every_coordinate_with_a_width() -> None:
