@@ -175,6 +175,19 @@ def test_tolerance_changes_the_promise() -> None:
     assert "the two compute the same outputs, exactly." in Page(render(make_summary())).words()
 
 
+def test_neurons_that_went_for_the_same_reason_share_a_row() -> None:
+    reasons = [("phase", "inactive on D"), ("relaxed", "linearised: replaced by 0")]
+    removed = [
+        {"layer": 1 + i // 50, "neuron": i % 50, "kind": k, "why": w} for i in range(100) for k, w in [reasons[i % 50 > 9]]
+    ]
+    page = render(make_summary((50, 50), removed=removed, claim="max |N - N'| <= 1/2 on D"))
+    part = page[page.index("Why they could go") : page.index("What the proof rests on")]
+    assert part.count("<tr>") == 1 + 4
+    for text in ("20 phase", "80 relaxed", "Layer 1</th><td>0 to 9</td><td>phase</td><td>inactive on D"):
+        assert text in part, text
+    assert part.count("max |N - N&#x27;| &lt;= 1/2 on D") == 1
+
+
 @pytest.mark.parametrize(
     ("claimed", "largest", "agrees"),
     [("0", 0.0, True), ("0", 1e-3, False), ("1/100", 1e-3, True), ("1/100", 0.02, False)],

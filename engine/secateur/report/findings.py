@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -20,6 +20,7 @@ KINDS = {
     "relaxed": "linearised within the tolerance",
     "result": "linearised without a change of decision",
 }
+LINEARISED = {"relaxed", "result"}
 
 
 def headline(s: Summary) -> Markup:
@@ -121,14 +122,21 @@ def _layers_apart(before: Sequence[int], after: Sequence[int], longest: int) -> 
 
 
 def removed(s: Summary) -> Markup:
-    """Every neuron that is gone, the kind of its redundancy, and why it could go."""
-    rows = [[f"Layer {n['layer']}, neuron {n['neuron']}", n["kind"], n["why"]] for n in s["removed"]]
-    if not rows:
+    """Every neuron that is gone, the kind of its redundancy, and why it could go; those of a layer that share both are a row."""
+    gone: defaultdict[tuple[int, str, str], list[int]] = defaultdict(list)
+    for n in s["removed"]:
+        gone[n["layer"], n["kind"], n["why"]].append(n["neuron"])
+    if not gone:
         return Markup("")
     counts = Counter(n["kind"] for n in s["removed"])
     said = ", ".join(f"{words.count(number)} {kind} ({KINDS[kind]})" for kind, number in counts.items())
-    content = folded(f"All {len(rows)} of them", table(["neuron", "kind", "why"], rows), fold=len(rows) > 12)
-    return section("Why they could go", paragraph(f"Of the neurons that are gone: {said}."), content)
+    text = [f"Of the neurons that are gone: {said}."]
+    if counts.keys() & LINEARISED:
+        text.append(f"That all the linearised ones could go together is the final claim itself: {s['claim']}.")
+    rows = [[f"Layer {k}", words.ranges(own), kind, why] for (k, kind, why), own in sorted(gone.items())]
+    shown = f"All {words.plural(len(s['removed']), 'neuron')}, layer by layer"
+    content = folded(shown, table(["", "neurons", "kind", "why"], rows), fold=len(rows) > 12)
+    return section("Why they could go", paragraph(" ".join(text)), content)
 
 
 def neurons(s: Summary) -> Markup:
