@@ -47,3 +47,9 @@ def test_description_counts_each_status() -> None:
     statuses = ["inactive", "both", "both", "unknown"]
     layer = [{"status": status, "basis": "none", "reason": None} for status in statuses]
     assert 'aria-label="Layer 4: 1 inactive, 2 both, 1 unknown"' in charts.neuron_map(4, layer)
+
+
+def test_interval_claims_are_not_called_bounds_of_the_first_layer() -> None:
+    svg = charts.neuron_map(3, [{"status": "inactive", "basis": "exact", "reason": None}])
+    assert "Layer 3, neuron 0: inactive (exact interval arithmetic over the whole domain)" in svg
+    assert "first layer" not in svg

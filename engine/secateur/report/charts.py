@@ -16,7 +16,7 @@ STATUSES = {
     "unknown": "not decided",
 }
 BASES = {
-    "exact": "exact bound of the first layer",
+    "exact": "exact interval arithmetic over the whole domain",
     "tree": "replayed split tree",
     "solver": "solver's word, trusted",
     "witness": "two exact witnesses",

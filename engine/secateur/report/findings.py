@@ -6,8 +6,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from secateur.report import charts, words
-from secateur.report.blocks import folded, paragraph, section, table
+from secateur.report import charts, measures, words
+from secateur.report.blocks import claim, file_name, folded, paragraph, section, table
 from secateur.report.markup import Markup, element, join
 
 __all__ = ["headline", "layers", "neurons", "removed"]
@@ -48,19 +48,12 @@ def _promise(claimed: str | None) -> str:
 
 
 def _name(file: Mapping[str, Any]) -> Markup:
-    return element("span", file["file"], class_="name")
+    return file_name(file["file"])
 
 
 def _claim(s: Summary) -> Markup:
-    inputs = words.plural(len(s["domain"]["lower"]), "input")
-    meanings = [
-        ("N", _name(s["model"])),
-        ("N'", _name(s["reduced_model"])),
-        ("D", f"{s['domain']['description']} ({inputs}, listed below)"),
-    ]
-    terms = [join([element("dt", symbol), element("dd", meaning)]) for symbol, meaning in meanings]
-    said = element("p", "Proven: ", s["claim"], class_="said")
-    return element("div", said, element("dl", *terms), class_="claim", role="note", aria_label="The proven claim")
+    meanings = [("N", _name(s["model"])), ("N'", _name(s["reduced_model"])), ("D", measures.domain_in_words(s))]
+    return claim(s["claim"], meanings)
 
 
 def _unfinished(s: Summary) -> Markup:
