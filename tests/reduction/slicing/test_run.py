@@ -79,6 +79,8 @@ def test_random_networks_with_inherited_facts(seed: int) -> None:
     assert walked.inherited > 0
     assert result.summary["parameters"]["mean"] < result.summary["parameters"]["original"]
     assert result.summary["agreement"]["max_difference"] < 1e-3
+    for named in (result.summary["manifest"], result.summary["certificate"]):
+        assert hashlib.sha256(result.files[named["file"]]).hexdigest() == named["sha256"]
 
 
 @pytest.mark.parametrize("kind", ["float16", "float64"])
