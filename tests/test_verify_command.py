@@ -87,7 +87,7 @@ def refused_line(words: Sequence[str], capsys: pytest.CaptureFixture[str]) -> st
     printed = capsys.readouterr()
     assert printed.out == ""
     *earlier, line = printed.err.splitlines()
-    assert all(e.startswith("[") for e in earlier if "sub-domains" not in e)
+    assert all(e.startswith("[") for e in earlier if "sub-domain" not in e)
     assert line.startswith("secateur: error: ")
     return line.removeprefix("secateur: error: ")
 
@@ -98,7 +98,7 @@ def refused_line(words: Sequence[str], capsys: pytest.CaptureFixture[str]) -> st
 def test_unsat(files: Files, capsys: pytest.CaptureFixture[str]) -> None:
     out, err = run(files.words("(<= Y_0 -0.5)"), capsys)
     assert out == "unsat\n"
-    assert "sub-domains" in err
+    assert "\n1 sub-domain, " in err
 
 
 def test_sat_and_an_assignment_that_satisfies_the_query(files: Files, capsys: pytest.CaptureFixture[str]) -> None:

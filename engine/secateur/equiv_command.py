@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from secateur.amounts import plural
 from secateur.errors import InputError
 from secateur.flags import add_search_flags, add_semantics, number, search_limits
 from secateur.one_answer import OneAnswer, tell_beside
@@ -149,7 +150,7 @@ def _measured(found: Distance) -> str:
     from secateur.specification.numerals import format_rational
 
     s = found.statistics
-    print(f"{s.nodes:,} sub-domains, {s.seconds:.2f} s", file=sys.stderr)
+    print(f"{plural(s.nodes, 'sub-domain')}, {s.seconds:.2f} s", file=sys.stderr)
     if not found.finished:
         print("secateur: the bounds are further apart than asked for; more time would narrow them", file=sys.stderr)
     lower, upper = found.floats()

@@ -11,6 +11,8 @@ import threading
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from secateur.amounts import plural
+
 if TYPE_CHECKING:
     from secateur.search import Verdict
 
@@ -69,7 +71,8 @@ def tell_beside(verdict: Verdict) -> None:
     from secateur.search import Holds, Unknown
 
     s = verdict.statistics
-    print(f"{s.nodes:,} sub-domains, {s.residuals:,} residual queries, {s.seconds:.2f} s of search", file=sys.stderr)
+    effort = f"{plural(s.nodes, 'sub-domain')}, {plural(s.residuals, 'residual query', 'residual queries')}"
+    print(f"{effort}, {s.seconds:.2f} s of search", file=sys.stderr)
     if isinstance(verdict, Holds) and verdict.trusted:
         print(f"the verdict rests on {verdict.trusted} for some sub-domains", file=sys.stderr)
     if isinstance(verdict, Unknown):

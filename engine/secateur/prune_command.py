@@ -6,6 +6,7 @@ import argparse
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from secateur.amounts import plural
 from secateur.flags import add_claim_flags, add_domain_flags, domain_given, integer, natural, number, preserved
 from secateur.options import SOLVERS
 
@@ -79,13 +80,14 @@ def _told(result: PruneResult, folder: str) -> list[str]:
         lines.append("  removed     " + ", ".join(f"{number:,} {kind}" for kind, number in sorted(kinds.items())))
     lines.append(f"  claim       {s['claim']}")
     lines.append(
-        f"  evidence    {evidence['exact']} claims by intervals, {evidence['tree']} by split trees "
-        f"({s['tree']['nodes']:,} boxes), {evidence['solver']} by a solver alone"
+        f"  evidence    {plural(evidence['exact'], 'claim')} by intervals, {evidence['tree']:,} by split trees "
+        f"({plural(s['tree']['nodes'], 'box', 'boxes')}), {evidence['solver']:,} by a solver alone"
     )
     if evidence["solver_name"]:
         claims = evidence["exact"] + evidence["tree"] + evidence["solver"]
-        left = f", no time for {evidence['late_for_smt']}" if evidence["late_for_smt"] else ""
-        lines.append(f"  confirmed   {evidence['confirmed_by_smt']} of {claims} claims by {evidence['solver_name']}{left}")
+        left = f", no time for {evidence['late_for_smt']:,}" if evidence["late_for_smt"] else ""
+        confirmed = f"{evidence['confirmed_by_smt']:,} of {plural(claims, 'claim')}"
+        lines.append(f"  confirmed   {confirmed} by {evidence['solver_name']}{left}")
     if s["interrupted"]:
         lines.append("  stopped     by Ctrl-C after " + f"{s['seconds']:.1f} s; what was decided is saved")
     lines.append(f"  report      {folder}/report.html")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from secateur.amounts import plural
 from secateur.flags import add_claim_flags, add_domain_flags, domain_given, integer, natural, number, preserved
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def _slice(options: argparse.Namespace) -> int:
 def _told(result: FamilyResult, folder: str) -> list[str]:
     """The outcome in a few lines."""
     s = result.summary
-    lines = [f"{s['model']['file']} -> {folder}, {s['slices']:,} slices ({s['files']:,} distinct networks)"]
+    lines = [f"{s['model']['file']} -> {folder}, {plural(s['slices'], 'slice')} ({plural(s['files'], 'distinct network')})"]
     for key in ("parameters", "neurons"):
         own = s[key]
         spread = f"(median {own['median']:,.0f}, {own['min']:,} to {own['max']:,})"
@@ -80,7 +81,7 @@ def _told(result: FamilyResult, folder: str) -> list[str]:
         kinds = ", ".join(f"{count:,.1f} {kind}" for kind, count in s["removed"].items())
         lines.append(f"  removed     {kinds}, per slice")
     lines.append(f"  claim       {s['claim']}")
-    lines.append(f"  undecided   {undecided['neurons']:,} neurons in {undecided['slices']:,} slices")
+    lines.append(f"  undecided   {plural(undecided['neurons'], 'neuron')} in {plural(undecided['slices'], 'slice')}")
     if s["late"]:
         lines.append(f"  not done    {s['late']}")
     if s["interrupted"]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from fractions import Fraction
 from pathlib import Path
@@ -18,6 +19,7 @@ from secateur.options import PruneOptions
 from secateur.progress import SilentProgress
 from secateur.reduction.model_file import ModelFile
 from secateur.reduction.pipeline import Reduction, Stopwatch, analyse, reduce, relaxed
+from secateur.reduction.summary import summarise
 from secateur.residual import ResidualSolver
 from secateur.specification import Domain
 from secateur.specification.comparison import Agreement, Comparison, Decision
@@ -82,6 +84,29 @@ def test_winners_stay_the_same(rule: str, tmp_path: Path) -> None:
     assert decided > 50
     verdict = checked(result, tmp_path)
     assert isinstance(verdict, Accepted), verdict
+
+
+def test_what_is_said_of_a_neuron_is_true_of_it() -> None:
+    """Proven phases are told from those that were only given, neuron by neuron and in the counts of the steps."""
+    _, result = reduced(random_network([3, 12, 10, 2], 2), cube(3), Agreement(F(1, 2)))
+    summary = summarise(result, None, b"", {}, 0.0)
+    statuses = summary["neuron_status"]
+    for entry in summary["removed"]:
+        status = statuses[entry["layer"] - 1][entry["neuron"]]["status"]
+        if entry["kind"] == "phase":
+            assert entry["why"] == f"{status} on D"
+        else:
+            assert status == "both"
+            assert entry["why"].startswith("linearised: ") == (entry["kind"] == "relaxed")
+    mixed = 0
+    for step in summary["steps"]:
+        own = [statuses[step["layer"] - 1][i]["status"] for i in step["removed"]]
+        for status, sign in (("inactive", "never positive"), ("active", "never negative")):
+            assert sum(map(int, re.findall(rf"(\d+) {sign}", step["detail"]))) == own.count(status)
+        given = sum((step["layer"], i) in result.linearised for i in step["removed"])
+        assert (f"{given} linearised" in step["detail"]) == (given > 0)
+        mixed += 0 < given < len(own)
+    assert mixed
 
 
 def test_nothing_is_relaxed_where_nothing_may_change() -> None:

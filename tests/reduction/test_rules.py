@@ -41,7 +41,7 @@ def test_inactive_neurons_vanish_and_the_weights_stay() -> None:
         ([[5.0, ODD, 2.0], [6.0, ODDER, 3.0]], [0.25, -0.5]),
     )
     result = reduced(network)
-    assert result.steps == (Step("drop inactive", 0, (0,), "1 neurons are never positive"),)
+    assert result.steps == (Step("drop inactive", 0, (0,), (Phase.INACTIVE,), ""),)
     assert result.kept == ((1, 2),)
     assert result.network.layers[0].terms[0].map.dense().weight.tolist() == [[1.0, 0.0], [ODD, -1.0]]
     assert result.network.output.terms[0].map.dense().weight.tolist() == [[ODD, 2.0], [ODDER, 3.0]]
@@ -71,7 +71,7 @@ def test_a_dead_layer_makes_the_network_constant() -> None:
     assert result.network.output.bias.tolist() == [2.0 + 0.25 + 0.25]
     assert rules_of(result)[:2] == ["fold dead layer", "drop unread"]
     assert result.steps[0].removed == (0,)
-    assert result.steps[1] == Step("drop unread", 0, (0, 1), "nobody reads the layer")
+    assert result.steps[1] == Step("drop unread", 0, (0, 1), (Phase.ACTIVE, Phase.UNSTABLE), "read by nobody")
 
 
 def test_a_constant_that_cannot_be_stored_is_folded_only_with_a_tolerance() -> None:
@@ -108,7 +108,7 @@ def test_duplicates_merge_where_the_summed_weights_can_be_stored() -> None:
     network = chain(hidden, output)
     result = reduced(network)
     # 2**24 + 1 is no float32 number: the second pair stays apart.
-    assert result.steps == (Step("merge duplicates", 0, (2,), "equal to neuron 0"),)
+    assert result.steps == (Step("merge duplicates", 0, (2,), (Phase.UNSTABLE,), "equal to neuron 0"),)
     assert result.kept == ((0, 1, 3),)
     assert result.network.output.terms[0].map.dense().weight.tolist() == [
         [1.5, 2.0**24, 1.0],
@@ -193,7 +193,7 @@ def test_active_neurons_are_combined_for_a_narrow_reader() -> None:
     network = chain(hidden, ([[1.0, -2.0, 1.0, 1.0]], [0.5]))
     result = reduced(network)
     assert result.kept == ((3, None),)
-    assert result.steps[-1].detail == "3 active neurons combined into 1"
+    assert result.steps[-1].detail == "3 neurons combined into 1"
     shifted = result.neurons[0][1]
     assert shifted.phase is Phase.ACTIVE
     assert shifted.range.lower is not None
@@ -211,7 +211,7 @@ def test_dependent_active_neurons_are_written_in_a_basis_of_kept_ones() -> None:
     phases = [[Phase.ACTIVE] * 3 + [Phase.UNSTABLE], [Phase.UNSTABLE] * 3]
     result = rewrite(network, Facts([lo for lo, _ in box], [hi for _, hi in box], phases))
     assert result.kept == ((3, 0, 1), (0, 1, 2))
-    assert result.steps == (Step("replace active", 0, (2,), "3 active neurons written in 2 of them"),)
+    assert result.steps == (Step("replace active", 0, (2,), (Phase.ACTIVE,), "3 neurons written in 2 of them"),)
     point = [Fraction(1, 3), Fraction(1), Fraction(2, 7)]
     assert result.network.exact(point).pre_activations[1] == network.exact(point).pre_activations[1]
     assert result.error == 0
@@ -259,8 +259,8 @@ def test_a_convolution_keeps_its_inactive_neurons_and_says_so() -> None:
     )
     result = rewrite(network, facts, TENTH)
     assert result.kept == ((0, 1), (1, 2))
-    detail = "1 inactive neurons stay: a convolution writes or reads them"
-    assert result.steps[-1] == Step("leave convolution", 0, (), detail)
+    detail = "1 inactive neuron stays: written or read by a convolution"
+    assert result.steps[-1] == Step("leave convolution", 0, (), (), detail)
     point = [Fraction(1), Fraction(0), Fraction(1, 3)]
     assert result.network.exact(point).output == network.exact(point).output
 

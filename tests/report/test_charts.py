@@ -35,7 +35,7 @@ def test_shares_fill_the_bar_without_gaps() -> None:
 def test_cells_lie_row_by_row_and_inside_the_picture(size: int, across: int) -> None:
     assert charts.columns(size) == across
     (layer,) = make_neurons([size], [1, 1, 1, 1], seed=size)
-    svg = charts.neuron_map(1, layer)
+    svg = charts.neuron_map(1, [(neuron, "") for neuron in layer])
     places = [(int(x), int(y)) for x, y in re.findall(r' x="(\d+)" y="(\d+)"', svg)]
     assert places == [(i % across * charts.PITCH, i // across * charts.PITCH) for i in range(size)]
     wide, high = map(int, re.findall(r'viewBox="0 0 (\d+) (\d+)"', svg)[0])
@@ -43,7 +43,16 @@ def test_cells_lie_row_by_row_and_inside_the_picture(size: int, across: int) -> 
     assert max(y for _, y in places) + charts.SIDE == high
 
 
-def test_description_counts_each_status() -> None:
-    statuses = ["inactive", "both", "both", "unknown"]
-    layer = [{"status": status, "basis": "none", "reason": None} for status in statuses]
-    assert 'aria-label="Layer 4: 1 inactive, 2 both, 1 unknown"' in charts.neuron_map(4, layer)
+def test_each_status_is_counted_and_what_went_in_spite_of_it_has_a_mark() -> None:
+    statuses, kinds = ["inactive", "both", "both", "unknown"], ["phase", "relaxed", "", "forward"]
+    layer = [({"status": status, "basis": "none", "reason": None}, kind) for status, kind in zip(statuses, kinds, strict=True)]
+    svg = charts.neuron_map(4, layer)
+    assert 'aria-label="Layer 4: 1 inactive, 2 both, 1 unknown, 3 removed"' in svg
+    assert re.findall(r'<use class="(\w+)" href="#cell-(\w+)"', svg) == [(m, m) for m in ("inactive", "gone", "both", "gone")]
+    assert "Layer 4, neuron 1: both, removed (relaxed)</title>" in svg
+
+
+def test_interval_claims_are_not_called_bounds_of_the_first_layer() -> None:
+    svg = charts.neuron_map(3, [({"status": "inactive", "basis": "exact", "reason": None}, "")])
+    assert "Layer 3, neuron 0: inactive (exact interval arithmetic over the whole domain)" in svg
+    assert "first layer" not in svg

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from html.parser import HTMLParser
 from typing import Any
@@ -28,6 +29,7 @@ def summary(**changes: Any) -> dict[str, Any]:
         "removed": {"phase": 3.5, "relaxed": 1.25}, "differences": {"slices": 2, "nodes": 56},
         "nodes": [1, None, 0, None, None],
         "leaves": [[100, 20, 0, 1, 0], [10, 2, 0, 2, 1], [10, 2, 0, 2, 1]],
+        "manifest": {"file": "manifest.json", "sha256": "2" * 64},
         "certificate": {"file": "family.secateur", "sha256": "1" * 64, "bytes": 1234},
         "agreement": {"points": 500, "overflows": 0, "max_difference": 1e-7, "float32_noise": 2e-7},
         "latency": {"original": {"1": [10.0, 12.0]}, "family": {"1": [20.0, 25.0]}, "find": 0.05},
@@ -60,7 +62,7 @@ def test_the_page_is_whole_and_says_the_numbers() -> None:
         "40 of 100 parameters per slice",
         "3 slices",
         "2 distinct files",
-        "1 slice of 3 need no neuron",
+        "1 slice of 3 needs no neuron",
         "4,321",
         "3.5 phase",
         "1.2 relaxed",
@@ -69,6 +71,39 @@ def test_the_page_is_whole_and_says_the_numbers() -> None:
         assert text in page, text
     assert 'role="note">' not in page.split("<section")[1]
     assert render_family(summary()) == page
+
+
+def test_the_reader_learns_how_to_check_it_and_what_to_trust() -> None:
+    page = render_family(summary())
+    for text in (
+        "secateur check .",
+        "--original",
+        "Trusted, or outside the claim",
+        "a float32 runtime rounds on top",
+        *(digit * 64 for digit in "012"),
+    ):
+        assert text in page, text
+    assert "--reduced" not in page
+
+
+@pytest.mark.parametrize("said", ["its network and N agree exactly", "with N' its network: max |N - N'| <= 1/2"])
+def test_the_symbols_of_the_claim_are_explained(said: str) -> None:
+    page = render_family(summary(claim=f"on every slice of D, {said}"))
+    symbols = [html.unescape(symbol) for symbol in re.findall("<dt>(.*?)</dt>", page)]
+    assert symbols == [symbol for symbol in ("N", "N'", "D") if symbol in said or symbol == "D"]
+    assert "box.json (2 inputs, listed below)" in page
+
+
+@pytest.mark.parametrize(
+    ("depths", "said"),
+    [
+        ((2, 2), "Every slice lies 2 cuts deep."),
+        ((1, 1), "Every slice lies 1 cut deep."),
+        ((1, 3), "Slices lie 1 to 3 cuts deep."),
+    ],
+)
+def test_the_depth_of_the_cuts(depths: tuple[int, int], said: str) -> None:
+    assert said in render_family(summary(leaves=[[1, 1, 0, depth, 0] for depth in (depths[0], *depths)]))
 
 
 def test_what_is_unfinished_is_said() -> None:

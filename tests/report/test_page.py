@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from secateur.report import render
-from secateur.report.charts import BASES, STATUSES
+from secateur.report.charts import BASES, MARKS, STATUSES
 from tests.report.summaries import make_summary
 
 VOID = {"meta"}
@@ -96,7 +96,7 @@ def test_map_refers_only_to_cells_that_exist(summary: dict[str, Any]) -> None:
     elements = Page(render(summary)).elements
     defined = [a["id"] for tag, a in elements if tag == "symbol"]
     used = {str(a["href"]) for tag, a in elements if tag == "use"}
-    assert defined == [f"cell-{status}" for status in STATUSES]
+    assert defined == [f"cell-{mark}" for mark in MARKS]
     assert used <= {f"#{name}" for name in defined}
 
 
@@ -173,6 +173,64 @@ def test_tolerance_changes_the_promise() -> None:
     assert "Tolerance asked for: 0.01; proven: 1/128." in said
     assert "exactly" not in said
     assert "the two compute the same outputs, exactly." in Page(render(make_summary())).words()
+
+
+def relaxed_summary() -> dict[str, Any]:
+    """Layer 1 inactive, both, both, unknown, active, of which the first, second and fourth are gone."""
+    known = [("inactive", "exact", None), ("both", "witness", None), ("both", "witness", None), ("unknown", "none", "deadline")]
+    layer = [dict(zip(("status", "basis", "reason"), facts, strict=True)) for facts in [*known, ("active", "tree", None)]]
+    gone = [(0, "phase", "inactive on D"), (1, "relaxed", "linearised: replaced by 0"), (3, "forward", "read by nobody")]
+    return make_summary(
+        (5,),
+        neuron_status=[layer],
+        status={"inactive": 1, "active": 1, "both": 2, "unknown": 1},
+        removed=[{"layer": 1, "neuron": i, "kind": kind, "why": why} for i, kind, why in gone],
+    )
+
+
+def test_what_went_without_a_phase_is_marked_and_counted() -> None:
+    page = Page(render(relaxed_summary()))
+    assert [mark for _, mark, _ in page.neurons()] == ["inactive", "gone", "both", "gone", "active"]
+    said = page.words()
+    for text in (
+        "1 both, takes both phases and stays",
+        "2 removed though both or unknown, not needed once the others are gone, or computed elsewhere; linearised within",
+        "3 of 5 removed: 1 forward, 1 phase, 1 relaxed; 1 of one phase kept",
+        "1 neuron was not decided; 1 went with others, 0 stayed.",
+    ):
+        assert text in said, text
+    assert "removed though" not in Page(render(make_summary())).words()
+
+
+def test_the_facts_of_the_map_are_a_table_too() -> None:
+    said = Page(render(relaxed_summary())).words()
+    for row in (
+        f"Layer 10inactive{BASES['exact']}phase",
+        f"Layer 11both{BASES['witness']}relaxed",
+        f"Layer 12both{BASES['witness']}kept",
+        "Layer 13unknowndeadlineforward",
+        f"Layer 14active{BASES['tree']}kept",
+    ):
+        assert row in said, row
+
+
+def test_the_table_of_a_large_network_is_small_beside_the_map() -> None:
+    page = render(SUMMARIES["wide"])
+    start = page.index("The map as a table")
+    assert page.index("</table>", start) - start < 6 * 3 * 256 + 2500
+
+
+def test_neurons_that_went_for_the_same_reason_share_a_row() -> None:
+    reasons = [("phase", "inactive on D"), ("relaxed", "linearised: replaced by 0")]
+    removed = [
+        {"layer": 1 + i // 50, "neuron": i % 50, "kind": k, "why": w} for i in range(100) for k, w in [reasons[i % 50 > 9]]
+    ]
+    page = render(make_summary((50, 50), removed=removed, claim="max |N - N'| <= 1/2 on D"))
+    part = page[page.index("Why they could go") : page.index("What the proof rests on")]
+    assert part.count("<tr>") == 1 + 4
+    for text in ("20 phase", "80 relaxed", "Layer 1</th><td>0 to 9</td><td>phase</td><td>inactive on D"):
+        assert text in part, text
+    assert part.count("max |N - N&#x27;| &lt;= 1/2 on D") == 1
 
 
 @pytest.mark.parametrize(

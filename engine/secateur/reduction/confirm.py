@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+from secateur.amounts import plural
 from secateur.bounds import GRID_BITS
 from secateur.network import Network
 from secateur.progress import Progress
@@ -70,7 +71,7 @@ def confirm_rows(rows: Sequence[DecidingRow], solver: ResidualSolver, progress: 
         for row in rows:
             if time.monotonic() >= end:
                 break
-            progress.update(f"{confirmed} of {len(rows)} claims", asked / len(rows))
+            progress.update(f"{confirmed:,} of {plural(len(rows), 'claim')}", asked / len(rows))
             asked += 1
             confirmed += _is_confirmed(row, solver, ROW_LIMIT)
     except KeyboardInterrupt:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from secateur.amounts import plural
 from secateur.bounds import Claim
 from secateur.errors import InputError
 from secateur.network import Network, parse_onnx
@@ -107,7 +108,7 @@ class _Run:
             if not chosen:
                 continue
             linearised = {**self.kept, **{neuron: given[neuron] for neuron in chosen}}
-            self.progress.update(f"{len(self.kept)} neurons linearised, {len(chosen)} more are tried")
+            self.progress.update(f"{plural(len(self.kept), 'neuron')} linearised, {len(chosen):,} more tried")
             outcome = self._prove(linearised, len(pending) + 2)
             if outcome is None:  # nothing is gained by these: less would gain no more
                 continue

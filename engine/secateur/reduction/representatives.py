@@ -13,6 +13,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from secateur.amounts import plural
 from secateur.network.linear import Dense
 from secateur.network.model import Affine, Term
 from secateur.reduction.exact import (
@@ -133,7 +134,7 @@ def _basis(state: State, place: _Place, rows: list[int], transform: Rationals) -
         place.bias[rows],
         multiply(place.outgoing, transform),
         multiply(place.outgoing, offset),
-        f"{len(place.active)} active neurons written in {len(rows)} of them",
+        f"{len(place.active)} neurons written in {len(rows)} of them",
     )
 
 
@@ -153,7 +154,7 @@ def _passed_on(place: _Place, support: list[int]) -> _Replacement | None:
         shift,
         columns,
         multiply(place.outgoing, place.bias) - multiply(columns, shift),
-        f"{len(place.active)} active neurons replaced by {len(support)} that pass on what they read",
+        f"{len(place.active)} neurons replaced by {plural(len(support), 'that passes', 'that pass')} on what they read",
     )
 
 
@@ -175,7 +176,7 @@ def _combined(state: State, place: _Place, readers: list[int]) -> _Replacement |
     columns[readers, range(len(readers))] = Fraction(1)
     correction = rational_vector([Fraction(0)] * size)
     correction[readers] = offset - shift
-    detail = f"{len(place.active)} active neurons combined into {len(readers)}"
+    detail = f"{len(place.active)} neurons combined into {len(readers)}"
     return _Replacement(_new_neurons(ranges, shift), rows, shift, columns, correction, detail)
 
 

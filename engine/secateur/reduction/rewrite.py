@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
+from secateur.amounts import plural
 from secateur.network.model import Network
 from secateur.reduction.exact import Arithmetic
 from secateur.reduction.facts import Facts, Phase
@@ -129,6 +130,6 @@ def _result(state: State, network: Network, error: Fraction | None) -> Rewrite:
     for layer, neurons in enumerate(state.neurons):
         inactive = sum(neuron.phase is Phase.INACTIVE for neuron in neurons)
         if inactive and not is_editable(state.network, layer):
-            detail = f"{inactive} inactive neurons stay: a convolution writes or reads them"
+            detail = f"{plural(inactive, 'inactive neuron stays', 'inactive neurons stay')}: written or read by a convolution"
             state = state.record("leave convolution", state.layers[layer], (), detail)
     return Rewrite(network, state.steps, state.layers, state.neurons, error)

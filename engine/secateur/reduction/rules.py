@@ -51,7 +51,7 @@ __all__ = [
 Rule = Callable[[State, int, Arithmetic], State | None]
 
 
-def _drop(state: State, layer: int, gone: Iterable[int], rule: str, detail: str) -> State:
+def _drop(state: State, layer: int, gone: Iterable[int], rule: str, detail: str = "") -> State:
     """Drop the neurons at positions `gone`, and layers that nobody reads any more; record the steps."""
     positions = set(gone)
     keep = [i for i in range(len(state.neurons[layer])) if i not in positions]
@@ -72,7 +72,7 @@ def drop_inactive(state: State, layer: int, arithmetic: Arithmetic) -> State | N
         gone = gone[1:]
     if not gone or not is_editable(state.network, layer):
         return None
-    return _drop(state, layer, gone, "drop inactive", f"{len(gone)} neurons are never positive")
+    return _drop(state, layer, gone, "drop inactive")
 
 
 def fold_dead_layer(state: State, layer: int, arithmetic: Arithmetic) -> State | None:
@@ -88,7 +88,7 @@ def fold_dead_layer(state: State, layer: int, arithmetic: Arithmetic) -> State |
     if any(neuron.phase is not Phase.INACTIVE for neuron in state.neurons[layer]):
         return None
     everything = range(len(state.neurons[layer]))
-    dropped = _drop(state, layer, everything, "fold dead layer", "the layer is never positive")
+    dropped = _drop(state, layer, everything, "fold dead layer")
     return _fold_all_constants(dropped, arithmetic)
 
 
@@ -129,7 +129,7 @@ def _fold_constants_of(state: State, layer: int, arithmetic: Arithmetic) -> Stat
         changes = _biases_with(state, layer, {i: max(Fraction(0), bias[i]) for i in chosen}, arithmetic)
         if changes is not None:
             folded = replace(state, network=replace_affines(state.network, changes))
-            return _drop(folded, layer, chosen, "fold constants", f"{len(chosen)} neurons read nothing")
+            return _drop(folded, layer, chosen, "fold constants", "constant: added to the biases of its readers")
     return None
 
 
@@ -171,7 +171,7 @@ def drop_unread(state: State, layer: int, arithmetic: Arithmetic) -> State | Non
     gone = np.flatnonzero(~read).tolist()
     if not gone:
         return None
-    return _drop(state, layer, gone, "drop unread", f"{len(gone)} neurons are read by nobody")
+    return _drop(state, layer, gone, "drop unread", "read by nobody")
 
 
 def merge_duplicates(state: State, layer: int, arithmetic: Arithmetic) -> State | None:
@@ -255,7 +255,7 @@ def fold_active_layer(state: State, layer: int, arithmetic: Arithmetic) -> State
         changes[position] = composed
     folded = replace(state, network=replace_affines(state.network, changes))
     everything = range(len(state.neurons[layer]))
-    return _drop(folded, layer, everything, "fold active layer", "the layer is linear and joins its readers")
+    return _drop(folded, layer, everything, "fold active layer", "its readers read what it read")
 
 
 def _composition_is_smaller(state: State, layer: int) -> bool:

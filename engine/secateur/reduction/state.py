@@ -39,13 +39,14 @@ class Step:
     """One rewrite that was applied.
 
     rule : its name. layer : the original layer, counted from 0. removed : original indices of the neurons
-        that vanished.
-    detail : what took their place, in words.
+        that vanished. phases : which phase each of them was taken to have; whether it has it, the step does not know.
+    detail : in words, what is true of each of them whatever its phase, or what took their place; may be empty.
     """
 
     rule: str
     layer: int
     removed: tuple[int, ...]
+    phases: tuple[Phase, ...]
     detail: str
 
 
@@ -70,8 +71,9 @@ class State:
 
     def record(self, rule: str, layer: int, removed: Sequence[Neuron], detail: str) -> State:
         """This state with one more step; `layer` is an original number."""
-        gone = tuple(neuron.original for neuron in removed if neuron.original is not None)
-        return replace(self, steps=(*self.steps, Step(rule, layer, gone, detail)))
+        gone = [(neuron.original, neuron.phase) for neuron in removed if neuron.original is not None]
+        step = Step(rule, layer, tuple(i for i, _ in gone), tuple(phase for _, phase in gone), detail)
+        return replace(self, steps=(*self.steps, step))
 
 
 def initial_state(network: Network, facts: Facts) -> State:
@@ -174,5 +176,5 @@ def drop_unread_layers(state: State) -> State:
     for layer in reversed(range(len(state.network.layers))):
         if not consumers_of(state.network, layer):
             number, neurons = state.layers[layer], state.neurons[layer]
-            state = _remove_layer(state, layer).record("drop unread", number, neurons, "nobody reads the layer")
+            state = _remove_layer(state, layer).record("drop unread", number, neurons, "read by nobody")
     return state

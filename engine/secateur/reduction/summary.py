@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
@@ -15,9 +16,10 @@ from typing import Any
 from secateur.certificate import ComparedFiles, FileReference, certificate_bytes, comparison_bytes, pair_table
 from secateur.files import path_from
 from secateur.network import Network
+from secateur.reduction.facts import Phase
 from secateur.reduction.measure import Agreement, Latencies
 from secateur.reduction.pipeline import Analysis, Measurement, Reduction
-from secateur.reduction.removed import kind_of, removed
+from secateur.reduction.removed import Name, kind_of, removed
 from secateur.reduction.size import network_size
 from secateur.reduction.state import Step
 from secateur.search import Status
@@ -27,6 +29,9 @@ from secateur.version import version
 __all__ = ["CERTIFICATE", "DOMAIN", "REDUCED", "certificate_for", "domain_file", "summarise", "witness_file"]
 
 REDUCED, DOMAIN, CERTIFICATE = "reduced.onnx", "domain.json", "certificate.secateur"
+
+_SIGNS = {Status.INACTIVE: "never positive", Status.ACTIVE: "never negative"}
+_STAND_INS = {Phase.INACTIVE: "linearised: replaced by 0", Phase.ACTIVE: "linearised: replaced by its input z"}
 
 
 def domain_file(analysis: Analysis) -> bytes:
@@ -51,24 +56,34 @@ def witness_file(analysis: Analysis) -> bytes:
 
 
 def removed_neurons(reduction: Reduction) -> list[dict[str, Any]]:
-    """Every neuron of N that N' lacks, with the kind of its redundancy (`kind_of`) and why it could go."""
+    """Every neuron of N that N' lacks, with the kind of its redundancy (`kind_of`) and why it could go.
+
+    Why is said of the neuron by itself: what is true of all that went with it may be false of this one.
+    """
     network, rewrite = reduction.analysis.model.network, reduction.rewrite
-    steps = {(step.layer + 1, i): step for step in rewrite.steps for i in step.removed}
-    names = [(k, i) for k, size in enumerate(network.sizes, start=1) for i in range(size)]
-    statuses = {(k, i): reduction.analysis.phases.neurons[k - 1][i].status for k, i in names}
-    proven = {name for name, status in statuses.items() if status in (Status.INACTIVE, Status.ACTIVE)}
-    linearised = set(reduction.linearised)
+    proven, linearised = _proven(reduction.analysis), set(reduction.linearised)
+    whys = {
+        (step.layer + 1, i): (step.detail or step.rule, _STAND_INS.get(phase, "linearised"))
+        for step in rewrite.steps
+        for i, phase in zip(step.removed, step.phases, strict=True)
+    }
     rows = []
     for name in removed(network, rewrite):
         kind = kind_of(name, proven, linearised, decides=reduction.tolerance is None)
-        step = steps.get(name)
-        detail = "" if step is None else f"{step.rule}: {step.detail}"
-        if kind == "phase":
-            detail = f"{statuses[name].value} on D; {detail}"
-        elif kind != "forward":
-            detail = f"linearised; jointly with the others: {reduction.claim}"
-        rows.append({"layer": name[0], "neuron": name[1], "kind": kind, "why": detail})
+        forward, stand_in = whys.get(name, ("", "linearised"))
+        why = f"{proven[name].value} on D" if kind == "phase" else forward if kind == "forward" else stand_in
+        rows.append({"layer": name[0], "neuron": name[1], "kind": kind, "why": why})
     return rows
+
+
+def _proven(analysis: Analysis) -> dict[Name, Status]:
+    """The neurons whose phase on the domain is proven."""
+    return {
+        (k, i): neuron.status
+        for k, layer in enumerate(analysis.phases.neurons, start=1)
+        for i, neuron in enumerate(layer)
+        if neuron.status in _SIGNS
+    }
 
 
 def certificate_for(reduction: Reduction, folder: Path | None) -> bytes:
@@ -131,7 +146,7 @@ def summarise(
             "rule": options.preserve.rule, "margin": format_rational(options.preserve.margin)
         },
         "claim": reduction.claim,
-        "steps": [_step(step, set(reduction.linearised)) for step in reduction.rewrite.steps],
+        "steps": _steps(reduction),
         "removed": removed_neurons(reduction),
         **_evidence(reduction),
         "certificate": {"file": CERTIFICATE, "sha256": _sha256(certificate), "bytes": len(certificate)},
@@ -146,11 +161,20 @@ def summarise(
     }  # fmt: skip
 
 
-def _step(step: Step, linearised: set[tuple[int, int]]) -> dict[str, Any]:
-    """One rewrite; the rules speak of phases that neurons were given, which is not to say that they have them."""
-    given = sum((step.layer + 1, i) in linearised for i in step.removed)
-    note = f" ({given} of them linearised, which the final claim covers)" if given else ""
-    return {"rule": step.rule, "layer": step.layer + 1, "removed": list(step.removed), "detail": step.detail + note}
+def _steps(reduction: Reduction) -> list[dict[str, Any]]:
+    """The rewrites. A rule takes the phases that it is given; here those that are proven are told from the others."""
+    known = {name: _SIGNS[status] for name, status in _proven(reduction.analysis).items()}
+    known |= dict.fromkeys(reduction.linearised, "linearised")
+
+    def detail(step: Step) -> str:
+        counts = Counter(known[name] for i in step.removed if (name := (step.layer + 1, i)) in known)
+        said = ", ".join(f"{counts[what]:,} {what}" for what in (*_SIGNS.values(), "linearised") if counts[what])
+        return "; ".join(part for part in (said, step.detail) if part)
+
+    return [
+        {"rule": step.rule, "layer": step.layer + 1, "removed": list(step.removed), "detail": detail(step)}
+        for step in reduction.rewrite.steps
+    ]
 
 
 def _sha256(data: bytes) -> str:

@@ -10,10 +10,11 @@ The summary (`summary.json`) is a JSON object:
 - `status`: how many neurons are `inactive`, `active`, `both`, `unknown`. `neuron_status`: per layer, per
   neuron, `status`, `basis` (`exact`, `tree`, `solver`, `witness`, `none`) and `reason` (text, or null).
 - `removed`: every neuron of the original that the reduced network lacks: `layer` (from 1), `neuron` (from 0), `kind` (`phase`,
-  `forward`, `relaxed`, `result`), `why`.
+  `forward`, `relaxed`, `result`), `why` (of this neuron by itself).
 - `tolerance`: `requested` and `claimed`, as text (`claimed` is null where the claim is about decisions). `preserve`: `rule` and
   `margin` of the decision to be preserved, or null. `claim`: the proven statement in words, with N, N' and D.
-- `steps`: the rewrites in order, each `rule`, `layer` (from 1), `removed` (neurons, from 0), `detail`.
+- `steps`: the rewrites in order, each `rule`, `layer` (from 1), `removed` (neurons, from 0), `detail` (how many of
+  these are never positive, never negative or linearised, and what took their place).
 - `evidence`: how many claims rest on `exact`, `tree`, `solver`; `confirmed_by_smt`; `late_for_smt`, which there was no time to
   confirm; `solver_name`, or null.
   `tree`: `nodes`, `leaves`. `difference`: `nodes` and `trusted` leaves of a proof by differences, or empty.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from secateur.report.markup import Markup, element
+from secateur.report.markup import Markup, element, join
 
-__all__ = ["folded", "paragraph", "section", "table"]
+__all__ = ["claim", "file_name", "folded", "listed", "paragraph", "section", "table"]
 
 
 def section(title: str, *content: object) -> Markup:
@@ -43,6 +43,21 @@ def table(
     body = [element("tr", *(cell(k, content) for k, content in enumerate(row))) for row in rows]
     whole = element("table", element("thead", element("tr", *head)), element("tbody", *body))
     return element("div", whole, class_="scroll narrow" if narrow else "scroll")
+
+
+def claim(said: str, meanings: Sequence[tuple[str, object]]) -> Markup:
+    """The proven claim, set apart, and what its symbols mean."""
+    terms = [join([element("dt", symbol), element("dd", meaning)]) for symbol, meaning in meanings]
+    words = element("p", "Proven: ", said, class_="said")
+    return element("div", words, element("dl", *terms), class_="claim", role="note", aria_label="The proven claim")
+
+
+def file_name(name: str) -> Markup:
+    return element("span", name, class_="name")
+
+
+def listed(title: str, facts: Sequence[str]) -> Markup:
+    return element("div", element("h3", title), element("ul", *(element("li", fact) for fact in facts)))
 
 
 def folded(shown: str, content: Markup, *, fold: bool) -> Markup:

@@ -7,7 +7,20 @@ from typing import Any
 
 from secateur.report.markup import Markup, element
 
-__all__ = ["BASES", "STATUSES", "bar", "columns", "glyph", "neuron_map", "shares", "symbols"]
+__all__ = [
+    "BASES",
+    "GONE",
+    "MARKS",
+    "STATUSES",
+    "bar",
+    "columns",
+    "glyph",
+    "known_by",
+    "mark",
+    "neuron_map",
+    "shares",
+    "symbols",
+]
 
 STATUSES = {
     "inactive": "never positive on the domain: its output is 0",
@@ -15,8 +28,11 @@ STATUSES = {
     "both": "takes both phases",
     "unknown": "not decided",
 }
+GONE = "gone"
+"""The mark of a neuron that was removed although no phase of it is proven; others are marked by their status."""
+MARKS = (*STATUSES, GONE)
 BASES = {
-    "exact": "exact bound of the first layer",
+    "exact": "exact interval arithmetic over the whole domain",
     "tree": "replayed split tree",
     "solver": "solver's word, trusted",
     "witness": "two exact witnesses",
@@ -52,21 +68,34 @@ def shares(parts: Sequence[tuple[str, float]]) -> Markup:
 
 
 def symbols() -> Markup:
-    """The four cells of the map, told apart by shape as well as by colour; referred to by `#cell-STATUS`."""
+    """The cells of the map, told apart by shape as well as by colour; referred to by `#cell-MARK`."""
     box = element("rect", x="0.5", y="0.5", width=SIDE - 1, height=SIDE - 1, rx=2)
     marks = {
         "inactive": element("path", d="M3.2 8.8 8.8 3.2"),
         "active": element("path", d="M6 3v6M3 6h6"),
         "both": Markup(""),
         "unknown": element("path", d="M4.2 4.6a1.8 1.8 0 1 1 2.6 1.6c-.6.3-.8.6-.8 1.2M6 9.1v.5"),
+        GONE: element("path", d="M3.2 3.2 8.8 8.8M3.2 8.8 8.8 3.2"),
     }
-    cells = [element("symbol", box, marks[s], id=f"cell-{s}", viewBox=f"0 0 {SIDE} {SIDE}") for s in STATUSES]
+    cells = [element("symbol", box, marks[m], id=f"cell-{m}", viewBox=f"0 0 {SIDE} {SIDE}") for m in MARKS]
     return element("svg", element("defs", *cells), class_="hidden", aria_hidden="true", width=0, height=0)
 
 
-def glyph(status: str, **attributes: object) -> Markup:
+def mark(status: str, kind: str) -> str:
+    """How a neuron is drawn. kind : of the redundancy by which it was removed, or nothing."""
+    return GONE if kind and status in ("both", "unknown") else status
+
+
+def known_by(neuron: Mapping[str, Any]) -> str:
+    """What the status of a neuron rests on, or why it has none."""
+    basis, reason = neuron["basis"], neuron["reason"]
+    facts = [BASES.get(basis, basis)] if basis != "none" else []
+    return "; ".join([*facts, *([str(reason)] if reason else [])])
+
+
+def glyph(mark: str, **attributes: object) -> Markup:
     """One cell by itself, for the legend."""
-    cell = element("use", class_=status, href=f"#cell-{status}", width=SIDE, height=SIDE)
+    cell = element("use", class_=mark, href=f"#cell-{mark}", width=SIDE, height=SIDE)
     return element("svg", cell, class_="glyph", viewBox=f"0 0 {SIDE} {SIDE}", aria_hidden="true", **attributes)
 
 
@@ -75,11 +104,14 @@ def columns(size: int) -> int:
     return 10 if size <= 100 else 20 if size <= 400 else 50
 
 
-def neuron_map(layer: int, neurons: Sequence[Mapping[str, Any]]) -> Markup:
-    """All neurons of one layer as a grid, row by row; each cell says what is known when pointed at."""
+def neuron_map(layer: int, neurons: Sequence[tuple[Mapping[str, Any], str]]) -> Markup:
+    """All neurons of one layer as a grid, row by row; each cell says what is known when pointed at.
+
+    With each neuron comes the kind of redundancy by which it was removed, or nothing.
+    """
     across = columns(len(neurons))
     down = max(1, -(-len(neurons) // across))
-    cells = [_cell(layer, i, neuron, i % across, i // across) for i, neuron in enumerate(neurons)]
+    cells = [_cell(layer, i, *neuron, (i % across, i // across)) for i, neuron in enumerate(neurons)]
     wide, high = across * PITCH - (PITCH - SIDE), down * PITCH - (PITCH - SIDE)
     return element(
         "svg",
@@ -91,24 +123,23 @@ def neuron_map(layer: int, neurons: Sequence[Mapping[str, Any]]) -> Markup:
     )
 
 
-def _cell(layer: int, index: int, neuron: Mapping[str, Any], column: int, row: int) -> Markup:
-    status, basis, reason = neuron["status"], neuron["basis"], neuron["reason"]
-    facts = [BASES.get(basis, basis)] if basis != "none" else []
-    facts += [str(reason)] if reason else []
-    text = f"Layer {layer}, neuron {index}: {status}" + (f" ({'; '.join(facts)})" if facts else "")
+def _cell(layer: int, index: int, neuron: Mapping[str, Any], kind: str, place: tuple[int, int]) -> Markup:
+    status, known, drawn = neuron["status"], known_by(neuron), mark(neuron["status"], kind)
+    text = f"Layer {layer}, neuron {index}: {status}" + (f" ({known})" if known else "") + (f", removed ({kind})" if kind else "")
     return element(
         "use",
         element("title", text),
-        class_=status,
-        href=f"#cell-{status}",
-        x=column * PITCH,
-        y=row * PITCH,
+        class_=drawn,
+        href=f"#cell-{drawn}",
+        x=place[0] * PITCH,
+        y=place[1] * PITCH,
         width=SIDE,
         height=SIDE,
         data_neuron=f"{layer}.{index}",
     )
 
 
-def _tally(neurons: Sequence[Mapping[str, Any]]) -> str:
-    counts = {status: sum(n["status"] == status for n in neurons) for status in STATUSES}
-    return ", ".join(f"{number} {status}" for status, number in counts.items() if number)
+def _tally(neurons: Sequence[tuple[Mapping[str, Any], str]]) -> str:
+    counts = {status: sum(neuron["status"] == status for neuron, _ in neurons) for status in STATUSES}
+    counts["removed"] = sum(bool(kind) for _, kind in neurons)
+    return ", ".join(f"{number} {name}" for name, number in counts.items() if number)

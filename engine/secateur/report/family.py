@@ -14,7 +14,8 @@ The summary (`summary.json`) is a JSON object:
   `not_begun` slices that keep the original network. `tree_nodes`: sub-domains in the split trees of the certificate.
 - `nodes`: the partition in preorder, the coordinate of a cut, or null for a slice. `leaves`: for each slice in that order
   `[parameters, neurons, undecided neurons, depth, file]`.
-- `certificate`: as in `secateur.report`. `agreement`: as there without `changed`; `float32_noise` is that of the original alone.
+- `certificate`: as in `secateur.report`. `manifest`: `file`, `sha256`.
+- `agreement`: as in `secateur.report` without `changed`; `float32_noise` is that of the original alone.
   `latency`: `original` and `family`, each from batch size to median and 95th percentile in microseconds, and `find`,
   microseconds a row; or null.
 """
@@ -24,8 +25,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from secateur.report import charts, measures, words
-from secateur.report.blocks import paragraph, section, table
+from secateur.report import charts, measures, proof, words
+from secateur.report.blocks import claim, file_name, paragraph, section, table
 from secateur.report.family_charts import histogram, partition_map
 from secateur.report.findings import KINDS
 from secateur.report.markup import Markup, element, join
@@ -38,7 +39,7 @@ Summary = Mapping[str, Any]
 
 def render_family(summary: Summary) -> str:
     """The report of a sliced network as a self-contained HTML page; every text of the summary is escaped."""
-    parts = (_headline, _sizes, _partition, _speed, _proof, measures.domain, measures.time_spent)
+    parts = (_headline, _sizes, _partition, _proof, _check, _speed, measures.domain, measures.time_spent)
     title = f"{summary['model']['file']}, sliced and proven"
     return page(summary, title, "slicing report", [part(summary) for part in parts])
 
@@ -55,9 +56,14 @@ def _headline(s: Summary) -> Markup:
     )
     before, mean = s["parameters"]["original"], s["parameters"]["mean"]
     title = f"{words.count(round(mean))} of {words.plural(before, 'parameter')} per slice"
-    said = element("p", "Proven: ", s["claim"], class_="said")
-    claim = element("div", said, class_="claim", role="note", aria_label="The proven claim")
-    return join([element("h1", title), lede, claim, _unfinished(s)])
+    return join([element("h1", title), lede, _claim(s), _unfinished(s)])
+
+
+def _claim(s: Summary) -> Markup:
+    """The claim, with N' only where it speaks of it: that of exact slices does not."""
+    own = ("N'", "of each slice its own network, the file that manifest.json names for it")
+    meanings = [("N", file_name(s["model"]["file"])), *([own] if own[0] in s["claim"] else [])]
+    return claim(s["claim"], [*meanings, ("D", measures.domain_in_words(s))])
 
 
 def _unfinished(s: Summary) -> Markup:
@@ -78,7 +84,8 @@ def _sizes(s: Summary) -> Markup:
         cells = [f"{own[k]:,.0f}" for k in ("original", "mean", "median", "min", "max", "by_volume")]
         rows.append([key, *cells, charts.bar(own["mean"], own["original"], own["original"])])
     heads = ["", "original", "mean", "median", "least", "most", "for a uniform input", "mean of original"]
-    constant = f"{words.plural(s['constant'], 'slice')} of {words.count(s['slices'])} need no neuron at all."
+    needs = "needs" if s["constant"] == 1 else "need"
+    constant = f"{words.plural(s['constant'], 'slice')} of {words.count(s['slices'])} {needs} no neuron at all."
     return section(
         "Sizes of the slices",
         table(heads, rows, numeric=(1, 2, 3, 4, 5, 6)),
@@ -100,7 +107,6 @@ def _partition(s: Summary) -> Markup:
     for coordinate in s["nodes"]:
         if coordinate is not None:
             cuts[coordinate] = cuts.get(coordinate, 0) + 1
-    depths = [leaf[3] for leaf in s["leaves"]]
     rows = [[f"input {i}", words.count(number)] for i, number in sorted(cuts.items())]
     text = (
         "The whole area is the domain, every rectangle a slice with its share of the volume; a cut halves an area across its"
@@ -110,9 +116,16 @@ def _partition(s: Summary) -> Markup:
         "The tree of cuts",
         element("p", text),
         partition_map(s["nodes"], s["leaves"], s["parameters"]["original"]),
-        paragraph(f"Slices lie {min(depths)} to {max(depths)} cuts deep."),
+        paragraph(_depths([leaf[3] for leaf in s["leaves"]])),
         table(["cut along", "times"], rows, numeric=(1,), narrow=True) if rows else "",
     )
+
+
+def _depths(depths: Sequence[int]) -> str:
+    least, most = min(depths), max(depths)
+    if least == most:
+        return f"Every slice lies {words.plural(most, 'cut')} deep."
+    return f"Slices lie {least} to {words.plural(most, 'cut')} deep."
 
 
 def _speed(s: Summary) -> Markup:
@@ -157,4 +170,24 @@ def _proof(s: Summary) -> Markup:
         f"One certificate, {s['certificate']['file']}, covers the partition (it has no gap by its form) and every slice. It is"
         " bound to the original and to manifest.json, and through that to every network, by SHA-256."
     )
-    return section("The proof", element("p", note), table(["", "number"], facts, numeric=(1,), narrow=True))
+    verified = [
+        "the original, the manifest and every network are the ones whose SHA-256 is listed below or in the manifest",
+        "the slices cover the domain, and the phase of every neuron that the rewriting of a slice relied on",
+        "the claim itself, slice by slice, about the files as they are stored",
+    ]
+    outside = [
+        "that an input is given to the network of a slice that holds it, which Secateur's own code for families does",
+        "that the kept neurons are needed is no part of the claim",
+    ]
+    return section(
+        "The proof",
+        element("p", note),
+        table(["", "number"], facts, numeric=(1,), narrow=True),
+        element("div", proof.verified(verified), proof.trusted([], *outside), class_="pair"),
+    )
+
+
+def _check(s: Summary) -> Markup:
+    elsewhere = ["the original lies elsewhere, name it with ", element("code", "--original")]
+    files = [(s[key]["file"], s[key]["sha256"]) for key in ("model", "manifest", "certificate")]
+    return proof.check_it(s["certificate"], "all networks", elsewhere, files)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from secateur.report import words
 from secateur.report.markup import Markup, element
 
 __all__ = ["histogram", "partition_map"]
@@ -25,7 +26,7 @@ def histogram(values: Sequence[float], largest: float) -> Markup:
         height = 100 * number / highest
         title = element("title", f"{largest * k / BINS:,.0f} to {largest * (k + 1) / BINS:,.0f}: {number:,}")
         bars.append(element("rect", title, class_="solid", x=k * 10, y=f"{100 - height:.2f}", width=9, height=f"{height:.2f}"))
-    label = f"{len(values):,} slices by size"
+    label = f"{words.plural(len(values), 'slice')} by size"
     return element("svg", *bars, class_="histogram", viewBox=f"0 0 {BINS * 10} 100", role="img", aria_label=label)
 
 
@@ -61,9 +62,13 @@ def partition_map(nodes: Sequence[int | None], leaves: Sequence[Sequence[int]], 
             parameters, neurons = leaves[leaf][:2]
             if place.depth <= DEEPEST:
                 share = parameters / largest if largest > 0 else 0.0
-                cells.append(_cell(place, share, f"slice {leaf}: {parameters:,} parameters, {neurons:,} neurons"))
+                cells.append(
+                    _cell(
+                        place, share, f"slice {leaf}: {words.plural(parameters, 'parameter')}, {words.plural(neurons, 'neuron')}"
+                    )
+                )
             leaf += 1
-    label = f"{len(leaves):,} slices of the domain"
+    label = f"{words.plural(len(leaves), 'slice')} of the domain"
     return element("svg", *cells, class_="partition", viewBox="0 0 200 100", role="img", aria_label=label)
 
 

@@ -1,16 +1,16 @@
-"""The upper half of the report: what was removed, from which layers, and the status of every neuron."""
+"""The upper part of the report: what was removed, from which layers, and why it could go."""
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from secateur.report import charts, words
-from secateur.report.blocks import folded, paragraph, section, table
+from secateur.report import charts, measures, words
+from secateur.report.blocks import claim, file_name, folded, paragraph, section, table
 from secateur.report.markup import Markup, element, join
 
-__all__ = ["headline", "layers", "neurons", "removed"]
+__all__ = ["KINDS", "headline", "layers", "removed", "removed_kinds"]
 
 Summary = Mapping[str, Any]
 
@@ -20,6 +20,7 @@ KINDS = {
     "relaxed": "linearised within the tolerance",
     "result": "linearised without a change of decision",
 }
+LINEARISED = {"relaxed", "result"}
 
 
 def headline(s: Summary) -> Markup:
@@ -47,19 +48,12 @@ def _promise(claimed: str | None) -> str:
 
 
 def _name(file: Mapping[str, Any]) -> Markup:
-    return element("span", file["file"], class_="name")
+    return file_name(file["file"])
 
 
 def _claim(s: Summary) -> Markup:
-    inputs = words.plural(len(s["domain"]["lower"]), "input")
-    meanings = [
-        ("N", _name(s["model"])),
-        ("N'", _name(s["reduced_model"])),
-        ("D", f"{s['domain']['description']} ({inputs}, listed below)"),
-    ]
-    terms = [join([element("dt", symbol), element("dd", meaning)]) for symbol, meaning in meanings]
-    said = element("p", "Proven: ", s["claim"], class_="said")
-    return element("div", said, element("dl", *terms), class_="claim", role="note", aria_label="The proven claim")
+    meanings = [("N", _name(s["model"])), ("N'", _name(s["reduced_model"])), ("D", measures.domain_in_words(s))]
+    return claim(s["claim"], meanings)
 
 
 def _unfinished(s: Summary) -> Markup:
@@ -67,8 +61,10 @@ def _unfinished(s: Summary) -> Markup:
     if s["interrupted"]:
         parts.append("The run was stopped before its end; all that is stated here was proved before.")
     if unknown := s["status"]["unknown"]:
-        verb = "was" if unknown == 1 else "were"
-        parts.append(f"{words.plural(unknown, 'neuron')} {verb} not decided and stayed in place.")
+        gone = removed_kinds(s)
+        went = sum(s["neuron_status"][k - 1][i]["status"] == "unknown" for k, i in gone)
+        fate = f"; {words.count(went)} went with others, {words.count(unknown - went)} stayed" if went else " and stayed in place"
+        parts.append(f"{words.plural(unknown, 'neuron was', 'neurons were')} not decided{fate}.")
     if not parts:
         return Markup("")
     return element("div", element("p", " ".join(parts)), class_="warn", role="note")
@@ -120,52 +116,24 @@ def _layers_apart(before: Sequence[int], after: Sequence[int], longest: int) -> 
     return section("Layer by layer", element("p", note), element("div", *sides, class_="pair"))
 
 
+def removed_kinds(s: Summary) -> dict[tuple[int, int], str]:
+    """Of every neuron that is gone, as (layer, neuron), the kind of its redundancy."""
+    return {(n["layer"], n["neuron"]): n["kind"] for n in s["removed"]}
+
+
 def removed(s: Summary) -> Markup:
-    """Every neuron that is gone, the kind of its redundancy, and why it could go."""
-    rows = [[f"Layer {n['layer']}, neuron {n['neuron']}", n["kind"], n["why"]] for n in s["removed"]]
-    if not rows:
+    """Every neuron that is gone, the kind of its redundancy, and why it could go; those of a layer that share both are a row."""
+    gone: defaultdict[tuple[int, str, str], list[int]] = defaultdict(list)
+    for n in s["removed"]:
+        gone[n["layer"], n["kind"], n["why"]].append(n["neuron"])
+    if not gone:
         return Markup("")
     counts = Counter(n["kind"] for n in s["removed"])
     said = ", ".join(f"{words.count(number)} {kind} ({KINDS[kind]})" for kind, number in counts.items())
-    content = folded(f"All {len(rows)} of them", table(["neuron", "kind", "why"], rows), fold=len(rows) > 12)
-    return section("Why they could go", paragraph(f"Of the neurons that are gone: {said}."), content)
-
-
-def neurons(s: Summary) -> Markup:
-    """The map of all neurons, its legend, and the neurons that were not decided."""
-    counts = [(status, s["status"][status]) for status in charts.STATUSES]
-    across = max((charts.columns(len(layer)) for layer in s["neuron_status"]), default=0)
-    maps = [element("figure", _caption(k, layer), charts.neuron_map(k, layer)) for k, layer in enumerate(s["neuron_status"], 1)]
-    return section(
-        "Every neuron",
-        element("p", "Each cell is a neuron, row by row from 0; point at one to see what is known of it."),
-        charts.shares([(status, number) for status, number in counts if number]),
-        element("ul", *(_legend(status, number) for status, number in counts), class_="legend"),
-        element("div", *maps, class_=f"maps by{across}"),
-        _undecided(s),
-    )
-
-
-def _legend(status: str, number: int) -> Markup:
-    said = element("span", element("b", words.count(number), " ", status), ", ", charts.STATUSES[status])
-    return element("li", charts.glyph(status), said)
-
-
-def _caption(k: int, layer: Sequence[Mapping[str, Any]]) -> Markup:
-    redundant = sum(neuron["status"] in ("inactive", "active") for neuron in layer)
-    said = element("span", f"{redundant} of {len(layer)} redundant", class_="soft")
-    return element("figcaption", element("b", f"Layer {k}"), " ", said)
-
-
-def _undecided(s: Summary) -> Markup:
-    rows = [
-        [f"Layer {k}, neuron {i}", neuron["reason"] or "no reason given"]
-        for k, layer in enumerate(s["neuron_status"], 1)
-        for i, neuron in enumerate(layer)
-        if neuron["status"] == "unknown"
-    ]
-    if not rows:
-        return paragraph("Every neuron was decided.")
-    shown = f"The {words.plural(len(rows), 'undecided neuron')} and why"
-    content = table(["not decided", "why"], rows, narrow=True)
-    return element("div", folded(shown, content, fold=len(rows) > 12), class_="after")
+    text = [f"Of the neurons that are gone: {said}."]
+    if counts.keys() & LINEARISED:
+        text.append(f"That all the linearised ones could go together is the final claim itself: {s['claim']}.")
+    rows = [[f"Layer {k}", words.ranges(own), kind, why] for (k, kind, why), own in sorted(gone.items())]
+    shown = f"All {words.plural(len(s['removed']), 'neuron')}, layer by layer"
+    content = folded(shown, table(["", "neurons", "kind", "why"], rows), fold=len(rows) > 12)
+    return section("Why they could go", paragraph(" ".join(text)), content)

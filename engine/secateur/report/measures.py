@@ -9,7 +9,7 @@ from secateur.report import charts, words
 from secateur.report.blocks import folded, paragraph, section, table
 from secateur.report.markup import Markup, element
 
-__all__ = ["domain", "overflows", "speed", "time_spent"]
+__all__ = ["domain", "domain_in_words", "overflows", "speed", "time_spent"]
 
 Summary = Mapping[str, Any]
 
@@ -66,6 +66,11 @@ def _agreement(agreement: Mapping[str, Any], claimed: str | None) -> Markup:
 def overflows(agreement: Mapping[str, Any]) -> str:
     """What is to be said of points that were left out."""
     return f"At {words.plural(agreement['overflows'], 'further point')} a value was beyond the range of an element type."
+
+
+def domain_in_words(s: Summary) -> str:
+    """What the D of a claim is."""
+    return f"{s['domain']['description']} ({words.plural(len(s['domain']['lower']), 'input')}, listed below)"
 
 
 def domain(s: Summary) -> Markup:

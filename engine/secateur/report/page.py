@@ -9,6 +9,7 @@ from typing import Any
 from secateur.report import findings, measures, proof
 from secateur.report.charts import symbols
 from secateur.report.markup import Markup, element, join
+from secateur.report.neurons import neurons
 
 __all__ = ["page", "render"]
 
@@ -17,7 +18,7 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 ORDER = (
     findings.headline,
     findings.layers,
-    findings.neurons,
+    neurons,
     findings.removed,
     proof.evidence,
     proof.check,

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from secateur.report import words
-from secateur.report.blocks import folded, paragraph, section, table
+from secateur.report.blocks import file_name, folded, listed, paragraph, section, table
 from secateur.report.markup import Markup, element
 
-__all__ = ["check", "evidence", "steps"]
+__all__ = ["check", "check_it", "evidence", "steps", "trusted", "verified"]
 
 Summary = Mapping[str, Any]
 
@@ -60,22 +60,27 @@ def _verified(s: Summary) -> Markup:
         f"the phase of every neuron that the rewriting relied on{but}",
         "the final claim itself, about the two files as they are stored",
     ]
-    return _list("Verified by the checker, in exact arithmetic", facts)
+    return verified(facts)
 
 
 def _trusted(s: Summary) -> Markup:
     alone, solver = s["evidence"]["solver"], s["evidence"]["solver_name"]
-    facts = [
-        "the checker: a small program that shares no code with the prover",
-        *([f"{solver}, for {words.plural(alone, 'claim')}"] if alone else []),
-        "the claim is about the real numbers that the stored weights define; a float32 runtime rounds on top",
+    return trusted(
+        [f"{solver}, for {words.plural(alone, 'claim')}"] if alone else [],
         "that the kept neurons are needed is no part of the claim: it is shown here, not certified",
-    ]
-    return _list("Trusted, or outside the claim", facts)
+    )
 
 
-def _list(title: str, facts: Sequence[str]) -> Markup:
-    return element("div", element("h3", title), element("ul", *(element("li", fact) for fact in facts)))
+def verified(facts: Sequence[str]) -> Markup:
+    """What the checker establishes by itself."""
+    return listed("Verified by the checker, in exact arithmetic", facts)
+
+
+def trusted(others: Sequence[str], *outside: str) -> Markup:
+    """What has to be believed, beside the checker `others`, and what the claim does not say, whatever it is about."""
+    checker = "the checker: a small program that shares no code with the prover"
+    rounding = "the claim is about the real numbers that the stored weights define; a float32 runtime rounds on top"
+    return listed("Trusted, or outside the claim", [checker, *others, rounding, *outside])
 
 
 def steps(s: Summary) -> Markup:
@@ -97,28 +102,30 @@ def steps(s: Summary) -> Markup:
 
 def check(s: Summary) -> Markup:
     """How anyone can check the claim, and the SHA-256 of everything that it speaks of."""
-    size = words.count(s["certificate"]["bytes"])
+    files = [(s[key]["file"], s[key]["sha256"]) for key in ("model", "reduced_model", "certificate")]
+    elsewhere = ["a network lies elsewhere, name it with ", element("code", "--original"), " or ", element("code", "--reduced")]
+    return check_it(s["certificate"], "both networks", elsewhere, [*files, ("the domain", s["domain"]["sha256"])])
+
+
+def check_it(
+    certificate: Mapping[str, Any], networks: str, elsewhere: Sequence[object], files: Sequence[tuple[str, str]]
+) -> Markup:
+    """How to run the checker on the folder of a report. networks : that it reads. elsewhere : what to do where those that are
+    named lie in other places. files : with their SHA-256.
+    """
     reads = [
         "The checker reads ",
-        element("code", s["certificate"]["file"]),
-        f" ({size} bytes) and both networks with its own code. It ends with exit code 0 and the claim in ",
-        "words, or with exit code 1 and the step that failed. Where a network lies elsewhere, name it with ",
-        element("code", "--original"),
-        " or ",
-        element("code", "--reduced"),
+        element("code", certificate["file"]),
+        f" ({words.count(certificate['bytes'])} bytes) and {networks} with its own code. It ends with exit code 0 and the claim "
+        "in words, or with exit code 1 and the step that failed. Where ",
+        *elsewhere,
         ".",
     ]
+    rows = [[file_name(name), element("span", sha, class_="hash")] for name, sha in files]
     return section(
         "Check it yourself",
         element("p", "You need not believe this page. In the folder that holds it, run"),
         element("pre", element("code", "secateur check .")),
         element("p", *reads),
-        _hashes(s),
+        table(["file", "SHA-256"], rows),
     )
-
-
-def _hashes(s: Summary) -> Markup:
-    named = [(s[key]["file"], s[key]["sha256"]) for key in ("model", "reduced_model", "certificate")]
-    named.append(("the domain", s["domain"]["sha256"]))
-    rows = [[element("span", name, class_="name"), element("span", sha, class_="hash")] for name, sha in named]
-    return table(["file", "SHA-256"], rows)

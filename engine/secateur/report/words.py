@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from itertools import pairwise
 
+from secateur.amounts import count, plural
+
 __all__ = [
     "change",
     "count",
@@ -21,16 +23,6 @@ __all__ = [
 ]
 
 MINUS = "\N{MINUS SIGN}"
-
-
-def count(number: int) -> str:
-    """With thousands separated: 13,500."""
-    return f"{number:,}"
-
-
-def plural(number: int, singular: str, several: str = "") -> str:
-    """`1 neuron`, `2 neurons`."""
-    return f"{count(number)} {singular if number == 1 else several or singular + 's'}"
 
 
 def change(before: float, after: float) -> str:

@@ -79,6 +79,8 @@ def test_random_networks_with_inherited_facts(seed: int) -> None:
     assert walked.inherited > 0
     assert result.summary["parameters"]["mean"] < result.summary["parameters"]["original"]
     assert result.summary["agreement"]["max_difference"] < 1e-3
+    for named in (result.summary["manifest"], result.summary["certificate"]):
+        assert hashlib.sha256(result.files[named["file"]]).hexdigest() == named["sha256"]
 
 
 @pytest.mark.parametrize("kind", ["float16", "float64"])
@@ -140,7 +142,7 @@ def test_slices_that_cannot_be_cut_are_reported() -> None:
     domain = Domain((Fraction(1),) * 3, (Fraction(1),) * 3)
     result = sliced(model_of(random_network(0)), domain, slices=4)
     assert result.summary["slices"] == 1
-    assert result.summary["late"] == "no more than 1 slices: finer cuts would stabilise nothing"
+    assert result.summary["late"] == "no more than 1 slice: finer cuts would stabilise nothing"
 
 
 def test_rounds_cut_every_coordinate_with_a_width() -> None:

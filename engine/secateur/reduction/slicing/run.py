@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import NamedTuple
 
+from secateur.amounts import plural
 from secateur.errors import InputError
 from secateur.options import SliceOptions
 from secateur.progress import Progress
@@ -178,10 +179,10 @@ def _cut(run: _Run) -> None:
     partition = run.sliced.partition
     for region, coordinate in order:
         if time.monotonic() >= until:
-            run.sliced.late = f"time was up at {partition.count:,} slices"
+            run.sliced.late = f"time was up at {plural(partition.count, 'slice')}"
             return
         partition.split(region, coordinate)
-        run.progress.update(f"{partition.count:,} slices", partition.count / wanted)
+        run.progress.update(plural(partition.count, "slice"), partition.count / wanted)
 
 
 def _equal(run: _Run, coordinates: Sequence[int]) -> Iterator[tuple[Region, int]]:
@@ -205,7 +206,7 @@ def _adaptive(run: _Run, wanted: int) -> Iterator[tuple[Region, int]]:
                 weight = -analysis.unstable * 0.5**region.depth
                 heapq.heappush(heap, _Open(weight, next(numbers), region, analysis.coordinate))
         if not heap and limit is None:
-            run.sliced.late = f"no more than {partition.count:,} slices: finer cuts would stabilise nothing"
+            run.sliced.late = f"no more than {plural(partition.count, 'slice')}: finer cuts would stabilise nothing"
         if not heap:
             return
         top = heapq.heappop(heap)
@@ -223,11 +224,12 @@ def _cut_large(run: _Run, limit: int) -> list[Region]:
     large = [r for r in over if run.made[r].proven < run.model.network.neuron_count]
     if over and not large:
         run.sliced.late = (
-            f"{len(over):,} slices have more than {limit:,} neurons, all with one phase: exact weights cannot merge them"
+            f"{plural(len(over), 'slice has', 'slices have')} more than {plural(limit, 'neuron')}, all with one phase: "
+            "exact weights cannot merge them"
         )
     if large and (time.monotonic() >= run.deadline or partition.count + len(large) > MOST_SLICES):
         reason = "time was up" if time.monotonic() >= run.deadline else f"there are {partition.count:,} slices"
-        run.sliced.late = f"{reason} with {len(large):,} slices of more than {limit:,} neurons"
+        run.sliced.late = f"{reason} with {plural(len(large), 'slice')} of more than {plural(limit, 'neuron')}"
         return []
     run.progress.stage("cut")
     for region in large:
@@ -270,7 +272,9 @@ def _make(run: _Run, regions: Sequence[Region], turn: int, until: float) -> None
             _collect(run, running)
     unmade = sum(region not in run.made for region in regions)
     if unmade and not run.sliced.interrupted:
-        run.sliced.late = f"time was up before {unmade:,} slices were begun: they keep the original network"
+        run.sliced.late = (
+            f"time was up before {plural(unmade, 'slice was', 'slices were')} begun: the original network stays there"
+        )
 
 
 def _share(run: _Run, open_slices: int, until: float, turn: int, region: Region) -> float:
@@ -308,5 +312,6 @@ def _collect(run: _Run, running: dict[Future[SliceStatistics], Region]) -> None:
 def _tell(run: _Run, whole: int, done: int) -> None:
     made = run.made.values()
     mean = sum(m.parameters for m in made) / max(1, len(made))
-    text = f"{done:,} of {whole:,} slices, {mean:,.0f} parameters on average, {sum(m.undecided > 0 for m in made):,} not decided"
+    undecided = sum(m.undecided > 0 for m in made)
+    text = f"{done:,} of {plural(whole, 'slice')}, {mean:,.0f} parameters on average, {undecided:,} not decided"
     run.progress.update(text, done / max(1, whole))

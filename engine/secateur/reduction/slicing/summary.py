@@ -232,6 +232,7 @@ def summarise_family(
         "removed": {kind: count / len(lines) for kind, count in sorted(_together(line.removed for line in lines).items())},
         "tree_nodes": files.nodes,
         "differences": {"slices": sum(x.differences > 0 for x in lines), "nodes": sum(x.differences for x in lines)},
+        "manifest": {"file": MANIFEST, "sha256": hashlib.sha256(files.manifest).hexdigest()},
         "certificate": {"file": CERTIFICATE, "sha256": hashlib.sha256(certificate).hexdigest(), "bytes": len(certificate)},
         "nodes": list(files.coordinates),
         "leaves": [[x.parameters, x.neurons, x.undecided, x.depth, x.file] for x in lines],
