@@ -61,6 +61,9 @@ class Family:
             require_certified(manifest, _read(folder / CERTIFICATE), str(folder / MANIFEST))
         return cls(manifest, lambda name: (folder / name).read_bytes(), str(folder))
 
+    def __repr__(self) -> str:
+        return f"<Family {self._where!r}: {self.slices} slices, {self.input_size} inputs of {np.dtype(self._type).name}>"
+
     @property
     def input_size(self) -> int:
         return len(self.lower)

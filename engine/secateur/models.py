@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -21,7 +21,7 @@ class LoadedModel:
 
     path: Path
     stamp: tuple[int, int]
-    data: bytes
+    data: bytes = field(repr=False)
     network: Network
     wiring: Wiring | None
 

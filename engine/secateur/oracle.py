@@ -71,6 +71,9 @@ class Engine:
         self._solver = ResidualSolver(solver)
         self._models = ModelStore()
 
+    def __repr__(self) -> str:
+        return f"<Engine: jobs {self._options.jobs}, solver {self._options.solver}, seed {self._options.seed}>"
+
     def __enter__(self) -> Self:
         return self
 

@@ -117,6 +117,10 @@ class Network:
     output: Affine
     interface: Interface = field(default_factory=Interface)
 
+    def __repr__(self) -> str:
+        layers = f"{len(self.layers)} ReLU layer{'s' if len(self.layers) != 1 else ''}, {self.neuron_count} neurons"
+        return f"<Network: {self.input_size} inputs, {layers}, {self.output_size} outputs>"
+
     @property
     def output_size(self) -> int:
         return self.output.size

@@ -6,7 +6,7 @@ What is hashed is what is parsed, so that a file that changes during a run canno
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from secateur.errors import InputError
@@ -20,7 +20,7 @@ class ModelFile:
     """An ONNX file: where it lies, what it holds, what that means."""
 
     path: Path
-    data: bytes
+    data: bytes = field(repr=False)
     network: Network
 
     @property

@@ -10,7 +10,7 @@ import hashlib
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 from secateur.certificate import interval_evidence
@@ -110,13 +110,13 @@ class Reduction:
     """
 
     analysis: Analysis
-    rewrite: Rewrite
+    rewrite: Rewrite = field(repr=False)
     tolerance: Fraction | None
     network: Network
-    data: bytes
-    evidence: PhaseEvidence
-    difference: DifferenceEvidence | None = None
-    linearised: tuple[tuple[int, int], ...] = ()
+    data: bytes = field(repr=False)
+    evidence: PhaseEvidence = field(repr=False)
+    difference: DifferenceEvidence | None = field(default=None, repr=False)
+    linearised: tuple[tuple[int, int], ...] = field(default=(), repr=False)
 
     @property
     def sha256(self) -> str:

@@ -75,12 +75,12 @@ class Relaxed:
     linearised : the neurons that were given a phase which nobody proved.
     """
 
-    rewrite: Rewrite
+    rewrite: Rewrite = field(repr=False)
     network: Network
-    data: bytes
-    pairing: Pairing
+    data: bytes = field(repr=False)
+    pairing: Pairing = field(repr=False)
     proof: PartProof
-    linearised: tuple[tuple[int, int], ...]
+    linearised: tuple[tuple[int, int], ...] = field(repr=False)
 
 
 @dataclass(eq=False)
