@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from secateur.errors import InputError
+from secateur.files import network_path
 from secateur.network.exact import ExactArray
 from secateur.network.maps import Monomial, UnsupportedError
 from secateur.network.model import Interface, Network
@@ -38,7 +39,7 @@ _ELEMENT_TYPES = {1: "float32", 10: "float16", 11: "float64"}
 
 def read_onnx(path: str | Path) -> Network:
     """The network of an ONNX file of one input and one output. InputError, in one line, where it cannot be read exactly."""
-    path = Path(path)
+    path = network_path(path)
     try:
         data = path.read_bytes()
     except OSError as error:

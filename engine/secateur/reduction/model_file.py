@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from secateur.errors import InputError
+from secateur.files import network_path
 from secateur.network import Network, parse_onnx
 
 __all__ = ["ModelFile", "read_model"]
@@ -34,7 +35,7 @@ def read_model(path: str | Path) -> ModelFile:
 
     A certificate names one file by its SHA-256; weights elsewhere would not be covered by it.
     """
-    path = Path(path)
+    path = network_path(path)
     try:
         data = path.read_bytes()
     except OSError as error:
