@@ -27,7 +27,7 @@ from secateur.reduction.relax import Effort, Relaxable, relax
 from secateur.reduction.rewrite import Rewrite, rewrite
 from secateur.reduction.size import network_size
 from secateur.residual import ResidualSolver
-from secateur.search import PartProof, PhaseEvidence, PhaseResult, Status, decide_phases
+from secateur.search import PartProof, PhaseEvidence, PhaseResult, Status, Until, decide_phases
 from secateur.specification import Domain
 from secateur.specification.comparison import Comparison
 from secateur.specification.numerals import format_rational
@@ -225,7 +225,7 @@ def relaxed(
         facts.claims,
         lambda network: _stored(analysis, network, claim.words),
     )
-    effort = Effort(deadline, _LEAST_SECONDS, _SAMPLES, analysis.options.seed, _STEPS)
+    effort = Effort(Until(deadline), _LEAST_SECONDS, _SAMPLES, analysis.options.seed, _STEPS)
     found, interrupted = relax(given, network_size(exact.network), effort, solver, progress)
     if found is None:
         return exact, interrupted
