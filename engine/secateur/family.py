@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from secateur.errors import InputError
+from secateur.files import bytes_of
 from secateur.manifest import read_manifest, require_certified
 from secateur.session import Session
 
@@ -56,9 +57,9 @@ class Family:
         Whether the manifest is altered is told by the certificate, if that lies beside it; it has the digests of the networks.
         """
         folder = Path(folder)
-        manifest = _read(folder / MANIFEST)
+        manifest = bytes_of(folder / MANIFEST)
         if (folder / CERTIFICATE).exists():
-            require_certified(manifest, _read(folder / CERTIFICATE), str(folder / MANIFEST))
+            require_certified(manifest, bytes_of(folder / CERTIFICATE), str(folder / MANIFEST))
         return cls(manifest, lambda name: (folder / name).read_bytes(), str(folder))
 
     def __repr__(self) -> str:
@@ -120,13 +121,6 @@ class Family:
         if number not in self._sessions:
             self._sessions[number] = Session(self._verified(number), f"{self._where}: {self._files[number][0]}")
         return self._sessions[number]
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror or error}", where=str(path)) from None
 
 
 class _Tree:

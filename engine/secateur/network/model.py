@@ -17,7 +17,7 @@ from functools import cached_property
 
 import numpy as np
 
-from secateur.network.exact import Floats
+from secateur.network.exact import ExactArray, Floats
 from secateur.network.linear import LinearMap
 
 __all__ = ["Affine", "ExactTrace", "Interface", "Network", "Rounding", "Term"]
@@ -44,6 +44,12 @@ class Affine:
     bias: Floats
     exact_bias: tuple[Fraction, ...] | None = None
     rounding: Rounding | None = None
+
+    @classmethod
+    def of(cls, terms: tuple[Term, ...], bias: ExactArray) -> Affine:
+        """With constants of any shape, row-major."""
+        exact = None if bias.rationals is None else tuple(bias.rationals.ravel().tolist())
+        return cls(terms, bias.floats.ravel(), exact)
 
     @property
     def size(self) -> int:

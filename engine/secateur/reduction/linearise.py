@@ -150,10 +150,10 @@ class _Fold:
             if term.source in blocks:
                 add_block(blocks, term.source, _matrix(term))
         terms = [t for t in others if t.source not in blocks]
-        terms += [Term(source, Dense(block.floats, block.rationals)) for source, block in blocks.items()]
+        terms += [Term(source, Dense.of(block)) for source, block in blocks.items()]
         # An affine function has to read something: a constant reads zero times the input.
         terms = terms or [Term(0, Dense(np.zeros((affine.size, self._width))))]
-        return _affine(sorted(terms, key=lambda t: t.source), bias)
+        return Affine.of(tuple(sorted(terms, key=lambda t: t.source)), bias)
 
     def _add_deeper(self, blocks: dict[int, ExactArray], factor: ExactArray) -> None:
         """factor times z of the neurons, but for the constants."""
@@ -167,19 +167,13 @@ def _matrix(term: Term) -> ExactArray:
     return term.map.dense().array()
 
 
-def _affine(terms: Sequence[Term], bias: ExactArray) -> Affine:
-    exact = None if bias.rationals is None else tuple(bias.rationals.ravel().tolist())
-    return Affine(tuple(terms), bias.floats.ravel(), exact)
-
-
 def _rows_of(affine: Affine, rows: Sequence[int]) -> Affine:
     index = np.array(rows, dtype=np.intp)
     terms = []
     for term in affine.terms:
-        picked = _matrix(term).rearranged(lambda a: a[index])
-        terms.append(Term(term.source, Dense(picked.floats, picked.rationals)))
+        terms.append(Term(term.source, Dense.of(_matrix(term).rearranged(lambda a: a[index]))))
     bias = affine.rational_bias()
-    return _affine(terms, ExactArray.of_fractions([bias[i] for i in rows], (len(rows), 1)))
+    return Affine.of(tuple(terms), ExactArray.of_fractions([bias[i] for i in rows], (len(rows), 1)))
 
 
 def _renumbered(affine: Affine, gone: int) -> Affine:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from secateur.errors import InputError
-from secateur.files import network_path
+from secateur.files import bytes_of, network_path
 from secateur.network import Network, parse_onnx
 
 __all__ = ["ModelFile", "read_model"]
@@ -36,10 +36,7 @@ def read_model(path: str | Path) -> ModelFile:
     A certificate names one file by its SHA-256; weights elsewhere would not be covered by it.
     """
     path = network_path(path)
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror or error}", where=str(path)) from None
+    data = bytes_of(path)
     network = parse_onnx(data, str(path), path.parent)
     if network.interface.input_name == network.interface.output_name:
         raise InputError("its output is its input", where=str(path), remedy="there is nothing to remove")
