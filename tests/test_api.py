@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
@@ -131,6 +133,10 @@ def test_a_model_that_was_read_before() -> None:
         ({"domain": ([0] * 4, [1, 1, -1, 1])}, "given as bounds: coordinate 2: lower bound 0 is above upper bound -1"),
         ({"domain": ([0], [1])}, f"{IRIS}: the domain has 1 coordinates but the network has 4 inputs; "
          "give a domain of dimension 4"),
+        ({"domain": (0, 1)}, "domain, lower bounds: '0' is one value; "
+         "give a bound for every input on each side, such as ([0, 0], [1, 1])"),
+        ({"model": IRIS.read_bytes()}, "bytes is no path of an ONNX file; "
+         "save the model, with onnx.save for example, and give its path"),
         ({"model": "missing.onnx"}, "missing.onnx: cannot be read: No such file or directory"),
     ],
 )  # fmt: skip
@@ -140,6 +146,28 @@ def test_bad_input_in_one_line(arguments: dict[str, Any], message: str, tmp_path
         prune(**given)
     assert str(caught.value) == message
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_network_in_memory_is_refused_everywhere_with_a_remedy() -> None:
+    proto, box = onnx.load(IRIS), secateur.read_domain(BOX)
+    everything = secateur.Specification(box, secateur.outputs @ [1, 0, 0] <= 1000)
+    with secateur.Engine(jobs=1, solver="none") as engine:
+        calls: list[Callable[[Any], object]] = [
+            secateur.read_onnx,
+            lambda model: secateur.slice_network(model, box, slices=2),
+            lambda model: engine.verify(model, everything),
+            lambda model: engine.verify({"N": model}, everything),
+            lambda model: engine.verify(model, everything.query(3)),
+            lambda model: engine.verify({"N": model}, everything.query(3)),
+            lambda model: engine.bounds(model, box),
+            lambda model: engine.redundancy(model, secateur.RedundancyClaim(1, (0,), "phase"), box),
+            lambda model: engine.equivalent(IRIS, model, box, epsilon=1),
+            lambda model: engine.distance(model, IRIS, box),
+        ]
+        for call in calls:
+            for model in (proto, proto.SerializeToString(), None):
+                with pytest.raises(InputError, match=r"is no path of an ONNX file; save the model, with onnx\.save"):
+                    call(model)
 
 
 def test_the_original_is_never_overwritten(tmp_path: Path) -> None:

@@ -19,6 +19,9 @@ from benchmarks import train_examples
 FOLDER = Path(train_examples.__file__).parent / "networks"
 RECIPES = {recipe.name: recipe for recipe in train_examples.RECIPES}
 
+#: Neurons that are active at none of many points, and those that interval arithmetic shows never to be.
+COUNTS = {"wine": (31, 4), "iris": (8, 6)}
+
 
 @pytest.fixture(params=sorted(RECIPES))
 def name(request: pytest.FixtureRequest) -> str:
@@ -128,11 +131,23 @@ def test_there_is_something_to_prove(name: str) -> None:
     assert obvious < never
 
 
-def test_figures_of_the_readme(name: str) -> None:
-    assert {"wine": (31, 4), "iris": (8, 6)}[name] == (
-        count_never_active(name, sample(name, 400_000)),
-        count_inactive_by_intervals(name),
-    )
+def test_many_points_and_intervals_find_these_counts(name: str) -> None:
+    assert COUNTS[name] == (count_never_active(name, sample(name, 400_000)), count_inactive_by_intervals(name))
+
+
+def test_figures_of_the_readme() -> None:
+    """Those that follow from the bundled network alone; `test_packaging` runs the command whose output it shows."""
+    never, obvious = COUNTS["wine"]
+    total = sum(RECIPES["wine"].hidden)
+    parameters = sum(weight.size + bias.size for weight, bias in read_layers("wine"))
+    readme = (FOLDER.parents[1] / "README.md").read_text(encoding="utf-8")
+    assert f"(a wine classifier with {total} neurons)" in readme
+    assert f"  neurons     {total} -> {total - never}\n" in readme
+    assert f"  parameters  {parameters:,} -> " in readme
+    assert f"  bytes       {(FOLDER / 'wine.onnx').stat().st_size:,} -> " in readme
+    assert f"  status      {never} inactive, 0 active, {total - never} both, 0 unknown\n" in readme
+    assert f"  evidence    {obvious} claims by intervals, {never - obvious} by split trees (" in readme
+    assert f"of the {total} neurons and 218 of the {parameters:,} parameters of the bundled network" in readme
 
 
 def test_classes_are_told_apart(name: str) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 
@@ -131,6 +133,17 @@ def test_readme_and_ci_run_the_same_test_command() -> None:
         assert command in script
     assert '. .venv/bin/activate && pip install -e ".[dev]" && python -m pytest\n' in readme
     assert "\npython -m pytest\n" in script
+
+
+def test_the_readme_shows_what_its_first_command_prints(tmp_path: Path) -> None:
+    networks = ROOT / "benchmarks" / "networks"
+    words = ["prune", networks / "wine.onnx", "--domain", networks / "wine.domain.json", "--out", "pruned"]
+    done = python("-m", "secateur", *map(str, words), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    shown = readme[readme.index("    wine.onnx -> pruned/reduced.onnx\n") :].split("\n\n")[0]
+    without_version = [re.sub(r" by z3 [0-9.]+", " by z3", text) for text in (done.stdout.rstrip("\n"), dedent(shown))]
+    assert without_version[0] == without_version[1]
 
 
 def test_the_examples_of_the_readme_run(tmp_path: Path) -> None:

@@ -75,6 +75,11 @@ class PruneResult:
     folder: Path | None = None
     interrupted: bool = False
 
+    def __repr__(self) -> str:
+        left = f"{self.network.neuron_count} of {self.original.neuron_count} neurons left"
+        place = "" if self.folder is None else f", in {str(self.folder)!r}"
+        return f"<PruneResult: {self.claim}; {left}{place}{'; interrupted' if self.interrupted else ''}>"
+
     @property
     def original(self) -> Network:
         """N: the network as it was read."""

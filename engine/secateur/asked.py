@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from secateur.errors import InputError
+from secateur.files import network_path
 from secateur.models import LoadedModel, ModelStore
 from secateur.specification import Query, Specification, read_query
 from secateur.specification.vnnlib.formula import Kind
@@ -44,11 +45,11 @@ def uncovered(declared: NetworkDeclaration) -> str:
 
 def _one_path(model: Models) -> Path:
     """The file of the network that a specification is about."""
-    if isinstance(model, str | Path):
-        return Path(model)
+    if not isinstance(model, Mapping):
+        return network_path(model)
     if len(model) != 1:
         raise InputError(f"a specification is about one network, not {len(model)}", remedy="give one file")
-    return Path(next(iter(model.values())))
+    return network_path(next(iter(model.values())))
 
 
 def _negation(specification: Specification, loaded: LoadedModel) -> Query:
@@ -63,14 +64,14 @@ def _negation(specification: Specification, loaded: LoadedModel) -> Query:
 def _paths(model: Models, query: Query) -> list[Path]:
     """The file of each network that the query declares, in that order."""
     declared = [n.name for n in query.networks]
-    if isinstance(model, str | Path):
+    if not isinstance(model, Mapping):
         if len(declared) > 1:
             raise InputError(
                 f"the query declares {len(declared)} networks: {', '.join(declared)}",
                 where=query.source,
                 remedy="give a file for each, by name",
             )
-        return [Path(model)]
+        return [network_path(model)]
     foreign = [name for name in model if name not in declared]
     if foreign:
         raise InputError(
@@ -78,7 +79,7 @@ def _paths(model: Models, query: Query) -> list[Path]:
             where=query.source,
             remedy=f"it declares {', '.join(declared)}",
         )
-    return [Path(_file_of(declaration, model, query.networks, query.source)) for declaration in query.networks]
+    return [network_path(_file_of(declaration, model, query.networks, query.source)) for declaration in query.networks]
 
 
 def _file_of(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from secateur.checker import Accepted, check, unreadable
 from secateur.errors import InputError
-from secateur.files import remove_stale, scratch_folder
+from secateur.files import bytes_of, remove_stale, scratch_folder
 from secateur.progress import Progress
 
 __all__ = ["named_file", "require_accepted", "require_other", "require_place", "require_readable", "sha256_of"]
@@ -84,7 +84,4 @@ def require_accepted(
 
 def sha256_of(path: Path) -> str:
     """Of a file's bytes; InputError where it cannot be read."""
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror or error}", where=str(path)) from None
+    return hashlib.sha256(bytes_of(path)).hexdigest()

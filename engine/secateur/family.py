@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from secateur.errors import InputError
+from secateur.files import bytes_of
 from secateur.manifest import read_manifest, require_certified
 from secateur.session import Session
 
@@ -56,11 +57,14 @@ class Family:
         Whether the manifest is altered is told by the certificate, if that lies beside it; it has the digests of the networks.
         """
         folder = Path(folder)
-        manifest = _read(folder / MANIFEST)
+        manifest = bytes_of(folder / MANIFEST)
         for name in (CERTIFICATE, "certificate.secateur"):  # the checker looks for both
             if (folder / name).exists():
-                require_certified(manifest, _read(folder / name), str(folder / MANIFEST))
+                require_certified(manifest, bytes_of(folder / name), str(folder / MANIFEST))
         return cls(manifest, lambda name: (folder / name).read_bytes(), str(folder))
+
+    def __repr__(self) -> str:
+        return f"<Family {self._where!r}: {self.slices} slices, {self.input_size} inputs of {np.dtype(self._type).name}>"
 
     @property
     def input_size(self) -> int:
@@ -122,13 +126,6 @@ class Family:
                 raise InputError(f"computes in another element type than {self._files[0][0]}", where=where)
             self._sessions[number] = session
         return self._sessions[number]
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror or error}", where=str(path)) from None
 
 
 class _Tree:

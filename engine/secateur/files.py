@@ -18,9 +18,25 @@ from pathlib import Path
 
 from secateur.errors import InputError
 
-__all__ = ["path_from", "remove_stale", "scratch_folder", "temporary_name", "write_atomically"]
+__all__ = ["bytes_of", "network_path", "path_from", "remove_stale", "scratch_folder", "temporary_name", "write_atomically"]
 
 _TEMPORARY = re.compile(r"\.(?P<name>.+)\.(?P<machine>[0-9a-f]{8})-(?P<process>[0-9]+)\.tmp(\..*)?", re.DOTALL)
+
+
+def network_path(given: object) -> Path:
+    """The path of a network's file that a caller gives; InputError for what is none, such as the network itself."""
+    if isinstance(given, str | os.PathLike):
+        return Path(given)
+    problem = f"{type(given).__name__} is no path of an ONNX file"
+    raise InputError(problem, remedy="save the model, with onnx.save for example, and give its path")
+
+
+def bytes_of(path: Path) -> bytes:
+    """All of a file; InputError where it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror or error}", where=str(path)) from None
 
 
 def write_atomically(path: str | Path, data: bytes) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import gzip
 import hashlib
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 from secateur.errors import InputError
+from secateur.files import bytes_of
 from secateur.network import Network, Replay, Wiring, parse_onnx, with_all_weights
 from secateur.network.float32 import float32_network
 
@@ -21,7 +22,7 @@ class LoadedModel:
     """A network file in memory, decompressed and with all of its weights, as one query sees it (`wiring`)."""
 
     path: Path
-    data: bytes
+    data: bytes = field(repr=False)
     network: Network
     wiring: Wiring | None
 
@@ -55,10 +56,7 @@ class ModelStore:
 
     def load(self, path: Path, wiring: Wiring | None = None) -> LoadedModel:
         """An ONNX file, or `.gz` of one, with the tensors of `wiring`. InputError where it is none that can be read."""
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            raise InputError(f"cannot be read: {error.strerror or error}", where=str(path)) from None
+        data = bytes_of(path)
         digest = hashlib.sha256(data).digest()
         known = self._loaded.get((path, wiring))
         if known is not None and known[0] == digest:

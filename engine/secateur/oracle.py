@@ -24,6 +24,7 @@ from secateur.asked import Asked, Models, asked_of, uncovered
 from secateur.bounds import set_threads
 from secateur.equivalence import Pair, certificate_target, claimed, decide_pair
 from secateur.errors import InputError
+from secateur.files import network_path
 from secateur.models import LoadedModel, ModelStore
 from secateur.options import VerifyOptions, check_semantics
 from secateur.progress import Progress, SilentProgress
@@ -70,6 +71,9 @@ class Engine:
         self._options = options if jobs is None else VerifyOptions(jobs=jobs, solver=solver, seed=seed)
         self._solver = ResidualSolver(solver)
         self._models = ModelStore()
+
+    def __repr__(self) -> str:
+        return f"<Engine: jobs {self._options.jobs}, solver {self._options.solver}, seed {self._options.seed}>"
 
     def __enter__(self) -> Self:
         return self
@@ -153,7 +157,7 @@ class Engine:
         _require_share(tolerance)
         progress = SilentProgress() if progress is None else progress
         progress.stage("read")
-        loaded = self._models.load(Path(model))
+        loaded = self._models.load(network_path(model))
         box = domain_of(domain)
         box.require_dimension(loaded.network.input_size, str(loaded.path))
         set_threads(options.jobs)
@@ -189,7 +193,7 @@ class Engine:
         options = replace(self._options, timeout=timeout)  # before anything is read
         progress = SilentProgress() if progress is None else progress
         progress.stage("read")
-        loaded = self._models.load(Path(model))
+        loaded = self._models.load(network_path(model))
         claim.require_fit(loaded.network, str(loaded.path))
         box = domain_of(domain)
         box.require_dimension(loaded.network.input_size, str(loaded.path))
@@ -286,7 +290,7 @@ class Engine:
 
     def _pair(self, first: str | Path, second: str | Path, domain: DomainLike) -> Pair:
         set_threads(self._options.jobs)
-        models = self._models.load(Path(first)), self._models.load(Path(second))
+        models = self._models.load(network_path(first)), self._models.load(network_path(second))
         return Pair(*models, domain_of(domain), domain_file_of(domain))
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,14 +12,73 @@ from numpy.typing import NDArray
 
 from secateur.errors import InputError
 
-__all__ = ["Session"]
+__all__ = ["CHUNK", "Port", "Session", "opened", "takes_batches", "unloadable"]
 
-_CHUNK = 1024  # points per call: bounds the memory of wide layers
+CHUNK = 1024
+"""Points per call: bounds the memory of wide layers."""
+
 _ELEMENT_TYPES: dict[str, type[np.floating[Any]]] = {
     "tensor(float)": np.float32,
     "tensor(double)": np.float64,
     "tensor(float16)": np.float16,
 }
+
+
+def opened(model: str | bytes, where: str) -> Any:
+    """onnxruntime's session of a file or its bytes, on one thread of the CPU. InputError where it cannot be loaded."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # silent: what matters is raised
+    # Else four letters in a file make it one in another format, with another network than its protobuf has.
+    options.add_session_config_entry("session.load_model_format", "ONNX")
+    try:
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's exceptions have no closer base class
+        raise unloadable(error, where) from None
+
+
+def unloadable(error: Exception, where: str) -> InputError:
+    """What to raise for a model that onnxruntime, or onnx on the way there, does not take."""
+    text = str(error).strip()
+    return InputError(f"onnxruntime cannot load it: {text.splitlines()[0] if text else type(error).__name__}", where=where)
+
+
+@dataclass(frozen=True)
+class Port:
+    """An input tensor of a session; `shape` is that for one point, `dynamic` whether its first axis has no fixed length."""
+
+    name: str
+    element_type: type[np.floating[Any]]
+    shape: tuple[int, ...]
+    dynamic: bool
+
+    @classmethod
+    def of(cls, port: Any, where: str) -> Port:
+        """Of onnxruntime's description; InputError for elements that are no floats."""
+        if port.type not in _ELEMENT_TYPES:
+            raise InputError(f"onnxruntime sees input {port.name!r} of type {port.type}", where=where)
+        shape = tuple(n if isinstance(n, int) and n > 0 else 1 for n in port.shape)
+        return cls(port.name, _ELEMENT_TYPES[port.type], shape, bool(port.shape) and not isinstance(port.shape[0], int))
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
+
+    def fed(self, rows: NDArray[Any]) -> NDArray[Any]:
+        """The tensor for points of shape (n, size)."""
+        shape = (len(rows), *self.shape[1:]) if len(rows) > 1 else self.shape
+        return rows.astype(self.element_type).reshape(shape)
+
+
+def takes_batches(session: Any, port: Port, outputs: Sequence[str] | None = None) -> bool:
+    """Whether two points at once give two results in the one output: a reshape inside may have fixed the batch at one."""
+    try:
+        (result,) = session.run(outputs, {port.name: port.fed(np.zeros((2, port.size)))})
+    except Exception:  # onnxruntime's exceptions have no closer base class; here: shapes that do not fit
+        return False
+    return bool(result.shape[:1] == (2,))
 
 
 class Session:
@@ -28,53 +90,27 @@ class Session:
     """
 
     def __init__(self, model: str | bytes, where: str) -> None:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 4  # silent: what matters is raised
-        try:
-            self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime's exceptions have no closer base class
-            raise InputError(f"onnxruntime cannot load it: {_first_line(error)}", where=where) from None
-        port = self._session.get_inputs()[0]
-        if len(self._session.get_inputs()) != 1:
-            raise InputError(f"onnxruntime sees {len(self._session.get_inputs())} inputs, not one", where=where)
-        if port.type not in _ELEMENT_TYPES:
-            raise InputError(f"onnxruntime sees input {port.name!r} of type {port.type}", where=where)
-        self._name = port.name
-        self.type = _ELEMENT_TYPES[port.type]
+        self._session = opened(model, where)
+        ports = self._session.get_inputs()
+        if len(ports) != 1:
+            raise InputError(f"onnxruntime sees {len(ports)} inputs, not one", where=where)
+        self._port = Port.of(ports[0], where)
+        self.type = self._port.element_type
         """The element type of inputs and outputs."""
-        self._shape = tuple(n if isinstance(n, int) and n > 0 else 1 for n in port.shape)
-        self._batched = bool(port.shape) and not isinstance(port.shape[0], int) and self._takes_batches()
+        self._batched = self._port.dynamic and takes_batches(self._session, self._port)
 
     @property
     def input_size(self) -> int:
-        return int(np.prod(self._shape))
+        return self._port.size
 
     def evaluate(self, points: NDArray[Any]) -> NDArray[Any]:
         """Shape (n, input_size), row-major, to (n, output_size), in the element type; points are rounded to it."""
         rows = np.asarray(points).reshape(-1, self.input_size)
         if not len(rows):
-            return np.zeros((0, self._run(np.zeros(self.input_size), 1).size), dtype=self.type)
-        step = _CHUNK if self._batched else 1
-        parts = [self._run(rows[i : i + step], len(rows[i : i + step])) for i in range(0, len(rows), step)]
-        return np.concatenate(parts)
+            return np.zeros((0, self._run(np.zeros((1, self.input_size))).shape[1]), dtype=self.type)
+        step = CHUNK if self._batched else 1
+        return np.concatenate([self._run(rows[i : i + step]) for i in range(0, len(rows), step)])
 
-    def _run(self, rows: NDArray[Any], count: int) -> NDArray[Any]:
-        shape = (count, *self._shape[1:]) if count > 1 else self._shape
-        result: Any = self._session.run(None, {self._name: rows.astype(self.type).reshape(shape)})[0]
-        return np.asarray(result).reshape(count, -1)
-
-    def _takes_batches(self) -> bool:
-        """Whether two points at once give two results: a reshape inside may have fixed the batch at one."""
-        two = np.zeros((2, *self._shape[1:]), dtype=self.type)
-        try:
-            (result,) = self._session.run(None, {self._name: two})
-        except Exception:  # onnxruntime's exceptions have no closer base class; here: shapes that do not fit
-            return False
-        return bool(result.shape[:1] == (2,))
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    def _run(self, rows: NDArray[Any]) -> NDArray[Any]:
+        result: Any = self._session.run(None, {self._port.name: self._port.fed(rows)})[0]
+        return np.asarray(result).reshape(len(rows), -1)

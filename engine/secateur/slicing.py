@@ -58,6 +58,12 @@ class FamilyResult:
     files: dict[str, bytes]
     folder: Path | None
 
+    def __repr__(self) -> str:
+        summary, place = self.summary, "" if self.folder is None else f", in {str(self.folder)!r}"
+        left = f"{summary['neurons']['mean']:.1f} of {summary['neurons']['original']} neurons left in the mean"
+        ended = "; interrupted" if self.interrupted else ""
+        return f"<FamilyResult: {summary['slices']} slices, {left}{place}: {summary['claim']}{ended}>"
+
     @property
     def interrupted(self) -> bool:
         """Whether Ctrl-C ended the run early; what had been decided is kept."""

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from secateur.checker import Accepted, Refused, check
 from secateur.checker.chain import Chain, ChainLayer, chain_form
 from secateur.checker.container import MAGIC
 from secateur.checker.domain import Domain, read_domain
@@ -28,6 +29,7 @@ from tests.onnx_models import model_bytes, node
 
 __all__ = [
     "Case",
+    "both",
     "dense_model",
     "evaluate",
     "exact_layers",
@@ -40,6 +42,11 @@ __all__ = [
 
 Layer = tuple[NDArray[np.float32], NDArray[np.float32]]
 GRID = 40
+
+
+def both(path: Path, **options: object) -> list[Accepted | Refused]:
+    """The verdicts on a certificate in fast and in exact arithmetic."""
+    return [check(path, arithmetic=own, **options) for own in ("fast", "exact")]  # type: ignore[arg-type]
 
 
 def dense_model(layers: Sequence[Layer]) -> bytes:

@@ -9,13 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from secateur.checker import Accepted, Counts, Refused, check, main
+from secateur.checker import Accepted, Counts, Refused, main
 from tests.checker.pair_cases import PairCase, close_pair, prove, random_pair, with_claim, write_pair_certificate
-from tests.checker.support import dense_model
-
-
-def both(path: Path, **options: object) -> list[Any]:
-    return [check(path, arithmetic=own, **options) for own in ("fast", "exact")]  # type: ignore[arg-type]
+from tests.checker.support import both, dense_model
 
 
 def files(case: PairCase) -> str:

@@ -25,11 +25,7 @@ from tests.checker.query_cases import (
     trust,
     write_query_certificate,
 )
-from tests.checker.support import dense_model, random_case, write_certificate
-
-
-def both(path: Path, **options: object) -> list[Accepted | Refused]:
-    return [check(path, arithmetic=own, **options) for own in ("fast", "exact")]  # type: ignore[arg-type]
+from tests.checker.support import both, dense_model, random_case, write_certificate
 
 
 def hash_of(data: bytes) -> str:

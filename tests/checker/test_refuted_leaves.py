@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import pytest
 
-from secateur.checker import Accepted, Refused, check
+from secateur.checker import Accepted, Refused
 from secateur.checker.fast_arithmetic import FastArithmetic
 from secateur.checker.query import read_query
 from secateur.checker.replay import Proof
@@ -22,13 +22,9 @@ from tests.checker.query_cases import problem as query_problem
 from tests.checker.query_cases import random_query_case, write_query_certificate
 from tests.checker.refutation_cases import TIE, leaves_of, tie_case
 from tests.checker.refuted_cases import refuted_facts, refuted_pair, refuted_query, slice_pair
-from tests.checker.support import write_certificate
+from tests.checker.support import both, write_certificate
 
 T = TypeVar("T")
-
-
-def both(path: Path, **options: object) -> list[Accepted | Refused]:
-    return [check(path, arithmetic=own, **options) for own in ("fast", "exact")]  # type: ignore[arg-type]
 
 
 def test_a_query_that_ties_everywhere_is_refuted_by_multipliers(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from onnx import numpy_helper
 
 from secateur.checker import Accepted, CheckInputError, Refused, check
 from tests.checker.support import Case, random_case, write_certificate
+from tests.forged.headers import set_in
 
 HASH = "0" * 64
 
@@ -277,15 +278,6 @@ def test_forged_evidence(forgery: Forgery, tmp_path: Path) -> None:
 
 
 # What is forged in the container: a change of the header or of the streams.
-
-
-def set_in(*path: str | int, to: Any) -> Callable[[dict[str, Any]], object]:
-    def change(header: dict[str, Any]) -> None:
-        for key in path[:-1]:
-            header = header[key]  # type: ignore[index]
-        header[path[-1]] = to  # type: ignore[index]
-
-    return change
 
 
 HEADERS = {

@@ -14,16 +14,8 @@ from tests.checker.family_cases import (
     write_family,
 )
 from tests.forged.family_case import HASH, LAST, honest
+from tests.forged.headers import set_in
 from tests.forged.test_forged_queries import check_words
-
-
-def set_in(*path: Any, to: Any) -> Callable[[Any], object]:
-    def change(own: Any) -> None:
-        for key in path[:-1]:
-            own = own[key]
-        own[path[-1]] = to
-
-    return change
 
 
 def file_name(name: Any) -> Changes:

@@ -14,6 +14,7 @@ import pytest
 from secateur.checker import Accepted, CheckInputError, Refused, check, main
 from tests.checker.pair_cases import PairCase, close_pair, prove, write_pair_certificate
 from tests.checker.support import dense_model
+from tests.forged.headers import set_in
 from tests.forged.test_forged import edit_weights
 from tests.forged.test_forged_queries import check_words, verdicts
 
@@ -233,15 +234,6 @@ def test_forged_evidence(name: str, tmp_path: Path) -> None:
 
 
 # What is forged in the header alone.
-
-
-def set_in(*path: str, to: Any) -> Callable[[dict[str, Any]], object]:
-    def change(header: dict[str, Any]) -> None:
-        for key in path[:-1]:
-            header = header[key]
-        header[path[-1]] = to
-
-    return change
 
 
 HEADERS: dict[str, tuple[Callable[[dict[str, Any]], object], str, str, str]] = {

@@ -14,6 +14,7 @@ import pytest
 from secateur.checker import Accepted, CheckInputError, Refused, check
 from tests.checker.query_cases import PartCase, QueryCase, head, prove, random_query_case, trust, write_query_certificate
 from tests.checker.support import dense_model
+from tests.forged.headers import drop, set_in
 
 HASH = "0" * 64
 Change = Callable[[QueryCase], object]
@@ -223,24 +224,6 @@ def test_a_query_that_can_be_satisfied_after_all(tmp_path: Path) -> None:
 
 
 # What is forged in the header.
-
-
-def set_in(*path: str | int, to: Any) -> Callable[[dict[str, Any]], object]:
-    def change(header: dict[str, Any]) -> None:
-        for key in path[:-1]:
-            header = header[key]  # type: ignore[index]
-        header[path[-1]] = to  # type: ignore[index]
-
-    return change
-
-
-def drop(*path: str | int) -> Callable[[dict[str, Any]], object]:
-    def change(header: dict[str, Any]) -> None:
-        for key in path[:-1]:
-            header = header[key]  # type: ignore[index]
-        del header[path[-1]]  # type: ignore[arg-type]
-
-    return change
 
 
 ONE_TO = "an integer from 1 to * is needed"

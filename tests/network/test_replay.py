@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 from onnx import TensorProto
 
@@ -59,3 +60,12 @@ def test_what_onnxruntime_refuses_is_an_input_error(tmp_path: Path) -> None:
     two = model_bytes([node("Add", ["x", "z"])], inputs={"x": [1], "z": [1]}, outputs={"y": [1]})
     with pytest.raises(InputError, match="sees 2 inputs"):
         Replay(two)
+
+
+def test_a_file_that_passes_for_one_of_onnxruntimes_own_format_is_read_as_onnx() -> None:
+    """Letters at offset 4 tell that format, from which another network could be read: here in an unknown field of 64 bytes."""
+    hidden = b"\xc2\xbb\x01" + bytes([64]) + b"ORTM" + bytes(60)
+    data = hidden + model_bytes([node("Relu", ["x"])], inputs={"x": [1, 2]}, outputs={"y": [1, 2]})
+    with pytest.raises(Exception, match="ORT model verification failed"):
+        onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+    assert Replay(data).evaluate(np.array([[-1.0, 2.0]])).tolist() == [[0.0, 2.0]]

@@ -19,6 +19,7 @@ from secateur.reduction.redundancy_claim import REPLACEMENTS, RedundancyClaim
 from secateur.residual import ResidualSolver
 from secateur.search import Holds, Unknown, Violated
 from secateur.specification import Domain
+from tests.boxes import box
 from tests.reduction.redundancy_cases import exact_answer, replaced_values
 from tests.search.queries import layered
 
@@ -38,10 +39,6 @@ def ask(
 ) -> Redundancy:
     options = VerifyOptions(timeout=timeout, jobs=1, seed=seed)
     return decide_redundancy(network, domain, claim, solver, options, time.monotonic() + timeout, SilentProgress())
-
-
-def box(*sides: tuple[Fraction | int, Fraction | int]) -> Domain:
-    return Domain(tuple(F(a) for a, _ in sides), tuple(F(b) for _, b in sides))
 
 
 # --- random claims

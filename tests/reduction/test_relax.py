@@ -24,6 +24,7 @@ from secateur.residual import ResidualSolver
 from secateur.specification import Domain
 from secateur.specification.comparison import Agreement, Comparison, Decision
 from tests.bounds.support import random_network
+from tests.boxes import cube
 from tests.reduction.runs import BUNDLED, checked
 
 F = Fraction
@@ -42,10 +43,6 @@ def reduced(network: Network, domain: Domain, claim: Comparison, seconds: float 
         result, interrupted = relaxed(analysis, exact, claim, solver, time.monotonic() + seconds, progress)
         assert not interrupted
         return exact, result
-
-
-def cube(size: int) -> Domain:
-    return Domain((F(-1),) * size, (F(1),) * size)
 
 
 def points(size: int, count: int) -> list[tuple[Fraction, ...]]:

@@ -15,9 +15,10 @@ from secateur.progress import SilentProgress
 from secateur.search.distance import Distance, largest_difference
 from secateur.specification import Domain
 from tests.bounds.support import random_network
+from tests.boxes import box
 from tests.search.piecewise import piecewise_range
 from tests.search.queries import layered
-from tests.search.test_pairing import box, shifted
+from tests.search.test_pairing import shifted
 
 F = Fraction
 

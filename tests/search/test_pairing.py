@@ -20,6 +20,7 @@ from secateur.search.pairing import better_pairing, paired_by_values, separate
 from secateur.specification import Domain, Query
 from secateur.specification.comparison import Agreement, Comparison, Decision, comparison_query
 from tests.bounds.support import random_network
+from tests.boxes import box
 from tests.search.queries import flat_query, layered
 from tests.search.random_cases import Case, exact_answer, random_case, random_comparison
 
@@ -51,10 +52,6 @@ def compare(
     query = comparison_query(claim, box, first.output_size, ["float32", "float32"])
     pairing = better_pairing(query, (first, second), time.monotonic() + timeout)
     return ask(query, (first, second), pairing, solver, timeout)
-
-
-def box(*sides: tuple[str, str]) -> Domain:
-    return Domain(tuple(F(a) for a, _ in sides), tuple(F(b) for _, b in sides))
 
 
 def shifted(network: Network, unit: float) -> Network:

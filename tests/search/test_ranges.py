@@ -19,6 +19,7 @@ from secateur.search.ranges import OutputBounds, output_bounds
 from secateur.search.sides import Ranged
 from secateur.specification import Domain
 from tests.bounds.support import boxes, random_network
+from tests.boxes import box
 from tests.search.piecewise import piecewise_range
 from tests.search.queries import layered
 from tests.strategies import networks, skip_networks
@@ -29,10 +30,6 @@ quiet = settings(deadline=None, max_examples=25, suppress_health_check=[HealthCh
 
 def ranges(network: Network, domain: Domain, *, tolerance: float = 0.01, seconds: float = 20.0) -> OutputBounds:
     return output_bounds(Ranged(network, domain), tolerance, 0, time.monotonic() + seconds, SilentProgress())
-
-
-def box(*sides: tuple[float, float]) -> Domain:
-    return Domain(tuple(F(a) for a, _ in sides), tuple(F(b) for _, b in sides))
 
 
 def require_consistent(network: Network, domain: Domain, found: OutputBounds) -> None:

@@ -14,14 +14,11 @@ from secateur.bounds import Claim
 from secateur.network import Affine, Dense, Network, Term
 from secateur.search import EarlierTurn, decide_slice, prove_at_once, sample, standing
 from secateur.specification import Domain
+from tests.boxes import cube
 
 
 def never() -> bool:
     return False
-
-
-def box(size: int, low: float = -1.0, high: float = 1.0) -> Domain:
-    return Domain((Fraction(low),) * size, (Fraction(high),) * size)
 
 
 def random_network(seed: int, sizes: Sequence[int] = (3, 8, 8, 8), skip: bool = False) -> Network:
@@ -53,7 +50,7 @@ def violations(network: Network, domain: Domain, claims: Sequence[Claim], seed: 
 
 @pytest.mark.parametrize("seed", range(8))
 def test_what_is_proven_holds_at_every_point_and_nothing_is_left_open(seed: int) -> None:
-    network, domain = random_network(seed, skip=seed % 2 == 1), box(3, -0.5, 0.25)
+    network, domain = random_network(seed, skip=seed % 2 == 1), cube(3, -0.5, 0.25)
     phases = decide_slice(network, domain, (), (seed,), 20.0, never)
     claims = phases.evidence.claims
     assert claims
@@ -67,8 +64,8 @@ def test_the_sample_knows_ties_and_both_signs() -> None:
     # z = x + 1 >= 0 with a tie at the corner, z = x, z = -x - 1 <= 0
     layer = Affine((Term(0, Dense(np.array([[1.0], [1.0], [-1.0]]))),), np.array([1.0, 0.0, -1.0]))
     network = Network(1, (layer,), Affine((Term(1, Dense(np.ones((1, 3)))),), np.zeros(1)))
-    assert sample(network, box(1), (0,)).claims == ((1, 0, 1), (1, 2, -1))
-    assert decide_slice(network, box(1), (), (0,), 5.0, never).evidence.interval == ((1, 0, 1), (1, 2, -1))
+    assert sample(network, cube(1), (0,)).claims == ((1, 0, 1), (1, 2, -1))
+    assert decide_slice(network, cube(1), (), (0,), 5.0, never).evidence.interval == ((1, 0, 1), (1, 2, -1))
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -78,14 +75,14 @@ def test_moved_points_meet_what_random_ones_miss_and_drop_nothing_true(seed: int
     first = Affine((Term(0, Dense(peak)),), np.array([-0.3, 0.3] * 3))
     second = Affine((Term(1, Dense(np.array([[-1.0] * 6, [1.0] * 6]))),), np.array([0.04, 0.0]))
     network = Network(3, (first, second), Affine((Term(2, Dense(np.ones((1, 2)))),), np.zeros(1)))
-    candidates = sample(network, box(3), (seed,))
+    candidates = sample(network, cube(3), (seed,))
     assert {(2, 0, -1), (2, 1, 1)} <= set(candidates.claims)
-    assert standing(network, box(3), candidates, [(2, 0, -1), (2, 1, 1)], (seed,)) == [(2, 1, 1)]
+    assert standing(network, cube(3), candidates, [(2, 0, -1), (2, 1, 1)], (seed,)) == [(2, 1, 1)]
 
 
 def test_facts_of_a_larger_box_are_not_proven_again() -> None:
     network = random_network(1)
-    outer, inner = box(3, -0.5, 0.5), Domain((Fraction(0),) * 3, (Fraction(1, 2),) * 3)
+    outer, inner = cube(3, -0.5, 0.5), Domain((Fraction(0),) * 3, (Fraction(1, 2),) * 3)
     known = decide_slice(network, outer, (), (0,), 20.0, never).evidence.claims
     evidence = decide_slice(network, inner, known, (0,), 20.0, never).evidence
     assert known
@@ -95,8 +92,8 @@ def test_facts_of_a_larger_box_are_not_proven_again() -> None:
 
 @pytest.mark.parametrize("seed", [0, 1, 3])  # networks that need trees there
 def test_a_later_turn_goes_on_from_what_was_proven(seed: int) -> None:
-    network, domain = random_network(seed), box(3, -0.5, 0.25)
-    known = prove_at_once(network, box(3, -0.5, 0.5), (), [(1, i, s) for i in range(8) for s in (-1, 1)]).claims
+    network, domain = random_network(seed), cube(3, -0.5, 0.25)
+    known = prove_at_once(network, cube(3, -0.5, 0.5), (), [(1, i, s) for i in range(8) for s in (-1, 1)]).claims
     begun = decide_slice(network, domain, known, (seed,), 0.0, never)
     first = begun.evidence.claims
     later = decide_slice(network, domain, known, (seed,), 20.0, never, EarlierTurn(first, begun.undecided))
@@ -111,7 +108,7 @@ def test_a_later_turn_goes_on_from_what_was_proven(seed: int) -> None:
 
 
 def test_what_is_proven_at_once_is_intervals_and_single_nodes() -> None:
-    network, domain = random_network(2), box(3, -0.25, 0.25)
+    network, domain = random_network(2), cube(3, -0.25, 0.25)
     evidence = prove_at_once(network, domain, (), sample(network, domain, (0,)).claims)
     assert evidence.claims
     assert [tree.nodes for tree in evidence.trees] in ([], [1])
@@ -119,7 +116,7 @@ def test_what_is_proven_at_once_is_intervals_and_single_nodes() -> None:
 
 
 def test_candidates_that_are_false_are_dropped_not_proven() -> None:
-    network, domain = random_network(3), box(3)
+    network, domain = random_network(3), cube(3)
     every = [(k, i, s) for k, size in enumerate(network.sizes, 1) for i in range(size) for s in (-1, 1)]
     for claim in every:
         evidence = prove_at_once(network, domain, (), [claim])
@@ -127,7 +124,7 @@ def test_candidates_that_are_false_are_dropped_not_proven() -> None:
 
 
 def test_a_budget_is_kept_and_whoever_says_stop_is_heard() -> None:
-    network, domain = random_network(4, (8, 60, 60, 60, 60)), box(8, -0.5, 0.5)
+    network, domain = random_network(4, (8, 60, 60, 60, 60)), cube(8, -0.5, 0.5)
     began = time.monotonic()
     limited = decide_slice(network, domain, (), (0,), 0.5, never)
     assert time.monotonic() - began < 5.0

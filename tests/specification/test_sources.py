@@ -22,6 +22,7 @@ VNNLIB = (
     "(assert (<= Y_0 0))\n"
 )
 BOX = Domain((F(1, 10), F(-1)), (F(1), F(1, 4)))
+SIDES = "give a bound for every input on each side, such as ([0, 0], [1, 1])"
 HINT = 'write {"lower": [...], "upper": [...]}'
 
 
@@ -220,6 +221,7 @@ def test_bad_data(tmp_path: Path, data: Any, margin: str, expected: str) -> None
     np.save(path, data)
     with pytest.raises(InputError) as caught:
         data_domain(path, margin)
+    assert "allow_pickle" not in str(caught.value)
     assert str(caught.value).replace(str(path), "f").startswith(expected)
 
 
@@ -233,6 +235,10 @@ def test_extended_floats_are_refused_not_rounded(tmp_path: Path) -> None:
 def test_data_files_that_are_none(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"absent\.npy: is no readable npy file: No such file or directory"):
         data_domain(tmp_path / "absent.npy", "0")
+    for content in ("1,2\n3,4\n", ""):
+        (tmp_path / "x.csv").write_text(content)
+        with pytest.raises(InputError, match=r"x\.csv: is no \.npy file; write the data as an array with numpy\.save$"):
+            data_domain(tmp_path / "x.csv", "0")
     np.savez(tmp_path / "x.npz", a=np.zeros((1, 1)))
     with pytest.raises(InputError, match=r"holds several arrays; give one array as \.npy"):
         data_domain(tmp_path / "x.npz", "0")
@@ -245,11 +251,19 @@ def test_data_files_that_are_none(tmp_path: Path) -> None:
         (["0.1", -1], [1, F(1, 4)]),
         [("1/10", "-1.000"), (1.0, 0.25)],
         ((F(1, 10), np.int8(-1)), np.array([1.0, 0.25], np.float32)),
+        ([["0.1"], [-1]], np.array([[[1.0, 0.25]]])),
+        (iter(["0.1", -1]), [np.array([1.0]), np.array([0.25])]),
     ],
 )
 def test_bounds_may_be_given_in_many_ways(given: Any) -> None:
     assert domain_of(given) == BOX
     assert domain_file_of(given) is None
+
+
+def test_arrays_are_flattened_as_the_network_flattens_its_input() -> None:
+    lower = np.arange(4.0).reshape(1, 2, 2)
+    assert domain_of((lower, lower + 1)) == Domain((F(0), F(1), F(2), F(3)), (F(1), F(2), F(3), F(4)))
+    assert domain_of((lower.T, lower.T)).lower == (0, 2, 1, 3)
 
 
 def test_a_file_stays_known(tmp_path: Path) -> None:
@@ -265,7 +279,12 @@ def test_a_file_stays_known(tmp_path: Path) -> None:
         (([0], [1, 1]), "given as bounds: the domain has 1 lower but 2 upper bounds"),
         (([0], [1], [2]), "tuple is no domain; give a Domain, the path of a file, or (lower, upper)"),
         (([0],), "tuple is no domain; give a Domain, the path of a file, or (lower, upper)"),
-        ((0, 1), "tuple is no domain; give a Domain, the path of a file, or (lower, upper)"),
+        ((0, 1), f"domain, lower bounds: '0' is one value; {SIDES}"),
+        (([0], "10"), f"domain, upper bounds: '10' is one value; {SIDES}"),
+        (([0], np.array(1.0)), f"domain, upper bounds: '1.0' is one value; {SIDES}"),
+        ({"lower": [0], "upper": [1]}, f"domain, lower bounds: 'lower' is one value; {SIDES}"),
+        (([[0, 0], [0]], [1]), "domain, lower bound 0: [0, 0] is not a finite number"),
+        (([0, 0, 0], np.array([[[1, 1, np.nan]]])), "domain, upper bound 2: nan is not a finite number"),
         (None, "NoneType is no domain; give a Domain, the path of a file, or (lower, upper)"),
         (7, "int is no domain; give a Domain, the path of a file, or (lower, upper)"),
         (([0.0], [float("nan")]), "domain, upper bound 0: nan is not a finite number"),

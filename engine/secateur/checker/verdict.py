@@ -11,6 +11,7 @@ __all__ = ["Accepted", "Counts", "Progress", "Refused", "replayed_nodes", "shown
 
 Progress = Callable[[str, float | None], None]
 SHOWN = 12  # coordinates of a point that a statement shows
+_IN_REPR = 320  # characters
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,11 @@ class Accepted:
     statement: str
     counts: Counts
     trusted: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        # How the statement begins says whether anything was trusted.
+        cut = len(self.statement) > _IN_REPR
+        return f"<Accepted: {self.statement[:_IN_REPR]}{'...' if cut else ''}>"
 
 
 @dataclass(frozen=True)

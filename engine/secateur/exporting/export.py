@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from secateur.errors import InputError
@@ -25,7 +25,7 @@ class Exported:
 
     claim: str
     path: Path
-    files: tuple[str, ...]
+    files: tuple[str, ...] = field(repr=False)
     notes: tuple[str, ...]
 
 

@@ -49,9 +49,8 @@ def neuron_network(network: Network, layer: int, neuron: int) -> Network:
     affine = network.layers[layer - 1]
     rows = [(term.source, term.map.dense().array().rearranged(lambda a: a[neuron : neuron + 1])) for term in affine.terms]
     bias = ExactArray.of_fractions([affine.rational_bias()[neuron]], (1,))
-    terms = tuple(Term(source, Dense(row.floats, row.rationals)) for source, row in rows)
-    output = Affine(terms, bias.floats, None if bias.rationals is None else tuple(bias.rationals.tolist()))
-    return Network(network.input_size, network.layers[: layer - 1], output)
+    terms = tuple(Term(source, Dense.of(row)) for source, row in rows)
+    return Network(network.input_size, network.layers[: layer - 1], Affine.of(terms, bias))
 
 
 def forms_network(networks: Sequence[Network], forms: Sequence[Sequence[tuple[int, Fraction]]]) -> bytes:

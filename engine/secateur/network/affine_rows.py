@@ -105,6 +105,4 @@ class AffineRows:
 
     def affine(self) -> Affine:
         """The same as a layer or output of a network."""
-        bias = self.bias.reshape((self.size,))
-        terms = tuple(Term(s, Dense(m.floats, m.rationals)) for s, m in sorted(self.blocks.items()))
-        return Affine(terms, bias.floats, None if bias.rationals is None else tuple(bias.rationals.tolist()))
+        return Affine.of(tuple(Term(s, Dense.of(m)) for s, m in sorted(self.blocks.items())), self.bias)

@@ -59,9 +59,8 @@ def _stacked(parts: Sequence[Affine | None], places: Sequence[Sequence[Sequence[
             matrix = term.map.dense().array()
             at = (rows[:, None], np.asarray(places[term.source][n], dtype=np.intp)[None, :])
             blocks.setdefault(term.source, []).append(_placed(matrix, (total, sizes[term.source]), at))
-    terms = tuple(Term(source, _dense(_sum(arrays))) for source, arrays in sorted(blocks.items()))
-    bias = ExactArray.of_fractions(biases, (total,))
-    return Affine(terms, bias.floats, None if bias.rationals is None else tuple(bias.rationals.tolist()))
+    terms = tuple(Term(source, Dense.of(_sum(arrays))) for source, arrays in sorted(blocks.items()))
+    return Affine.of(terms, ExactArray.of_fractions(biases, (total,)))
 
 
 def _placed(matrix: ExactArray, shape: tuple[int, int], at: tuple[Index, Index]) -> ExactArray:
@@ -79,10 +78,6 @@ def _sum(arrays: Sequence[ExactArray]) -> ExactArray:
     for array in arrays[1:]:
         total = total + array
     return total
-
-
-def _dense(array: ExactArray) -> Dense:
-    return Dense(array.floats, array.rationals)
 
 
 def deepened(network: Network, depth: int) -> Network:
@@ -103,9 +98,9 @@ def deepened(network: Network, depth: int) -> Network:
         matrix = matrix.rearranged(np.transpose)
     while len(layers) < depth:
         layers.append(_linear(len(layers), ExactArray(np.eye(layers[-1].size))))
-    output = Affine((Term(depth, _dense(matrix)),), network.output.bias, network.output.exact_bias)
+    output = Affine((Term(depth, Dense.of(matrix)),), network.output.bias, network.output.exact_bias)
     return Network(network.input_size, tuple(layers), output, network.interface)
 
 
 def _linear(source: int, matrix: ExactArray) -> Affine:
-    return Affine((Term(source, _dense(matrix)),), np.zeros(matrix.shape[0]))
+    return Affine((Term(source, Dense.of(matrix)),), np.zeros(matrix.shape[0]))

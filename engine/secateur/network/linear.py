@@ -66,6 +66,11 @@ class Dense:
     weight: Floats
     exact: Objects | None = None
 
+    @classmethod
+    def of(cls, array: ExactArray) -> Dense:
+        """The map whose matrix is this one; `array` gives it back."""
+        return cls(array.floats, array.rationals)
+
     @property
     def in_size(self) -> int:
         return int(self.weight.shape[1])

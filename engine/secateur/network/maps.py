@@ -62,10 +62,6 @@ class Monomial:
 Map = Monomial | Dense | Conv
 
 
-def _of(array: ExactArray) -> Dense:
-    return Dense(array.floats, array.rationals)
-
-
 def check_size(rows: int, columns: int) -> None:
     """UnsupportedError for a matrix of more entries than lowering is willing to store."""
     if rows * columns > _MAX_ENTRIES:
@@ -84,7 +80,7 @@ def _matrix(map_: Map) -> Dense:
     check_size(map_.out_size, map_.in_size)
     if not isinstance(map_, Monomial):
         return map_.dense()
-    return _of(map_.scale.placed((map_.out_size, map_.in_size), (np.arange(map_.out_size), map_.index)))
+    return Dense.of(map_.scale.placed((map_.out_size, map_.in_size), (np.arange(map_.out_size), map_.index)))
 
 
 def composed(outer: Dense | Conv, inner: Map) -> Map:
@@ -97,14 +93,14 @@ def composed(outer: Dense | Conv, inner: Map) -> Map:
             return _columns_moved(_matrix(outer), inner, used)
     left, right = _matrix(outer), _matrix(inner)
     check_size(left.out_size, right.in_size)
-    return _of(left.array() @ right.array())
+    return Dense.of(left.array() @ right.array())
 
 
 def _columns_moved(outer: Dense, inner: Monomial, used: NDArray[np.intp]) -> Dense:
     """outer after a monomial whose used rows read different coordinates: a product without sums."""
     check_size(outer.out_size, inner.in_size)
     scaled = outer.array().rearranged(lambda a: a[:, used]) * inner.scale.rearranged(lambda a: a[used])
-    return _of(scaled.placed((outer.out_size, inner.in_size), (slice(None), inner.index[used])))
+    return Dense.of(scaled.placed((outer.out_size, inner.in_size), (slice(None), inner.index[used])))
 
 
 def selected(map_: Map, rows: NDArray[np.intp], scale: ExactArray) -> Map:
@@ -115,14 +111,14 @@ def selected(map_: Map, rows: NDArray[np.intp], scale: ExactArray) -> Map:
     if isinstance(map_, Conv) and Monomial(rows, scale, map_.out_size).is_identity:
         return map_
     check_size(len(rows), map_.in_size)
-    return _of(_matrix(map_).array().rearranged(lambda a: a[rows]) * scale.reshape((-1, 1)))
+    return Dense.of(_matrix(map_).array().rearranged(lambda a: a[rows]) * scale.reshape((-1, 1)))
 
 
 def added(left: Map, right: Map) -> Map:
     """The sum of two maps of the same shape."""
     if isinstance(left, Monomial) and isinstance(right, Monomial) and np.array_equal(left.index, right.index):
         return Monomial(left.index, left.scale + right.scale, left.in_size)
-    return _of(_matrix(left).array() + _matrix(right).array())
+    return Dense.of(_matrix(left).array() + _matrix(right).array())
 
 
 def stacked(parts: list[Map]) -> Map:
@@ -132,4 +128,4 @@ def stacked(parts: list[Map]) -> Map:
         scales = ExactArray.concatenated([m.scale for m in monomials])
         return Monomial(np.concatenate([m.index for m in monomials]), scales, parts[0].in_size)
     check_size(sum(part.out_size for part in parts), parts[0].in_size)
-    return _of(ExactArray.concatenated([_matrix(part).array() for part in parts]))
+    return Dense.of(ExactArray.concatenated([_matrix(part).array() for part in parts]))

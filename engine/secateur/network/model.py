@@ -17,7 +17,7 @@ from functools import cached_property
 
 import numpy as np
 
-from secateur.network.exact import Floats
+from secateur.network.exact import ExactArray, Floats
 from secateur.network.linear import LinearMap
 
 __all__ = ["Affine", "ExactTrace", "Interface", "Network", "Rounding", "Term"]
@@ -44,6 +44,12 @@ class Affine:
     bias: Floats
     exact_bias: tuple[Fraction, ...] | None = None
     rounding: Rounding | None = None
+
+    @classmethod
+    def of(cls, terms: tuple[Term, ...], bias: ExactArray) -> Affine:
+        """With constants of any shape, row-major."""
+        exact = None if bias.rationals is None else tuple(bias.rationals.ravel().tolist())
+        return cls(terms, bias.floats.ravel(), exact)
 
     @property
     def size(self) -> int:
@@ -116,6 +122,10 @@ class Network:
     layers: tuple[Affine, ...]
     output: Affine
     interface: Interface = field(default_factory=Interface)
+
+    def __repr__(self) -> str:
+        layers = f"{len(self.layers)} ReLU layer{'s' if len(self.layers) != 1 else ''}, {self.neuron_count} neurons"
+        return f"<Network: {self.input_size} inputs, {layers}, {self.output_size} outputs>"
 
     @property
     def output_size(self) -> int:

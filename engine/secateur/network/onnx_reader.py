@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from secateur.errors import InputError
+from secateur.files import bytes_of, network_path
 from secateur.network.exact import ExactArray
 from secateur.network.maps import Monomial, UnsupportedError
 from secateur.network.model import Interface, Network
@@ -38,12 +39,8 @@ _ELEMENT_TYPES = {1: "float32", 10: "float16", 11: "float64"}
 
 def read_onnx(path: str | Path) -> Network:
     """The network of an ONNX file of one input and one output. InputError, in one line, where it cannot be read exactly."""
-    path = Path(path)
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror or error}", where=str(path)) from None
-    return parse_onnx(data, str(path), path.parent)
+    path = network_path(path)
+    return parse_onnx(bytes_of(path), str(path), path.parent)
 
 
 def parse_onnx(data: bytes, source: str, folder: Path | None = None, wiring: Wiring | None = None) -> Network:

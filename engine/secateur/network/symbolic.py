@@ -138,7 +138,7 @@ class Tensor:
             raise UnsupportedError(f"shapes {list(self.shape)} and {list(matrix.shape)} do not multiply")
         batch = self.shape[:-1]
         blocks = repeated_blocks(matrix.rearranged(np.transpose), math.prod(batch))
-        return self.mapped(Dense(blocks.floats, blocks.rationals), (*batch, m))
+        return self.mapped(Dense.of(blocks), (*batch, m))
 
 
 def repeated_blocks(matrix: ExactArray, count: int) -> ExactArray:
@@ -195,5 +195,4 @@ class Lowering:
 def affine(tensor: Tensor) -> Affine:
     """The flattened tensor as a layer or output of a network."""
     terms = tuple(Term(source, materialised(map_)) for source, map_ in sorted(tensor.terms.items()))
-    exact = None if tensor.bias.rationals is None else tuple(tensor.bias.fractions())
-    return Affine(terms, tensor.bias.floats.ravel(), exact)
+    return Affine.of(terms, tensor.bias)

@@ -16,6 +16,7 @@ from fractions import Fraction
 import numpy as np
 
 from secateur.network import Affine, Dense, Network, Term
+from secateur.network.affine_rows import add_block, bias_column
 from secateur.network.difference import Pairing
 from secateur.network.exact import ExactArray
 from secateur.network.maps import check_size
@@ -134,7 +135,7 @@ class _Fold:
     def reader(self, affine: Affine) -> Affine:
         """An affine function that reads the layer, reading the lines instead."""
         blocks: dict[int, ExactArray] = {}
-        bias = ExactArray.of_fractions(list(affine.rational_bias()), (affine.size, 1))
+        bias = bias_column(affine)
         for term in affine.terms:
             if term.source != self._layer:
                 continue
@@ -143,26 +144,22 @@ class _Fold:
             bias = bias + columns @ self._offsets
             self._add_deeper(blocks, columns * self._slopes)
             if self._kept:
-                _add(blocks, self._layer, matrix.rearranged(lambda a: a[:, self._kept]))
+                add_block(blocks, self._layer, matrix.rearranged(lambda a: a[:, self._kept]))
         others = [t for t in affine.terms if t.source != self._layer]
         for term in others:
             if term.source in blocks:
-                _add(blocks, term.source, _matrix(term))
+                add_block(blocks, term.source, _matrix(term))
         terms = [t for t in others if t.source not in blocks]
-        terms += [Term(source, Dense(block.floats, block.rationals)) for source, block in blocks.items()]
+        terms += [Term(source, Dense.of(block)) for source, block in blocks.items()]
         # An affine function has to read something: a constant reads zero times the input.
         terms = terms or [Term(0, Dense(np.zeros((affine.size, self._width))))]
-        return _affine(sorted(terms, key=lambda t: t.source), bias)
+        return Affine.of(tuple(sorted(terms, key=lambda t: t.source)), bias)
 
     def _add_deeper(self, blocks: dict[int, ExactArray], factor: ExactArray) -> None:
         """factor times z of the neurons, but for the constants."""
         if not factor.is_zero:
             for term in self._inner.terms:
-                _add(blocks, term.source, factor @ _matrix(term).rearranged(lambda a: a[self._gone]))
-
-
-def _add(blocks: dict[int, ExactArray], source: int, matrix: ExactArray) -> None:
-    blocks[source] = blocks[source] + matrix if source in blocks else matrix
+                add_block(blocks, term.source, factor @ _matrix(term).rearranged(lambda a: a[self._gone]))
 
 
 def _matrix(term: Term) -> ExactArray:
@@ -170,19 +167,13 @@ def _matrix(term: Term) -> ExactArray:
     return term.map.dense().array()
 
 
-def _affine(terms: Sequence[Term], bias: ExactArray) -> Affine:
-    exact = None if bias.rationals is None else tuple(bias.rationals.ravel().tolist())
-    return Affine(tuple(terms), bias.floats.ravel(), exact)
-
-
 def _rows_of(affine: Affine, rows: Sequence[int]) -> Affine:
     index = np.array(rows, dtype=np.intp)
     terms = []
     for term in affine.terms:
-        picked = _matrix(term).rearranged(lambda a: a[index])
-        terms.append(Term(term.source, Dense(picked.floats, picked.rationals)))
+        terms.append(Term(term.source, Dense.of(_matrix(term).rearranged(lambda a: a[index]))))
     bias = affine.rational_bias()
-    return _affine(terms, ExactArray.of_fractions([bias[i] for i in rows], (len(rows), 1)))
+    return Affine.of(tuple(terms), ExactArray.of_fractions([bias[i] for i in rows], (len(rows), 1)))
 
 
 def _renumbered(affine: Affine, gone: int) -> Affine:

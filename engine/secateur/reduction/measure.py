@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from secateur.family import representable_box
 from secateur.network import Network, Replay
+from secateur.session import Port, opened
 from secateur.specification import Domain
 from secateur.specification.comparison import Decision
 
@@ -137,21 +138,13 @@ def measure_latency(original: bytes, reduced: bytes, domain: Domain) -> tuple[La
 
 def _call(data: bytes, domain: Domain, batch: int) -> Callable[[], object] | None:
     """One evaluation of the middle of the domain, or None where the file does not take such a batch."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 4
-    session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    port = session.get_inputs()[0]
-    shape = [n if isinstance(n, int) and n > 0 else 1 for n in port.shape]
-    if batch > 1 and (not port.shape or isinstance(port.shape[0], int)):
+    session = opened(data, "the network")
+    port = Port.of(session.get_inputs()[0], "the network")
+    if batch > 1 and not port.dynamic:
         return None
     middle = np.array([float((lo + hi) / 2) for lo, hi in zip(domain.lower, domain.upper, strict=True)])
-    kinds = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(float16)": np.float16}
-    shape = [batch, *shape[1:]] if batch > 1 else shape
     with np.errstate(over="ignore"):  # a point beyond the type takes as long
-        feed = {port.name: np.resize(middle, shape).astype(kinds[port.type])}
+        feed = {port.name: port.fed(np.tile(middle, (batch, 1)))}
 
     def call() -> object:
         return session.run(None, feed)

@@ -6,10 +6,11 @@ What is hashed is what is parsed, so that a file that changes during a run canno
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from secateur.errors import InputError
+from secateur.files import bytes_of, network_path
 from secateur.network import Network, keeps_weights_outside, parse_onnx
 
 __all__ = ["ModelFile", "read_model"]
@@ -20,7 +21,7 @@ class ModelFile:
     """An ONNX file: where it lies, what it holds, what that means."""
 
     path: Path
-    data: bytes
+    data: bytes = field(repr=False)
     network: Network
 
     @property
@@ -34,13 +35,10 @@ def read_model(path: str | Path) -> ModelFile:
 
     A certificate names one file by its SHA-256; weights elsewhere would not be covered by it.
     """
-    path = Path(path)
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror or error}", where=str(path)) from None
     import onnx
 
+    path = network_path(path)
+    data = bytes_of(path)
     network = parse_onnx(data, str(path), path.parent)
     if network.interface.input_name == network.interface.output_name:
         raise InputError("its output is its input", where=str(path), remedy="there is nothing to remove")

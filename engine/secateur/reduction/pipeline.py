@@ -10,7 +10,7 @@ import hashlib
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 from secateur.certificate import interval_evidence
@@ -27,7 +27,7 @@ from secateur.reduction.relax import Effort, Relaxable, relax
 from secateur.reduction.rewrite import Rewrite, rewrite
 from secateur.reduction.size import network_size
 from secateur.residual import ResidualSolver
-from secateur.search import PartProof, PhaseEvidence, PhaseResult, Status, decide_phases
+from secateur.search import PartProof, PhaseEvidence, PhaseResult, Status, Until, decide_phases
 from secateur.specification import Domain
 from secateur.specification.comparison import Comparison
 from secateur.specification.numerals import format_rational
@@ -112,13 +112,13 @@ class Reduction:
     """
 
     analysis: Analysis
-    rewrite: Rewrite
+    rewrite: Rewrite = field(repr=False)
     tolerance: Fraction | None
     network: Network
-    data: bytes
-    evidence: PhaseEvidence
-    difference: DifferenceEvidence | None = None
-    linearised: tuple[tuple[int, int], ...] = ()
+    data: bytes = field(repr=False)
+    evidence: PhaseEvidence = field(repr=False)
+    difference: DifferenceEvidence | None = field(default=None, repr=False)
+    linearised: tuple[tuple[int, int], ...] = field(default=(), repr=False)
 
     @property
     def sha256(self) -> str:
@@ -229,7 +229,7 @@ def relaxed(
         facts.claims,
         lambda network: _stored(analysis, network, claim.words),
     )
-    effort = Effort(deadline, _LEAST_SECONDS, _SAMPLES, analysis.options.seed, _STEPS)
+    effort = Effort(Until(deadline), _LEAST_SECONDS, _SAMPLES, analysis.options.seed, _STEPS)
     found, interrupted = relax(given, network_size(exact.network), effort, solver, progress)
     if found is None:
         return exact, interrupted

@@ -81,6 +81,9 @@ class Redundancy:
     linearised: Linearised | None = None
     data: bytes | None = None
 
+    def __repr__(self) -> str:
+        return f"<Redundancy: {self.words}: {self.verdict!r}>"
+
     def __bool__(self) -> NoReturn:
         raise TypeError("a redundancy is no truth value: match its verdict against Holds, Violated and Unknown")
 

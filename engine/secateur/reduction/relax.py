@@ -51,22 +51,16 @@ class Relaxable:
 
 @dataclass(frozen=True)
 class Effort:
-    """What it may take. deadline : in `time.monotonic`. least : seconds that an attempt gets at least. samples : at most.
+    """What it may take. until : when to come to an end. least : seconds that an attempt gets at least. samples : at most.
 
-    steps : of slope optimisation: fewer make sub-domains cheaper, which pays where many are split. stopped : says whether to
-    come to an end.
+    steps : of slope optimisation: fewer make sub-domains cheaper, which pays where many are split.
     """
 
-    deadline: float
+    until: Until
     least: float
     samples: int
     seed: int
     steps: int
-    stopped: Callable[[], bool] = lambda: False
-
-    @property
-    def over(self) -> bool:
-        return time.monotonic() >= self.deadline or self.stopped()
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,12 +70,12 @@ class Relaxed:
     linearised : the neurons that were given a phase which nobody proved.
     """
 
-    rewrite: Rewrite
+    rewrite: Rewrite = field(repr=False)
     network: Network
-    data: bytes
-    pairing: Pairing
+    data: bytes = field(repr=False)
+    pairing: Pairing = field(repr=False)
     proof: PartProof
-    linearised: tuple[tuple[int, int], ...]
+    linearised: tuple[tuple[int, int], ...] = field(repr=False)
 
 
 @dataclass(eq=False)
@@ -102,7 +96,7 @@ class _Run:
         order = [(neuron, phase) for _, neuron, phase in self.simulation.order()]
         given = dict(order)
         pending = [[neuron for neuron, _ in order]]
-        while pending and not self.effort.over:
+        while pending and not self.effort.until.over:
             group = pending.pop(0)
             chosen = self.simulation.choose([(neuron, given[neuron]) for neuron in group], self.kept, _ROOM)
             if not chosen:
@@ -123,7 +117,7 @@ class _Run:
                 # Late layers first: what changes there passes through few others, and is bounded tightly.
                 half, late = len(chosen) // 2, sorted(chosen, key=lambda neuron: -neuron[0])
                 pending[:0] = [late[:half], late[half:]]
-        if not self.kept and not self.effort.over:
+        if not self.kept and not self.effort.until.over:
             self._prove({}, 1)
 
     def _prove(self, linearised: Linearised, share: int) -> Attempt | None:
@@ -135,7 +129,7 @@ class _Run:
         size = network_size(network)
         if size >= self.size:
             return None
-        given, now = self.given, time.monotonic()
+        given, until, now = self.given, self.effort.until, time.monotonic()
         kind = given.network.interface.element_type
         pairing = pairing_of(result, network)
         outcome = attempt(
@@ -144,7 +138,7 @@ class _Run:
             pairing,
             {(layer, neuron): sign for layer, neuron, sign in given.facts},
             self.solver,
-            Until(now + max((self.effort.deadline - now) / share, self.effort.least), self.effort.stopped),
+            until._replace(deadline=now + max((until.deadline - now) / share, self.effort.least)),
             self.effort.steps,
         )
         if outcome.proof is not None:

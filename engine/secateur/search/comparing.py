@@ -43,7 +43,7 @@ class Until(NamedTuple):
     """When to come to an end: at the deadline (`time.monotonic`), or as soon as `stopped` says so."""
 
     deadline: float
-    stopped: Callable[[], bool]
+    stopped: Callable[[], bool] = lambda: False
 
     @property
     def over(self) -> bool:

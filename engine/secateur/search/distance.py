@@ -26,6 +26,7 @@ from secateur.search.sides import Ranged
 from secateur.search.verdict import SearchStatistics
 from secateur.specification import Domain
 from secateur.specification.comparison import Agreement, comparison_query
+from secateur.specification.numerals import shown
 
 __all__ = ["Distance", "largest_difference"]
 
@@ -48,6 +49,11 @@ class Distance:
     outputs: tuple[_Rationals, _Rationals]
     finished: bool
     statistics: SearchStatistics
+
+    def __repr__(self) -> str:
+        low, high = self.floats()
+        ended = "" if self.finished else "; not finished"
+        return f"<Distance: {low:.9g} to {high:.9g}, output {self.output} at {shown(self.point)}{ended}>"
 
     def floats(self) -> tuple[float, float]:
         """`lower` and `upper` as float64, rounded outward: the true distance still lies between them."""

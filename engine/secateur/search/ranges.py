@@ -23,6 +23,7 @@ from secateur.search.attack import nearest_floats
 from secateur.search.frontier import Frontier
 from secateur.search.sides import Minimiser, Ranged, Sides
 from secateur.search.verdict import SearchStatistics
+from secateur.specification.numerals import shown
 
 __all__ = ["OutputBounds", "output_bounds", "outward"]
 
@@ -55,6 +56,10 @@ class OutputBounds:
     highest_at: tuple[Point, ...]
     finished: bool
     statistics: SearchStatistics
+
+    def __repr__(self) -> str:
+        ended = "" if self.finished else "; not finished"
+        return f"<OutputBounds of {len(self.lower)} outputs: {shown(self.lower)} to {shown(self.upper)}{ended}>"
 
     def arrays(self) -> tuple[Floats, Floats]:
         """`lower` and `upper` as float64, rounded outward: still certified."""

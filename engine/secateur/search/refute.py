@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
 from types import MappingProxyType
@@ -106,10 +106,10 @@ class PartProof:
     disjuncts: int
     grids: tuple[int, ...]
     steps: int
-    symbols: NDArray[np.uint16]
+    symbols: NDArray[np.uint16] = field(repr=False)
     trusted: int
     shifts: tuple[int, ...] = ()
-    refuted: tuple[LeafRefutation, ...] = ()
+    refuted: tuple[LeafRefutation, ...] = field(default=(), repr=False)
 
 
 class Refutation:

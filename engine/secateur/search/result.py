@@ -6,7 +6,7 @@ word of an SMT solver), `BOTH` two points that were evaluated exactly, `UNKNOWN`
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from fractions import Fraction
 
@@ -94,9 +94,9 @@ class ProvenTree:
     claims: tuple[Claim, ...]
     steps: int
     uses: int
-    symbols: NDArray[np.uint16]
-    tightest: tuple[Tightest, ...]
-    refuted: tuple[LeafRefutation, ...] = ()
+    symbols: NDArray[np.uint16] = field(repr=False)
+    tightest: tuple[Tightest, ...] = field(repr=False)
+    refuted: tuple[LeafRefutation, ...] = field(default=(), repr=False)
 
     @property
     def nodes(self) -> int:
@@ -119,6 +119,10 @@ class PhaseEvidence:
     interval: tuple[Claim, ...] = ()
     trees: tuple[ProvenTree, ...] = ()
     solver: tuple[SolverClaim, ...] = ()
+
+    def __repr__(self) -> str:
+        proven = f"{len(self.interval)} by intervals, {len(self.trees)} split trees, {len(self.solver)} by solvers"
+        return f"<PhaseEvidence: {len(self.claims)} claims: {proven}>"
 
     @property
     def claims(self) -> tuple[Claim, ...]:
@@ -147,6 +151,10 @@ class PhaseResult:
     evidence: PhaseEvidence
     statistics: PhaseStatistics
     interrupted: bool = False
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{self.count(status)} {status.value}" for status in Status if self.count(status))
+        return f"<PhaseResult: {counts or 'no neurons'}{'; interrupted' if self.interrupted else ''}>"
 
     def count(self, status: Status) -> int:
         """Number of neurons with this status."""

@@ -40,7 +40,7 @@ class Holds(_Answer):
     """
 
     trusted: str = ""
-    proofs: tuple[PartProof, ...] = ()
+    proofs: tuple[PartProof, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True)

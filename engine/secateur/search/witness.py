@@ -25,7 +25,7 @@ from secateur.network import Network, Replay
 from secateur.search.attack import Attack, Candidate, nearest_floats
 from secateur.search.question import Question
 from secateur.specification import Query
-from secateur.specification.numerals import format_rational
+from secateur.specification.numerals import format_rational, shown
 from secateur.specification.vnnlib.formula import And, Formula, Kind, Or, Row, Valuation, Variable, fold
 from secateur.specification.vnnlib.query import TensorDeclaration
 
@@ -68,6 +68,10 @@ class Witness:
     exact_hidden: tuple[tuple[Fraction, ...], ...]
     lower: tuple[Fraction, ...]
     upper: tuple[Fraction, ...]
+
+    def __repr__(self) -> str:
+        outputs = ", ".join(map(shown, self.exact_outputs))
+        return f"<Witness: inputs {shown(self.exact_inputs)}, outputs {outputs}>"
 
     def text(self) -> str:
         """The assignment in the form of the query's own version of VNN-LIB, ended by a newline; it follows the line `sat`.

@@ -180,6 +180,9 @@ class Specification:
     box: Domain
     condition: Condition
 
+    def __repr__(self) -> str:
+        return f"<Specification: a condition on the outputs everywhere on {self.box!r}>"
+
     def query(self, output_count: int, element_type: str = "float32") -> Query:
         """Is there a counterexample, a point of the box where the condition is false?
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from secateur.errors import InputError
 from secateur.files import write_atomically
-from secateur.specification.numerals import MAX_BITS, format_rational
+from secateur.specification.numerals import MAX_BITS, format_rational, shown
 
 __all__ = ["Domain"]
 
@@ -48,6 +48,10 @@ class Domain:
             raise InputError("the domain has no coordinates", where=self.description)
         for index, (low, high) in enumerate(zip(self.lower, self.upper, strict=True)):
             _check_bounds(index, low, high, self.description)
+
+    def __repr__(self) -> str:
+        origin = f", {self.description}" if self.description else ""
+        return f"<Domain of dimension {self.dimension}: {shown(self.lower)} to {shown(self.upper)}{origin}>"
 
     @property
     def dimension(self) -> int:

@@ -8,6 +8,8 @@ printed again (CPython refuses integers of more than 4,300 digits).
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
@@ -22,6 +24,7 @@ __all__ = [
     "parse_rational",
     "short_decimal",
     "shorten",
+    "shown",
 ]
 
 Number = Fraction | int | float | str
@@ -32,6 +35,7 @@ MAX_BITS = 13_000
 _MAX_LENGTH = 3_900
 _SURELY_SHORT = 3_000  # digits that certainly stay below MAX_BITS
 _MAX_PLACES = 1_100  # every float64 has at most 1,074 decimal places
+_MOST_SHOWN = 4
 _DECIMAL = re.compile(r"([+-]?)([0-9]*)(?:\.([0-9]*))?(?:[eE]([+-]?[0-9]+))?")
 _INTEGER, _NATURAL = re.compile(r"[+-]?[0-9]+"), re.compile(r"[0-9]+")
 
@@ -89,6 +93,12 @@ def exact_rational(value: Any, where: str) -> Fraction:
         return Fraction(value.item() if hasattr(value, "item") else value)
     except (TypeError, ValueError, OverflowError):
         raise InputError(f"{value!r} is not a finite number", where=where) from None
+
+
+def shown(values: Sequence[Fraction]) -> str:
+    """A few of the numbers, about: for people who look at a result, not to be read back."""
+    few = [f"{Decimal(v.numerator) / v.denominator:.6g}" for v in values[:_MOST_SHOWN]]
+    return f"({', '.join([*few, '...'] if len(values) > _MOST_SHOWN else few)})"
 
 
 def _bounded(value: Fraction, text: str, where: str) -> Fraction:

@@ -10,7 +10,7 @@ import json
 import re
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -20,18 +20,21 @@ from numpy.typing import NDArray
 
 from secateur.errors import InputError
 from secateur.specification.domain import Domain
-from secateur.specification.numerals import Number, exact_rational, parse_rational
+from secateur.specification.numerals import Number, exact_rational, parse_rational, shorten
 from secateur.specification.vnnlib import read_query
 
 __all__ = ["DomainLike", "box_domain", "data_domain", "domain_file_of", "domain_of", "read_domain"]
 
 Bounds = Sequence[Number] | NDArray[Any]
 DomainLike = Domain | str | Path | tuple[Bounds, Bounds]
-"""What callers may give for a domain: one, such as `Box` makes, a file that `read_domain` reads, or (lower, upper)."""
+"""What callers may give for a domain: one, such as `Box` makes, a file that `read_domain` reads, or (lower, upper).
+
+lower, upper : a bound for every input each, in any shape (row-major, as the network flattens it).
+"""
 
 # What numpy raises for files that are damaged, encrypted, pickled or lie about their size.
 _NUMPY_FAULTS = (OSError, ValueError, EOFError, MemoryError, RuntimeError, zipfile.BadZipFile, zlib.error)
-_ZIP, _GZIP = b"PK", b"\x1f\x8b"
+_ZIP, _GZIP, _NPY = b"PK", b"\x1f\x8b", b"\x93NUMPY"
 _JSON_ITEM = re.compile(r'"(?:[^"\\]|\\.)*"|[^\s,"]+')
 
 
@@ -63,15 +66,29 @@ def domain_of(given: DomainLike) -> Domain:
     if isinstance(given, str | Path):
         return read_domain(given)
     try:
-        lower, upper = (list(values) for values in given)
+        lower, upper = given
     except (TypeError, ValueError):
         kind = type(given).__name__
         raise InputError(f"{kind} is no domain", remedy="give a Domain, the path of a file, or (lower, upper)") from None
-    exact = [
-        tuple(exact_rational(value, f"domain, {side} bound {i}") for i, value in enumerate(values))
-        for side, values in (("lower", lower), ("upper", upper))
-    ]
-    return Domain(exact[0], exact[1], "given as bounds")
+    return Domain(_side_bounds(lower, "lower"), _side_bounds(upper, "upper"), "given as bounds")
+
+
+def _side_bounds(given: Any, side: str) -> tuple[Fraction, ...]:
+    """One side of a box from values of any shape, row-major."""
+    where, remedy = f"domain, {side} bounds", "give a bound for every input on each side, such as ([0, 0], [1, 1])"
+    try:
+        # Only arrays have a type of their own: of a list, numpy would make one that holds none of its numbers exactly.
+        values = np.asarray(given) if hasattr(given, "__array__") else np.asarray(_listed(given), dtype=object)
+    except ValueError:
+        raise InputError("these arrays are not all of one shape", where=where) from None
+    if not values.shape:
+        raise InputError(f"{shorten(str(given))} is one value", where=where, remedy=remedy)
+    return tuple(exact_rational(value, f"domain, {side} bound {i}") for i, value in enumerate(values.ravel().tolist()))
+
+
+def _listed(given: Any) -> Any:
+    """What is iterated over as a list; a text is one value."""
+    return list(given) if isinstance(given, Iterable) and not isinstance(given, str) else given
 
 
 def domain_file_of(given: DomainLike) -> Path | None:
@@ -134,7 +151,7 @@ def _read_npz(path: Path) -> Domain:
             missing = {"lower", "upper"} - set(archive.files)
             arrays = {} if missing else {key: archive[key] for key in ("lower", "upper")}
     except _NUMPY_FAULTS as error:
-        raise InputError(f"is no readable npz file: {error}", where=str(path)) from None
+        raise InputError(f"is no readable npz file: {_reason(error)}", where=str(path)) from None
     if missing:
         raise InputError(f"has no array {min(missing)!r}", where=str(path))
     lower, upper = arrays["lower"], arrays["upper"]
@@ -149,14 +166,23 @@ def _read_npz(path: Path) -> Domain:
 def _load_array(path: Path) -> NDArray[Any]:
     try:
         with path.open("rb") as stream:
-            data = np.load(stream, allow_pickle=False)
+            known = stream.read(len(_NPY)).startswith((_NPY, _ZIP))
+            stream.seek(0)
+            # Anything else numpy takes for a pickle, and says how to load that.
+            data = np.load(stream, allow_pickle=False) if known else None
     except _NUMPY_FAULTS as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"is no readable npy file: {reason}", where=str(path)) from None
+        raise InputError(f"is no readable npy file: {_reason(error)}", where=str(path)) from None
+    if data is None:
+        raise InputError("is no .npy file", where=str(path), remedy="write the data as an array with numpy.save")
     if not isinstance(data, np.ndarray):
         raise InputError("holds several arrays", where=str(path), remedy="give one array as .npy")
     _require_exact_type(data, str(path))
     return data
+
+
+def _reason(error: Exception) -> str:
+    """What numpy or the system says, without advice on options that users of ours do not have."""
+    return str(getattr(error, "strerror", None) or error).partition(" when allow_pickle")[0]
 
 
 def _require_exact_type(array: NDArray[Any], where: str) -> None:

@@ -13,9 +13,9 @@ from secateur.network import parse_onnx
 from secateur.slicing import FamilyResult
 from secateur.specification.comparison import Decision
 from tests.bounds.support import random_network
+from tests.boxes import cube
 from tests.reduction.slicing.family_walk import walk_family
 from tests.reduction.slicing.test_run import model_of, sliced
-from tests.search.test_slice_phases import box
 
 F = Fraction
 
@@ -34,8 +34,8 @@ def outputs(result: FamilyResult, original: secateur.ModelFile, seed: int) -> It
 @pytest.mark.parametrize("seed", range(3))
 def test_outputs_of_every_slice_stay_within_the_tolerance(seed: int) -> None:
     model = model_of(random_network([3, 12, 10, 2], seed))
-    exact = sliced(model, box(3), slices=5)
-    result = sliced(model, box(3), slices=5, tolerance="1/4")
+    exact = sliced(model, cube(3), slices=5)
+    result = sliced(model, cube(3), slices=5, tolerance="1/4")
     walked = walk_family(result.files, model.data)
     assert "difference" in walked.evidence
     assert "1/4" in walked.statement or "0.25" in walked.statement
@@ -52,7 +52,7 @@ def test_outputs_of_every_slice_stay_within_the_tolerance(seed: int) -> None:
 @pytest.mark.parametrize("rule", ["argmax", "argmin"])
 def test_winners_of_every_slice_stay_the_same(rule: str) -> None:
     model = model_of(random_network([3, 12, 10, 3], 7))
-    result = sliced(model, box(3), slices=4, preserve=Decision(rule, F(1, 4)))
+    result = sliced(model, cube(3), slices=4, preserve=Decision(rule, F(1, 4)))
     walked = walk_family(result.files, model.data)
     assert "difference" in walked.evidence
     assert result.summary["removed"]["result"] > 0
@@ -68,7 +68,7 @@ def test_winners_of_every_slice_stay_the_same(rule: str) -> None:
 
 def test_what_cannot_be_relaxed_stays_exact() -> None:
     model = model_of(random_network([2, 4, 2], 1))
-    result = sliced(model, box(2), slices=2, tolerance="1/1000000")
+    result = sliced(model, cube(2), slices=2, tolerance="1/1000000")
     assert set(walk_family(result.files, model.data).evidence) == {"simulation"}
     for before, after in outputs(result, model, 0):
         assert before == after
@@ -77,8 +77,8 @@ def test_what_cannot_be_relaxed_stays_exact() -> None:
 def test_a_claim_that_cannot_be_asked_is_one_clear_line() -> None:
     model = model_of(random_network([2, 4, 1], 1))
     with pytest.raises(secateur.InputError, match="with 1 output there is none"):
-        sliced(model, box(2), slices=2, preserve=Decision())
+        sliced(model, cube(2), slices=2, preserve=Decision())
     with pytest.raises(secateur.InputError, match="--tolerance: tolerance -1 is negative"):
-        sliced(model, box(2), slices=2, tolerance=-1)
+        sliced(model, cube(2), slices=2, tolerance=-1)
     with pytest.raises(secateur.InputError, match="exclude each other"):
-        sliced(model, box(2), slices=2, tolerance=1, preserve=Decision())
+        sliced(model, cube(2), slices=2, tolerance=1, preserve=Decision())

@@ -22,10 +22,11 @@ from secateur.reduction.model_file import ModelFile, read_model
 from secateur.reduction.slicing import work
 from secateur.slicing import FamilyResult, slice_network
 from secateur.specification import Domain
+from tests.boxes import cube
 from tests.reduction.runs import BUNDLED
 from tests.reduction.slicing.family_walk import walk_family
 from tests.reduction.support import chain
-from tests.search.test_slice_phases import box, random_network
+from tests.search.test_slice_phases import random_network
 
 IRIS, IRIS_BOX = BUNDLED / "iris.onnx", BUNDLED / "iris.domain.json"
 
@@ -72,7 +73,7 @@ def agrees(result: FamilyResult, model: ModelFile, seed: int) -> None:
 @pytest.mark.parametrize("seed", range(4))
 def test_random_networks_with_inherited_facts(seed: int) -> None:
     model = model_of(random_network(seed, skip=seed % 2 == 1))
-    result = sliced(model, box(3), slices=9, seed=seed)
+    result = sliced(model, cube(3), slices=9, seed=seed)
     agrees(result, model, seed)
     walked = walk_family(result.files, model.data)
     assert len(walked.leaves) == result.summary["slices"] == 9
@@ -92,7 +93,7 @@ def test_new_neurons_of_a_slice_are_proven_active_or_not_made(kind: str) -> None
         terms = tuple(Term(t.source, Dense(t.map.dense().weight.astype(np.float16).astype(np.float64))) for t in affine.terms)
         affines.append(Affine(terms, affine.bias.astype(np.float16).astype(np.float64)))
     model = model_of(Network(3, tuple(affines), network.output, Interface(element_type=kind)))
-    result = sliced(model, box(3), slices=4)
+    result = sliced(model, cube(3), slices=4)
     assert len(walk_family(result.files, model.data).leaves) == 4
     assert result.family().predict(result.family().lower).dtype == kind
 
@@ -132,7 +133,7 @@ def test_cuts_do_not_run_into_a_point_where_neurons_meet() -> None:
     # Without biases every neuron switches at the origin, however small the box around it.
     network = random_network(6, (2, 6))
     network = dataclasses.replace(network, layers=(dataclasses.replace(network.layers[0], bias=np.zeros(6)),))
-    result = sliced(model_of(network), box(2), slices=300)
+    result = sliced(model_of(network), cube(2), slices=300)
     walked = walk_family(result.files, to_model_bytes(network))
     assert len(walked.leaves) == result.summary["slices"] == 300
     assert max(leaf[3] for leaf in result.summary["leaves"]) < 60
@@ -159,7 +160,7 @@ def test_a_limit_of_neurons_is_kept_by_every_slice() -> None:
     random = np.random.default_rng(7)  # small integers: what is linear on a slice can be merged exactly
     rows = [random.integers(-2, 3, size).tolist() for size in ((6, 2), (6, 6), (1, 6))]
     model = model_of(chain((rows[0], [0.5] * 6), (rows[1], [-1] * 6), (rows[2], [0])))
-    result = sliced(model, box(2), max_neurons=5)
+    result = sliced(model, cube(2), max_neurons=5)
     agrees(result, model, 0)
     assert result.summary["neurons"]["max"] <= 5
     assert result.summary["slices"] > 2
@@ -189,7 +190,7 @@ def test_ctrl_c_keeps_what_is_done_and_the_family_is_complete() -> None:
             raise KeyboardInterrupt
 
     model = model_of(random_network(2))
-    result = sliced(model, box(3), slices=8, executor=Here(third))
+    result = sliced(model, cube(3), slices=8, executor=Here(third))
     assert result.interrupted
     assert result.summary["undecided"]["not_begun"] == 5
     assert result.summary["agreement"] is None
@@ -206,21 +207,21 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path: Path) -> None:
 
     model, out = model_of(random_network(3)), tmp_path / "family"
     with pytest.raises(Killed):
-        sliced(model, box(3), slices=8, out=out, executor=Here(fifth))
+        sliced(model, cube(3), slices=8, out=out, executor=Here(fifth))
     assert not out.exists()
     assert len(list((tmp_path / "family.partial").glob("*.slice"))) == 5
     rest = Here()
-    result = sliced(model, box(3), slices=8, out=out, executor=rest)
+    result = sliced(model, cube(3), slices=8, out=out, executor=rest)
     assert rest.calls == 3
     agrees(result, model, 3)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["family"]
-    whole = sliced(model, box(3), slices=8)
+    whole = sliced(model, cube(3), slices=8)
     assert whole.files["manifest.json"] == result.files["manifest.json"]
 
 
 def test_time_that_is_up_leaves_the_original_network() -> None:
     model = model_of(random_network(4))
-    result = sliced(model, box(3), slices=64, timeout=0.02)
+    result = sliced(model, cube(3), slices=64, timeout=0.02)
     assert result.summary["late"]
     agrees(result, model, 4)
 
@@ -240,20 +241,20 @@ def test_time_that_is_up_leaves_the_original_network() -> None:
 )
 def test_bad_input_is_one_clear_line(options: dict[str, Any], message: str, tmp_path: Path) -> None:
     with pytest.raises(secateur.InputError, match=message):
-        slice_network(model_of(random_network(0)), box(3), out=tmp_path / "out", **options)
+        slice_network(model_of(random_network(0)), cube(3), out=tmp_path / "out", **options)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_that_is_not_empty_is_not_touched(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(secateur.InputError, match=r"output folder .*: is not empty; choose another --out"):
-        slice_network(model_of(random_network(0)), box(3), slices=2, out=tmp_path)
+        slice_network(model_of(random_network(0)), cube(3), slices=2, out=tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["notes.txt"]
 
 
 def test_a_domain_of_another_dimension() -> None:
     with pytest.raises(secateur.InputError, match="the domain has 2 coordinates but the network has 3 inputs"):
-        slice_network(model_of(random_network(0)), box(2), slices=2)
+        slice_network(model_of(random_network(0)), cube(2), slices=2)
 
 
 def test_a_later_turn_goes_on_from_what_was_proven() -> None:
@@ -273,7 +274,7 @@ def test_a_later_turn_goes_on_from_what_was_proven() -> None:
                 files[task.name] = task
             return future
 
-    result = sliced(model, box(3, -0.5, 0.5), slices=4, executor=Hasty())
+    result = sliced(model, cube(3, -0.5, 0.5), slices=4, executor=Hasty())
     assert any(first[name] for name in files)
     assert len(walk_family(result.files, model.data).leaves) == 4
     assert result.summary["undecided"]["slices"] == 0
@@ -292,7 +293,7 @@ def test_more_turns_go_first_to_slices_that_seem_nearest_to_an_end() -> None:
             needed[task.name] = future.result().needed
             return future
 
-    result = sliced(model, box(8, -3.0, 3.0), slices=4, timeout=8.0, executor=Recording())
+    result = sliced(model, cube(8, -3.0, 3.0), slices=4, timeout=8.0, executor=Recording())
     assert [turn for turn, _ in order[:4]] == [1, 1, 1, 1]
     assert len(order) > 4
     for turn in {turn for turn, _ in order[4:]}:

@@ -112,7 +112,7 @@ def _average_pool(node: Node) -> Tensor:
     means = ExactArray.of_fractions([Fraction(1, int(counts[i])) for i in row], row.shape)
     plane = means.placed((len(inside), math.prod(windows.in_shape)), (row, windows.table[row, tap]))
     blocks = repeated_blocks(plane, images * channels)
-    return tensor.mapped(Dense(blocks.floats, blocks.rationals), shape)
+    return tensor.mapped(Dense.of(blocks), shape)
 
 
 def _mean_conv(windows: Windows, channels: int, count: int) -> Conv:

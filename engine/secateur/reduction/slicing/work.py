@@ -24,7 +24,7 @@ from secateur.reduction.removed import Name, removed_by_kind
 from secateur.reduction.slicing.ledger import Ledger, SliceRecord, SliceStatistics
 from secateur.reduction.slicing.relaxed import shrink_further
 from secateur.reduction.slicing.shrink import Original, Shrunk, shrink
-from secateur.search import EarlierTurn, SlicePhases, decide_slice
+from secateur.search import EarlierTurn, SlicePhases, Until, decide_slice
 from secateur.specification import Domain
 from secateur.specification.comparison import Comparison, Decision
 
@@ -121,7 +121,7 @@ def _rewritten(
     shrunk, relaxing = shrink(original, task.box, claims), time.monotonic()
     if task.claim is not None:
         end = relaxing + max(_LEAST_RELAXING, searched)
-        effort = Effort(end, _LEAST_ATTEMPT, _SAMPLES, task.seed, _STEPS, lambda: ledger.stopped)
+        effort = Effort(Until(end, lambda: ledger.stopped), _LEAST_ATTEMPT, _SAMPLES, task.seed, _STEPS)
         shrunk = shrink_further(original, task.box, claims, task.claim, shrunk, effort)
     now, proven = time.monotonic(), {c[:2] for c in claims}
     statistics = SliceStatistics(
