@@ -253,7 +253,11 @@ def test_domain_of_another_dimension(tmp_path: Path, capsys: pytest.CaptureFixtu
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (("--tolerance", "-1e-4"), "argument --tolerance: expected one argument; see secateur prune --help"),
+        (
+            ("--tolerance", "-1e-4"),
+            "argument --tolerance: expected one argument; where its value begins with a minus sign write --tolerance=VALUE, "
+            "and see secateur prune --help",
+        ),
         (("--tolerance=-1e-4",), "--tolerance: tolerance -1/10000 is negative"),
         (("--tolerance", "nan"), "--tolerance: 'nan' is not a finite number"),
         (("--timeout", "0"), "--timeout: time limit 0.0 is not a positive number of seconds"),

@@ -12,6 +12,7 @@ import atexit
 import contextlib
 import gc
 import os
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -92,7 +93,9 @@ class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line, as for any other bad input."""
 
     def error(self, message: str) -> NoReturn:
-        raise InputError(message, remedy=f"see {self.prog} --help")
+        found = re.fullmatch(r"argument (--[a-z-]+): expected one argument", message)
+        hint = f"where its value begins with a minus sign write {found[1]}=VALUE, and " if found else ""
+        raise InputError(message, remedy=f"{hint}see {self.prog} --help")
 
 
 class _Version(argparse.Action):

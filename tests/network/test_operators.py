@@ -308,8 +308,9 @@ REFUSED: dict[str, tuple[str, list[int], dict[str, Any], dict[str, Any], str]] =
     "narrowing": ("Cast", [1, 3], {}, {"to": 10}, "from float32 to float16 rounds"),
     "strings": ("Cast", [1, 3], {}, {"to": 8}, "ONNX type 8"),
     "batch normalization": (
-        "BatchNormalization", [1, 2, 3], {k: eighths([2]) for k in "abcd"}, {}, "square root"),
-    "unknown": ("Sigmoid", [1, 3], {}, {}, "operator is not supported"),
+        "BatchNormalization", [1, 2, 3], {k: eighths([2]) for k in "abcd"}, {}, "fold it into the layer before"),
+    "softmax": ("Softmax", [1, 3], {}, {}, "keeps the order of the outputs: cut the file before it"),
+    "unknown": ("Erf", [1, 3], {}, {}, "operator is not supported; supported are Abs, "),
     "negative pads": ("Pad", [1, 3], {"p": ints(0, -1, 0, 0)}, {}, "non-negative pads"),
     "strange attribute": ("Flatten", [1, 3], {}, {"axis": "one"}, "malformed"),
     "no number": ("Gemm", [1, 2], {"w": eighths([2, 2])}, {"alpha": float("nan")}, "attribute 'alpha' is nan"),

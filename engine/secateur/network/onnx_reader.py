@@ -22,7 +22,7 @@ from secateur.files import bytes_of, network_path
 from secateur.network.exact import ExactArray
 from secateur.network.maps import Monomial, UnsupportedError
 from secateur.network.model import Interface, Network
-from secateur.network.operators import OPERATORS, Node, constant_tensor
+from secateur.network.operators import OPERATORS, REMEDIES, Node, constant_tensor
 from secateur.network.symbolic import Lowering, Tensor, affine, concatenated
 from secateur.network.wiring import Wire, Wiring, matched
 
@@ -185,7 +185,8 @@ class GraphReader:
         for ports, kind in ((inputs, "inputs"), (outputs, "outputs")):
             if len(ports) != 1:
                 names = ", ".join(port.name for port in ports) or "none"
-                raise InputError(f"has {len(ports)} {kind} ({names}), not one", where=self.source)
+                remedy = "keep one of them (onnx.utils.extract_model)" if len(ports) > 1 else ""
+                raise InputError(f"has {len(ports)} {kind} ({names}), not one", where=self.source, remedy=remedy)
         return inputs, outputs
 
     def _wired(self, wires: Sequence[Wire], ports: list[onnx.ValueInfoProto], kind: str) -> list[onnx.ValueInfoProto]:
@@ -276,8 +277,8 @@ class GraphReader:
         where = self.where(proto)
         operator = OPERATORS.get(proto.op_type) if proto.domain in ("", "ai.onnx") else None
         if operator is None:
-            known = ", ".join(sorted(OPERATORS))
-            raise InputError("operator is not supported", where=where, remedy=f"supported are {known}")
+            remedy = REMEDIES.get(proto.op_type) or f"supported are {', '.join(sorted(OPERATORS))}"
+            raise InputError("operator is not supported", where=where, remedy=remedy)
         inputs = tuple(self._value(name, where) if name else None for name in proto.input)
         try:
             attributes = dict(_attributes(proto))

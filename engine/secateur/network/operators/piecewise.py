@@ -85,16 +85,8 @@ def _limit(node: Node, x: Tensor, name: str, position: int) -> Tensor | None:
     return None if unbounded else tensor.reshape(())
 
 
-def _batch_normalization(_node: Node) -> Tensor:
-    raise UnsupportedError(
-        "BatchNormalization divides by a square root, which is no rational number",
-        "fold it into the layer before (export in evaluation mode, or run an ONNX optimiser)",
-    )
-
-
 OPERATORS: dict[str, Operator] = {
     "Abs": _abs,
-    "BatchNormalization": _batch_normalization,
     "Clip": _clip,
     "LeakyRelu": _leaky_relu,
     "Max": _max,
