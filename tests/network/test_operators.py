@@ -311,6 +311,11 @@ REFUSED: dict[str, tuple[str, list[int], dict[str, Any], dict[str, Any], str]] =
         "BatchNormalization", [1, 2, 3], {k: eighths([2]) for k in "abcd"}, {}, "fold it into the layer before"),
     "softmax": ("Softmax", [1, 3], {}, {}, "keeps the order of the outputs: cut the file before it"),
     "unknown": ("Erf", [1, 3], {}, {}, "operator is not supported; supported are Abs, "),
+    "no axes": ("Squeeze", [1, 3], {"a": np.zeros(0, np.int64)}, {}, "an empty list of axes"),
+    "backwards from before": (
+        "Slice", [1, 3], {"s": ints(-100), "e": ints(-200), "a": ints(1), "t": ints(-1)}, {}, "a slice backwards from -100"),
+    "backwards to behind": (
+        "Slice", [1, 3], {"s": ints(1), "e": ints(2**31), "a": ints(1), "t": ints(-1)}, {}, "a slice backwards from 1"),
     "negative pads": ("Pad", [1, 3], {"p": ints(0, -1, 0, 0)}, {}, "non-negative pads"),
     "strange attribute": ("Flatten", [1, 3], {}, {"axis": "one"}, "malformed"),
     "no number": ("Gemm", [1, 2], {"w": eighths([2, 2])}, {"alpha": float("nan")}, "attribute 'alpha' is nan"),
