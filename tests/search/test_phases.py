@@ -10,14 +10,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from secateur.bounds import chain_form, root_bounds
-from secateur.network import Affine, Dense, Network, Term
+from secateur.network import Affine, Dense, Network, Term, read_onnx
 from secateur.options import PruneOptions
 from secateur.progress import SilentProgress
 from secateur.residual import Sat, Unsat, negative, normal_form, positive, solver_versions
 from secateur.search import Basis, PhaseResult, Status, decide_phases, deciding_rows
-from secateur.specification import Domain
+from secateur.specification import Domain, read_domain
 from secateur_encodings import Encoding, solve
 from tests.bounds.support import boxes, random_network
+from tests.reduction.runs import BUNDLED
 from tests.strategies import networks, skip_networks
 
 
@@ -178,3 +179,22 @@ def test_a_tie_on_a_cone_is_decided_with_evidence() -> None:
     (tree,) = result.evidence.trees
     assert tree.refuted
     assert not result.evidence.solver
+
+
+class Shares(SilentProgress):
+    """A progress that remembers how much it was told to be done."""
+
+    def __init__(self) -> None:
+        self.shares: list[float] = []
+
+    def update(self, _text: str, share: float | None) -> None:
+        self.shares += [] if share is None else [share]
+
+
+def test_the_share_that_is_done_never_falls() -> None:
+    network, domain, told = read_onnx(BUNDLED / "wine.onnx"), read_domain(BUNDLED / "wine.domain.json"), Shares()
+    result = decide_phases(network, domain, PruneOptions(timeout=60.0, jobs=2, solver="none"), told)
+    assert result.count(Status.UNKNOWN) == 0
+    assert told.shares == sorted(told.shares)
+    assert 0 < told.shares[0] < 1
+    assert told.shares[-1] <= 1
