@@ -81,7 +81,7 @@ def test_certificates_that_do_not_fit(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(("limit", "place"), [(1000, "temporary folder"), (2300, ".slice: "), (4000, "output folder")])
+@pytest.mark.parametrize(("limit", "place"), [(1000, "model.onnx: "), (2300, ".slice: "), (4000, "output folder")])
 def test_slices_that_do_not_fit_are_made_by_the_next_run(tmp_path: Path, limit: int, place: str) -> None:
     words = [*SLICE, "--out", str(tmp_path / "out")]
     line = refused_line(run(words, limit=limit))
