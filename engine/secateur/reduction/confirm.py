@@ -3,7 +3,7 @@
 The bound propagator proves a phase by an affine lower bound of s z over the inputs of a box (s = +1 for active,
 -1 for inactive). The tightest such row of each claim, exact rationals, goes to the solver, which has to find a
 point of the box where the row is negative; it must not find one. That checks the arithmetic of the core by a program
-that somebody else wrote. It is no part of the proof (the certificate is), so it gets a share of the time that the proofs
+that somebody else wrote. It is no part of the proof (the certificate is), so it gets a share of the time that the search
 took: a row takes milliseconds with a few inputs, a second with 784.
 """
 

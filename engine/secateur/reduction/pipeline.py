@@ -53,7 +53,7 @@ _LEAST_SECONDS, _SAMPLES, _STEPS = 5.0, 16_384, 3
 """For an attempt to remove more than phases allow: seconds at least, sampled points, steps of slope optimisation."""
 
 _CONFIRMING, _LEAST_CONFIRMING, _MOST_CONFIRMING = 0.2, 5.0, 60.0
-"""What solvers may take to confirm the proofs: a share of the time that these took, and seconds."""
+"""When solvers begin no further confirmation of a proof: after a share of the time of the search, within these seconds."""
 _PHASES = {Status.INACTIVE: Phase.INACTIVE, Status.ACTIVE: Phase.ACTIVE}
 
 
